@@ -1,0 +1,529 @@
+"""Call: one outbound call as a state machine, without I/O, clock or sleep.
+
+A driver asks it what to do and does it; every rule about picking, retrying, hedging, deadlines and
+giving back meets here. Per attempt the states are OPEN -> ANSWERED -> ENDED, or ABANDONED.
+
+Endings may be noticed inside a finalizer or a generator collected at any moment. So `abandon` and a
+dropped body only pop the attempt from its endpoint (one atomic dict operation) and leave the rest in
+the service's inbox, which the next begin or the housekeeper settles: no lock is taken there.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from threading import Lock
+from typing import TYPE_CHECKING, Any, Protocol
+
+from meshware.core.deadline import Deadline
+from meshware.core.errors import CircuitOpen, DeadlineExceeded, MeshError, NoEndpoint, Overloaded
+from meshware.core.outcome import Cause, Ending, Outcome, Verdict
+
+if TYPE_CHECKING:
+    from meshware.core.endpoint import Endpoint
+    from meshware.core.operations import Operation
+    from meshware.core.policy import Lease, Rng
+    from meshware.core.request import Request
+    from meshware.core.service import Service
+
+UNKNOWN_PACE = 1.0
+"""A cut that left less than this, while nothing is known of an operation's pace, blames nobody (seconds)."""
+
+
+class Context(Protocol):
+    """What the call takes from the inbound request it is part of (see meshware/context.py)."""
+
+    retry: bool
+
+    def deadline_for(self, now: float) -> Deadline | None:
+        """The deadline to inherit now, if any."""
+        ...
+
+    def spend(self) -> bool:
+        """Take one retry from the request's allowance."""
+        ...
+
+    def give_back(self) -> None:
+        """What was taken was never used."""
+        ...
+
+
+class State(Enum):
+    """Where an attempt stands."""
+
+    OPEN = "open"
+    ANSWERED = "answered"
+    ENDED = "ended"
+    ABANDONED = "abandoned"
+
+
+class Attempt:
+    """One try at one endpoint. The door sets `cancel` and `answer`; times are monotonic seconds."""
+
+    __slots__ = (
+        "answer", "began", "cancel", "connect_by", "deadline", "endpoint", "epoch", "hedge",
+        "hedge_at", "lease", "number", "outcome", "paid", "state",
+    )  # fmt: skip
+
+    def __init__(self, endpoint: Endpoint, number: int, began: float, deadline: float, connect_by: float) -> None:
+        self.endpoint = endpoint
+        self.number = number
+        self.began = began
+        self.deadline = deadline
+        self.connect_by = connect_by
+        self.epoch = endpoint.epoch
+        self.hedge_at: float | None = None
+        self.hedge = False
+        self.paid = False
+        self.lease: Lease | None = None
+        self.state = State.OPEN
+        self.outcome: Outcome | None = None
+        self.cancel: Any = None
+        self.answer: Any = None
+
+    def __repr__(self) -> str:
+        kind = "hedge" if self.hedge else "attempt"
+        return f"<{kind} {self.number} at {self.endpoint.address}: {self.state.value}>"
+
+
+class Deliver:
+    """Hand this attempt's answer to the caller; close any other that is held."""
+
+    __slots__ = ("attempt",)
+    __match_args__ = ("attempt",)
+
+    def __init__(self, attempt: Attempt) -> None:
+        self.attempt = attempt
+
+    def __repr__(self) -> str:
+        return f"Deliver({self.attempt.endpoint.address})"
+
+
+class Retry:
+    """Drop the old answer, wait `after` seconds, send this attempt, which already holds all that it needs."""
+
+    __slots__ = ("after", "attempt")
+    __match_args__ = ("attempt", "after")
+
+    def __init__(self, attempt: Attempt, after: float) -> None:
+        self.attempt = attempt
+        self.after = after
+
+    def __repr__(self) -> str:
+        return f"Retry({self.attempt.endpoint.address} after {self.after:.3f})"
+
+
+class Wait:
+    """Another attempt is open and decides; keep this answer unread."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "Wait()"
+
+
+class Lost:
+    """Another attempt was delivered; close this answer."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "Lost()"
+
+
+class Raise:
+    """The call has failed; this is what the caller gets."""
+
+    __slots__ = ("error",)
+    __match_args__ = ("error",)
+
+    def __init__(self, error: BaseException) -> None:
+        self.error = error
+
+    def __repr__(self) -> str:
+        return f"Raise({type(self.error).__name__})"
+
+
+Step = Deliver | Retry | Wait | Lost | Raise
+
+
+class Call:
+    """One logical call to one service. Made per call, used by one driver.
+
+    Not thread-safe, except where a hedge may run: then one lock guards its transitions, never over I/O.
+    """
+
+    __slots__ = (
+        "_begun", "_held", "_hedged", "_lease", "_lock", "_open", "_over", "_won", "context", "deadline",
+        "decided", "figures", "now", "number", "parent", "request", "rng", "service", "tried",
+    )  # fmt: skip
+
+    def __init__(
+        self, service: Service, request: Request, *, context: Context | None = None, parent: Call | None = None
+    ) -> None:
+        self.service = service
+        self.request = request
+        self.context = context
+        self.parent = parent
+        self.rng: Rng = service.rng
+        self.figures: Operation = service.operations.of(request)
+        self.deadline: Deadline
+        self.now = 0.0
+        self.number = 0
+        self.tried: tuple[Endpoint, ...] = ()
+        self.decided = False
+        self._open: list[Attempt] = []
+        self._held: Attempt | None = None
+        self._won: Attempt | None = None
+        self._hedged = False
+        self._lease: Lease | None = None
+        self._begun = False
+        self._over = False
+        self._lock: Lock | None = None
+
+    @property
+    def operation(self) -> str:
+        """The name under which this call's figures are kept."""
+        return self.figures.name
+
+    def child(self, service: Service, request: Request) -> Call:
+        """A call of its own on behalf of this one (a mirror): one attempt, its own deadline and verdicts."""
+        return Call(service, request, parent=self)
+
+    # Beginning
+
+    def begin(self, now: float) -> Attempt:
+        """The first attempt. Raises DeadlineExceeded, CircuitOpen, Overloaded or NoEndpoint: nothing was sent."""
+        service = self.service
+        self.now = now
+        if service.inbox:
+            service.settle(now)
+        self.deadline = self._inherit(now)
+        try:
+            self._admit(now)
+            attempt = self._attempt(now, now)
+        except MeshError as error:
+            self._finish(Verdict.NEUTRAL, now)
+            for done in service.on_done:
+                done(self, error, now)
+            raise
+        service.budget.request(now)
+        hedging = service.hedging
+        if hedging is not None and self.parent is None:
+            wait = hedging.delay(self, now)
+            if wait is not None:
+                attempt.hedge_at = now + wait
+                self._lock = Lock()
+        return attempt
+
+    def _inherit(self, now: float) -> Deadline:
+        """The least of the deadlines that somebody chose; the service's default when nobody did."""
+        service, request = self.service, self.request
+        chosen = service.timeout_chosen
+        deadline = Deadline(now + service.timeout, service.timeout, chosen=chosen)
+        if request.timeout is not None and (not chosen or request.timeout < service.timeout):
+            deadline = Deadline(now + request.timeout, request.timeout, chosen=not request.streamed)
+            chosen = True
+        inherited = None if self.context is None else self.context.deadline_for(now)
+        if inherited is not None and (not chosen or inherited.at < deadline.at):
+            return inherited
+        return deadline
+
+    def _admit(self, now: float) -> None:
+        service = self.service
+        if self.deadline.at <= now:
+            raise DeadlineExceeded(service.name, self.deadline.timeout, 0)
+        lease = service.circuit.admit(now)
+        if lease is None:
+            until = service.circuit.until(now) or now
+            raise CircuitOpen(service.name, until, until - now)
+        self._lease = lease
+        limiter = service.limiter
+        if limiter is not None:
+            refused = limiter.acquire(self, now)
+            if refused is not None:
+                raise Overloaded(service.name, refused)
+            self._begun = True
+
+    def _attempt(self, now: float, began: float) -> Attempt:
+        """Pick an endpoint and open an attempt there; raises NoEndpoint."""
+        service = self.service
+        left = self._spare() if service.retry.retryable(self.request) else 1
+        endpoint, lease = self._choose(left > 1, now)
+        self.number += 1
+        deadline = self.deadline.at
+        if left > 1 and not service.guard.on:
+            limit = service.attempt_timeout.limit(self.figures, remaining=deadline - began, left=left, now=now)
+            if limit is not None:
+                deadline = began + limit
+        attempt = Attempt(endpoint, self.number, began, deadline, min(deadline, began + service.connect_timeout))
+        attempt.lease = lease
+        self.tried = (*self.tried, endpoint)
+        self._open.append(attempt)
+        endpoint.begun(attempt, began)
+        return attempt
+
+    def _choose(self, retryable: bool, now: float) -> tuple[Endpoint, Lease | None]:
+        """An ejected endpoint whose trial is due, for a first attempt; else the strategy's pick."""
+        service = self.service
+        if service.ejection.waiting and not self.tried:
+            trial = service.ejection.trial(retryable, now)
+            if trial is not None:
+                return trial
+        return service.pick(self, now), None
+
+    def _spare(self) -> int:
+        """Attempts that this call may still make; none after the first for a mirror or inside `no_retry()`."""
+        context = self.context
+        single = self.parent is not None or (context is not None and not context.retry)
+        return (1 if single else self.service.retry.attempts) - self.number
+
+    # Hedging
+
+    def hedge(self, now: float) -> Attempt | None:
+        """A second attempt beside the first, at `attempt.hedge_at`; None when decided, hedged or unaffordable."""
+        if self._lock is None:
+            return None
+        with self._lock:
+            self.now = now
+            return self._second(now)
+
+    def _second(self, now: float) -> Attempt | None:
+        service = self.service
+        if self.decided or self._hedged or service.guard.on or len(self._open) != 1:
+            return None
+        if not service.untried(self, now) or not service.budget.withdraw(now):
+            return None
+        self._hedged = True
+        number = self.number
+        try:
+            attempt = self._attempt(now, now)
+        except NoEndpoint:
+            service.budget.give_back(now)
+            return None
+        self.number = number
+        attempt.number, attempt.hedge, attempt.paid = number, True, True
+        attempt.deadline = self.deadline.at
+        return attempt
+
+    # Answers
+
+    def answered(self, attempt: Attempt, outcome: Outcome, now: float) -> Step:
+        """Headers have come, or an error, once per attempt; an error ends the attempt. Says what to do."""
+        if attempt.state is not State.OPEN:
+            return Lost()
+        self.now = now
+        attempt.outcome = outcome
+        outcome.verdict = self._judge(attempt, outcome)
+        self._learn(attempt, outcome, now)
+        if self._lock is None:
+            step = self._decide(attempt, outcome, now)
+        else:
+            with self._lock:
+                step = self._decide(attempt, outcome, now)
+        for watch in self.service.on_answer:
+            watch(self, attempt, outcome, step, now)
+        self._conclude(attempt, step, now)
+        return step
+
+    def _judge(self, attempt: Attempt, outcome: Outcome) -> Verdict:
+        """The classifier's verdict; but a cut that left the endpoint too little time says nothing of it."""
+        if outcome.cause is Cause.TIMEOUT:
+            allotted = attempt.deadline - attempt.began
+            pace = self.figures.figures(self.now)
+            if allotted < (UNKNOWN_PACE if pace is None else 3 * pace):
+                return Verdict.NEUTRAL
+        return self.service.classify(self.request, outcome)
+
+    def _learn(self, attempt: Attempt, outcome: Outcome, now: float) -> None:
+        """What every later pick should know of this answer; a failure is never a fast answer."""
+        service, endpoint, verdict = self.service, attempt.endpoint, outcome.verdict
+        if outcome.cause is None:
+            endpoint.waiting.pop(attempt, None)
+            attempt.state = State.ANSWERED
+            if outcome.stream:
+                endpoint.streams[attempt] = now
+        else:
+            endpoint.ended(attempt)
+            attempt.state = State.ENDED
+        if verdict is Verdict.SUCCESS:
+            self.figures.record(outcome.elapsed, now)
+            service.guard.record(False, now)
+        elif verdict is not Verdict.NEUTRAL:
+            service.guard.record(True, now)
+            endpoint.sample(max(outcome.elapsed, service.penalty), True, now)
+        elif outcome.cause is Cause.CUT:
+            self._at_least(endpoint, outcome.elapsed, now)
+        service.ejection.record(attempt, outcome, now)
+        attempt.lease = None
+
+    def _at_least(self, endpoint: Endpoint, elapsed: float, now: float) -> None:
+        """A loser cut before its answer took at least so long; worth knowing once it is more than usual."""
+        pace = self.figures.figures(now)
+        if pace is not None and elapsed > pace:
+            endpoint.sample(elapsed, False, now)
+
+    def _decide(self, attempt: Attempt, outcome: Outcome, now: float) -> Step:
+        self._open.remove(attempt)
+        if self.decided:
+            return Lost()
+        answer = outcome.cause is None
+        good = outcome.verdict is Verdict.SUCCESS or (answer and not self.service.retry.allows(self.request, outcome))
+        if good:
+            self.decided = True
+            return Deliver(attempt)
+        if self._open:
+            if answer:
+                self._held = attempt
+            return Wait()
+        step = self._retry(attempt, outcome, now)
+        if step is not None:
+            return step
+        self.decided = True
+        if answer:
+            return Deliver(attempt)
+        return Deliver(self._held) if self._held is not None else Raise(self._error(outcome))
+
+    def _retry(self, attempt: Attempt, outcome: Outcome, now: float) -> Retry | None:
+        """The next attempt, picked and paid for; None when this outcome stands."""
+        service = self.service
+        if self._spare() < 1 or not service.retry.allows(self.request, outcome):
+            return None
+        same = not service.untried(self, now)
+        if same and not (attempt.endpoint.availability.available(now) and repeats_at_same(outcome)):
+            return None
+        after = service.retry.delay(self.number + 1, outcome, same_endpoint=same, rng=self.rng)
+        if now + after >= self.deadline.at or not self._pay(now):
+            return None
+        try:
+            held = self._attempt(now, now + after)
+        except NoEndpoint:
+            self._refund(now)
+            return None
+        held.paid = True
+        return Retry(held, after)
+
+    def _pay(self, now: float) -> bool:
+        """From the service's budget, and from the inbound request's allowance."""
+        if not self.service.budget.withdraw(now):
+            return False
+        if self.context is not None and not self.context.spend():
+            self.service.budget.give_back(now)
+            return False
+        return True
+
+    def _refund(self, now: float) -> None:
+        self.service.budget.give_back(now)
+        if self.context is not None:
+            self.context.give_back()
+
+    def _error(self, outcome: Outcome) -> BaseException:
+        """Our own error when our deadline ended the call, else the client's."""
+        if outcome.cause is Cause.TIMEOUT or outcome.error is None:
+            return DeadlineExceeded(self.service.name, self.deadline.timeout, self.number)
+        return outcome.error
+
+    def _conclude(self, attempt: Attempt, step: Step, now: float) -> None:
+        """Count the call once, by its final outcome."""
+        if isinstance(step, Deliver):
+            self._won = step.attempt
+            outcome = step.attempt.outcome
+            assert outcome is not None
+            if outcome.verdict is Verdict.SUCCESS:
+                self.service.budget.deposit(now)
+            self._count(outcome.verdict, now)
+            error = None
+        elif isinstance(step, Raise):
+            assert attempt.outcome is not None
+            self._count(attempt.outcome.verdict, now)
+            self._finish(attempt.outcome.verdict, now)
+            error = step.error
+        else:
+            return
+        for done in self.service.on_done:
+            done(self, error, now)
+
+    def _count(self, verdict: Verdict, now: float) -> None:
+        if self._lease is not None:
+            self.service.circuit.record(self._lease, verdict, now)
+
+    def overdue(self, attempt: Attempt, now: float) -> float:
+        """Asked when `attempt.deadline` has come before an answer: until when it may go on; `now` to cut it.
+
+        An adaptive attempt timeout cuts only what can be tried elsewhere, and never in a common pause.
+        """
+        final = self.deadline.at
+        if now >= final:
+            return now
+        service = self.service
+        if service.guard.on or not service.budget.affordable() or service.paused(now) or not service.untried(self, now):
+            attempt.deadline = final
+            return final
+        return now
+
+    # Endings
+
+    def ended(self, attempt: Attempt, ending: Ending, wire: float, now: float) -> None:
+        """An answer's body is over; `wire` is seconds from send to headers plus inside reads. Idempotent."""
+        if not attempt.endpoint.ended(attempt):
+            return
+        attempt.state = State.ENDED
+        if ending is Ending.DROPPED:
+            self.service.inbox.append((self._body, attempt, ending, wire))
+        else:
+            self._body(attempt, ending, wire, now)
+
+    def _body(self, attempt: Attempt, ending: Ending, wire: float, now: float) -> None:
+        service, endpoint, outcome = self.service, attempt.endpoint, attempt.outcome
+        assert outcome is not None
+        if outcome.verdict is Verdict.SUCCESS:
+            if ending is Ending.BROKEN:
+                service.guard.record(True, now)
+                endpoint.sample(max(wire, service.penalty), True, now)
+                if self._lease is not None:
+                    service.circuit.take_back(self._lease, now)
+            else:
+                endpoint.sample(wire if ending is Ending.COMPLETE and not outcome.stream else outcome.elapsed, False, now)
+            service.ejection.body(attempt, ending is Ending.BROKEN, now)
+        for watch in service.on_end:
+            watch(self, attempt, ending, wire, now)
+        if attempt is self._won:
+            self._finish(outcome.verdict, now)
+
+    def abandon(self, attempt: Attempt, now: float) -> None:
+        """The caller went away before an answer. Idempotent; says nothing of the endpoint."""
+        if attempt.state is not State.OPEN:
+            return
+        attempt.state = State.ABANDONED
+        attempt.endpoint.ended(attempt)
+        self.service.inbox.append((self._abandoned, attempt, now < attempt.began, 0.0))
+
+    def _abandoned(self, attempt: Attempt, unsent: bool, _wire: float, now: float) -> None:
+        service = self.service
+        if attempt.paid and unsent:
+            self._refund(now)
+        service.ejection.release(attempt, now)
+        attempt.lease = None
+        if attempt in self._open:
+            self._open.remove(attempt)
+        for watch in service.on_abandon:
+            watch(self, attempt, now)
+        if not self._open and not self.decided:
+            self.decided = True
+            if self._lease is not None:
+                service.circuit.release(self._lease, now)
+            self._finish(Verdict.NEUTRAL, now)
+
+    def _finish(self, verdict: Verdict, now: float) -> None:
+        """Give back, once, what the call as a whole holds."""
+        if self._over:
+            return
+        self._over = True
+        if self._begun and self.service.limiter is not None:
+            self.service.limiter.release(self, verdict, now)
+        if self._lease is not None and not self.decided:
+            self.service.circuit.release(self._lease, now)
+
+
+def repeats_at_same(outcome: Outcome) -> bool:
+    """Whether the same endpoint may be tried again when there is no other: nothing sent, or a gateway error."""
+    return not outcome.sent or outcome.status in (502, 503, 504)

@@ -1,0 +1,98 @@
+"""Endpoint: one address of a service, what is open on it now, and what its meters have learned.
+
+Identity is the address. In flight is not an integer: `open` holds every attempt until it has ended and
+`waiting` those without headers yet. Attempts are stored at begin and popped with a default at every
+ending; both are single dict operations, so they need no lock and may run inside a finalizer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from meshware.core.availability import Availability
+
+if TYPE_CHECKING:
+    from meshware.core.call import Attempt
+    from meshware.core.policy import Meter, Reading
+
+STREAM_WEIGHT = 0.1
+"""What an open stream (event stream, upgrade) weighs in flight, beside 1 for a plain request."""
+
+
+class Locality(NamedTuple):
+    """Where an endpoint runs: cloud or region, region or zone, zone; empty parts are unknown."""
+
+    cloud: str = ""
+    region: str = ""
+    zone: str = ""
+
+    @classmethod
+    def parse(cls, text: str) -> Locality:
+        """`cloud/region/zone`, with as many parts as are known."""
+        return cls(*text.split("/", 2)) if text else cls()
+
+
+class Endpoint:
+    """One address, shared by every call of its service. Thread-safe: all updates are single assignments."""
+
+    __slots__ = (
+        "address", "availability", "bars", "epoch", "host", "locality", "metadata", "open", "port",
+        "readings", "samplers", "streams", "waiting", "weight", "__weakref__",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        address: str,
+        *,
+        weight: float = 1.0,
+        locality: Locality = Locality(),  # noqa: B008 (immutable)
+        metadata: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.address = address
+        host, _, port = address.rpartition(":")
+        self.host = host[1:-1] if host.startswith("[") else host
+        self.port = int(port)
+        self.weight = weight
+        self.locality = locality
+        self.metadata: Mapping[str, Any] = dict(metadata or {})
+        self.availability = Availability()
+        self.bars = self.availability.bars
+        self.epoch = 0
+        self.open: dict[Attempt, float] = {}
+        self.waiting: dict[Attempt, float] = {}
+        self.streams: dict[Attempt, float] = {}
+        self.readings: dict[Meter, Reading] = {}
+        self.samplers: tuple[Reading, ...] = ()
+
+    @property
+    def load(self) -> float:
+        """Requests in flight; a stream counts a tenth."""
+        return len(self.open) - (1 - STREAM_WEIGHT) * len(self.streams)
+
+    def attach(self, meter: Meter) -> Reading:
+        """The endpoint's reading of a meter, made when a strategy first needs it."""
+        reading = self.readings.get(meter)
+        if reading is None:
+            reading = self.readings[meter] = meter.reading()
+            self.samplers = tuple(self.readings.values())
+        return reading
+
+    def sample(self, elapsed: float, failed: bool, now: float) -> None:
+        """Feed one response time, in seconds, to every attached meter."""
+        for reading in self.samplers:
+            reading.sample(elapsed, failed, now)
+
+    def begun(self, attempt: Attempt, now: float) -> None:
+        """An attempt is on its way here."""
+        self.open[attempt] = self.waiting[attempt] = now
+
+    def ended(self, attempt: Attempt) -> bool:
+        """The attempt is over, however; True the first time. Safe inside a finalizer."""
+        self.waiting.pop(attempt, None)
+        self.streams.pop(attempt, None)
+        return self.open.pop(attempt, None) is not None
+
+    def __repr__(self) -> str:
+        barred = "" if not self.bars else " " + self.availability.state()
+        return f"<Endpoint {self.address} open={len(self.open)}{barred}>"

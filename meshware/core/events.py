@@ -1,0 +1,84 @@
+"""Facts apart from calls, handed to observers as they happen. Times are monotonic seconds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """What happened to which service, and when."""
+
+    service: str
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointEjected(Event):
+    """An endpoint was taken out; `until` is its earliest trial."""
+
+    address: str
+    reason: str
+    until: float
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointRestored(Event):
+    """An ejected endpoint is back, after so many seconds away."""
+
+    address: str
+    away: float
+
+
+@dataclass(frozen=True, slots=True)
+class CircuitOpened(Event):
+    """The service's circuit opened: calls are refused until a trial succeeds."""
+
+    until: float
+
+
+@dataclass(frozen=True, slots=True)
+class CircuitClosed(Event):
+    """A trial succeeded: calls go out again."""
+
+
+@dataclass(frozen=True, slots=True)
+class GuardTurned(Event):
+    """The fleet guard went on (most calls fail everywhere) or off."""
+
+    on: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PanicTurned(Event):
+    """Barred endpoints are used again (too few are left), or no longer."""
+
+    on: bool
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointsChanged(Event):
+    """The service has another set of endpoints."""
+
+    added: tuple[str, ...]
+    removed: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PluginFailed(Event):
+    """A plugin or policy misbehaved and the stand-in decided instead."""
+
+    plugin: str
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class SettingsReloaded(Event):
+    """New settings are in force."""
+
+
+@dataclass(frozen=True, slots=True)
+class SettingsRefused(Event):
+    """New settings were wrong; the old ones stay."""
+
+    error: str

@@ -1,0 +1,122 @@
+"""What became of an attempt: the facts (Outcome), what they say of the endpoint (Verdict), how a body ended.
+
+The doors fill in the facts; the Classifier and the Call judge them. Nothing here knows a client.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import NamedTuple
+
+from meshware.core.request import Request
+
+
+class Verdict(Enum):
+    """What an answer says of its endpoint; NEUTRAL says nothing."""
+
+    SUCCESS = "success"
+    FAILURE = "failure"
+    OVERLOADED = "overloaded"
+    NEUTRAL = "neutral"
+
+
+class Ending(Enum):
+    """How an answer's body ended: read to EOF, an error while reading, or closed and lost early."""
+
+    COMPLETE = "complete"
+    BROKEN = "broken"
+    DROPPED = "dropped"
+
+
+class Cause(Enum):
+    """Why an attempt has no answer. The value says what a log line shows."""
+
+    REFUSED = "connection refused"
+    CONNECT_TIMEOUT = "connect timeout"
+    CONNECT = "connect failed"
+    RESET = "connection broken"
+    PROTOCOL = "not HTTP"
+    TIMEOUT = "timeout"
+    CUT = "cut: another attempt won"
+    LOCAL = "local cause"
+
+
+UNSENT = frozenset({Cause.REFUSED, Cause.CONNECT_TIMEOUT, Cause.CONNECT})
+"""Causes after which the request provably never reached the endpoint."""
+
+CONNECTION = frozenset({Cause.REFUSED, Cause.CONNECT_TIMEOUT, Cause.CONNECT})
+"""Causes of the connection class: ejected until a background connect succeeds."""
+
+
+class LoadReport(NamedTuple):
+    """What the callee says of itself (ORCA): utilisation 0..1 and more, rates a second, named figures."""
+
+    utilization: float
+    rps: float = 0.0
+    eps: float = 0.0
+
+
+class Outcome:
+    """The facts of one attempt, at its headers or its error. Times are spans in seconds.
+
+    `sent` is False only when the request provably never reached the endpoint. `stream` marks an answer
+    whose body has no natural end (event stream, upgrade). `error` is the client's own exception.
+    """
+
+    __slots__ = (
+        "cause", "connect", "elapsed", "error", "first_byte", "report", "retry_after",
+        "retried", "sent", "status", "stream", "verdict",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        *,
+        elapsed: float,
+        status: int | None = None,
+        cause: Cause | None = None,
+        error: BaseException | None = None,
+        sent: bool = True,
+        connect: float | None = None,
+        first_byte: float | None = None,
+        report: LoadReport | None = None,
+        retry_after: float | None = None,
+        retried: bool = False,
+        stream: bool = False,
+    ) -> None:
+        self.elapsed = elapsed
+        self.status = status
+        self.cause = cause
+        self.error = error
+        self.sent = sent
+        self.connect = connect
+        self.first_byte = first_byte
+        self.report = report
+        self.retry_after = retry_after
+        self.retried = retried
+        self.stream = stream
+        self.verdict = Verdict.NEUTRAL
+
+    def __repr__(self) -> str:
+        what = self.status if self.cause is None else self.cause.value
+        return f"<Outcome {self.verdict.value}: {what} in {self.elapsed:.3f} s>"
+
+
+class StatusClassifier:
+    """The default: 5xx is a failure, 429 and 503 with Retry-After an overload, all else a success.
+
+    Thread-safe (it has no state). A local cause or our own cut says nothing of the endpoint.
+    """
+
+    needs_body = 0
+
+    def classify(self, request: Request, outcome: Outcome) -> Verdict:
+        """The verdict on one answer or error; called once per attempt, on the caller's thread."""
+        status = outcome.status
+        if status is None:
+            neutral = outcome.cause is Cause.LOCAL or outcome.cause is Cause.CUT
+            return Verdict.NEUTRAL if neutral else Verdict.FAILURE
+        if status < 500 and status != 429:
+            return Verdict.SUCCESS
+        if status == 429 or (status == 503 and outcome.retry_after is not None):
+            return Verdict.OVERLOADED
+        return Verdict.FAILURE

@@ -1,0 +1,245 @@
+"""The protocols: every door through which a policy, built-in or a user's own, meets the core.
+
+None of them does I/O, sleeps, or reads a clock: `now` (monotonic seconds) is handed in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from meshware.core.call import Attempt, Call
+    from meshware.core.endpoint import Endpoint
+    from meshware.core.operations import Operation
+    from meshware.core.outcome import Ending, Outcome, Verdict
+    from meshware.core.request import Request
+
+
+class Picker(Protocol):
+    """Picks for one call, from the endpoints it was made with. Called on any thread; must not block."""
+
+    def pick(self, call: Call) -> Endpoint:
+        """One of the endpoints; anything else, or an exception, hands the choice to the stand-in."""
+        ...
+
+
+class Strategy(Protocol):
+    """Makes a picker when the set of available endpoints has changed, off the call path."""
+
+    def picker(self, endpoints: Sequence[Endpoint]) -> Picker:
+        """A picker over these endpoints, of which there is at least one."""
+        ...
+
+
+class Reading(Protocol):
+    """What one meter has learned of one endpoint."""
+
+    def sample(self, elapsed: float, failed: bool, now: float) -> None:
+        """One response time in seconds; a failure comes with its penalty included."""
+        ...
+
+    def reset(self) -> None:
+        """Forget everything: the endpoint is new again."""
+        ...
+
+
+class Meter(Hashable, Protocol):
+    """What to measure, and over which window: equal meters share one reading per endpoint."""
+
+    def reading(self) -> Reading:
+        """A fresh reading for one endpoint."""
+        ...
+
+
+class Scorer(Protocol):
+    """The simplest strategy: a score per endpoint, lower is better, finite, at least 0."""
+
+    needs: tuple[Meter, ...]
+
+    def score(self, endpoint: Endpoint, call: Call) -> float:
+        """The cost of sending this call to this endpoint now."""
+        ...
+
+
+class Classifier(Protocol):
+    """Judges an answer: by its headers, or with up to `needs_body` bytes of its body (at most 64 KiB)."""
+
+    needs_body: int
+
+    def classify(self, request: Request, outcome: Outcome) -> Verdict:
+        """What this outcome says of its endpoint."""
+        ...
+
+
+class Lease(Protocol):
+    """The right to one call through a breaker; `trial` marks one of the few in half-open."""
+
+    @property
+    def trial(self) -> bool:
+        """Whether this call decides if the breaker closes."""
+        ...
+
+
+class Breaker(Protocol):
+    """Admission before a call, its outcome after; never I/O between. Thread-safe."""
+
+    def admit(self, now: float) -> Lease | None:
+        """A lease, or None while open. Every lease comes back by `record` or `release`."""
+        ...
+
+    def record(self, lease: Lease, verdict: Verdict, now: float) -> None:
+        """The outcome of an admitted call; one of an earlier epoch changes nothing."""
+        ...
+
+    def release(self, lease: Lease, now: float) -> None:
+        """The call says nothing of the other side: cancelled, or a local cause."""
+        ...
+
+    def until(self, now: float) -> float | None:
+        """While open, the time of the next trial; None when closed."""
+        ...
+
+
+class Circuit(Breaker, Protocol):
+    """The breaker over a service's calls, each counted once by its final outcome."""
+
+    def take_back(self, lease: Lease, now: float) -> None:
+        """The success recorded with this lease had a broken body; in the same epoch it is a failure."""
+        ...
+
+
+class Ejection(Protocol):
+    """Takes endpoints out after failures and brings them back; owns the trials of the returning ones."""
+
+    waiting: Any
+    """Truthy while any endpoint is ejected: the only thing the healthy path reads."""
+
+    def trial(self, retryable: bool, now: float) -> tuple[Endpoint, Lease] | None:
+        """An ejected endpoint that should be tried by this call, with the lease for it."""
+        ...
+
+    def record(self, attempt: Attempt, outcome: Outcome, now: float) -> None:
+        """An attempt was answered or failed; judges and gives back its lease, if it holds one."""
+        ...
+
+    def body(self, attempt: Attempt, broken: bool, now: float) -> None:
+        """A successful answer's body has ended: it ends a row of failures, or adds to it."""
+        ...
+
+    def release(self, attempt: Attempt, now: float) -> None:
+        """The attempt ended and says nothing: gives back its lease, if it holds one."""
+        ...
+
+
+class Guard(Protocol):
+    """The fleet guard: tells a service that fails everywhere from endpoints that fail."""
+
+    on: bool
+
+    def record(self, failed: bool, now: float) -> None:
+        """One attempt's verdict."""
+        ...
+
+
+class Budget(Protocol):
+    """Pays for retries and hedges. Exact under any number of threads."""
+
+    def deposit(self, now: float) -> None:
+        """A first attempt succeeded."""
+        ...
+
+    def request(self, now: float) -> None:
+        """A call began."""
+        ...
+
+    def affordable(self) -> bool:
+        """Whether a token is there now."""
+        ...
+
+    def withdraw(self, now: float) -> bool:
+        """Take one token, if there is one."""
+        ...
+
+    def give_back(self, now: float) -> None:
+        """What was paid for was never sent."""
+        ...
+
+
+class RetryPolicy(Protocol):
+    """Whether an outcome may be retried, and after how long."""
+
+    attempts: int
+
+    def retryable(self, request: Request) -> bool:
+        """Whether this request could be sent a second time after bytes have gone out."""
+        ...
+
+    def allows(self, request: Request, outcome: Outcome) -> bool:
+        """Whether sending this request again after this outcome does no harm and may help."""
+        ...
+
+    def delay(self, number: int, outcome: Outcome, *, same_endpoint: bool, rng: Rng) -> float:
+        """Seconds to wait before attempt `number` (2 is the first retry)."""
+        ...
+
+
+class AttemptTimeout(Protocol):
+    """How long one attempt may wait for its headers while another could still follow."""
+
+    def limit(self, operation: Operation, *, remaining: float, left: int, now: float) -> float | None:
+        """Seconds; None for no limit but the call's. `left` counts this attempt and those that may follow."""
+        ...
+
+
+class Hedging(Protocol):
+    """When a second attempt should start beside the first."""
+
+    def delay(self, call: Call, now: float) -> float | None:
+        """Seconds after the first; None for a call that is not hedged."""
+        ...
+
+
+class Limiter(Protocol):
+    """Refuses calls in overload, before anything is sent."""
+
+    def acquire(self, call: Call, now: float) -> str | None:
+        """None when the call may go on; otherwise why not."""
+        ...
+
+    def release(self, call: Call, verdict: Verdict, now: float) -> None:
+        """The call has ended."""
+        ...
+
+
+class Rng(Protocol):
+    """The part of `random.Random` that policies use; handed in, so that every choice can be repeated."""
+
+    def random(self) -> float:
+        """Uniform in [0, 1)."""
+        ...
+
+
+class Observer:
+    """Base for whoever watches; every method is optional, called on the caller's thread, and must not block.
+
+    An observer that raises is counted and never disturbs the call.
+    """
+
+    def on_begin(self, call: Call, attempt: Attempt, headers: dict[str, str], now: float) -> None:
+        """An attempt is about to be sent; may add headers to it."""
+
+    def on_answer(self, call: Call, attempt: Attempt, outcome: Outcome, step: object, now: float) -> None:
+        """Headers or an error have come, and what follows from them."""
+
+    def on_end(self, call: Call, attempt: Attempt, ending: Ending, wire: float, now: float) -> None:
+        """A body has ended; `wire` is the seconds spent waiting for the endpoint."""
+
+    def on_abandon(self, call: Call, attempt: Attempt, now: float) -> None:
+        """The caller went away before an answer."""
+
+    def on_done(self, call: Call, error: BaseException | None, now: float) -> None:
+        """The call was decided: delivered, or raised."""
+
+    def on_event(self, event: object) -> None:
+        """A fact apart from calls (see core/events.py)."""

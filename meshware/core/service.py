@@ -1,0 +1,205 @@
+"""Service: a logical name, its policies, and the present snapshot of its endpoints, swapped whole.
+
+The healthy path of `pick` reads the picker, the endpoint's empty dict of bars, and what was tried.
+Everything dearer happens when the world changes (`replace`, `refresh`), off the call path.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
+
+from meshware.core.availability import Bar
+from meshware.core.errors import NoEndpoint
+from meshware.core.events import EndpointsChanged, PanicTurned, PluginFailed
+from meshware.core.operations import Operations
+
+if TYPE_CHECKING:
+    from meshware.core.call import Call
+    from meshware.core.endpoint import Endpoint
+    from meshware.core.outcome import Outcome, Verdict
+    from meshware.core.policy import (
+        AttemptTimeout,
+        Budget,
+        Circuit,
+        Ejection,
+        Guard,
+        Hedging,
+        Limiter,
+        Picker,
+        RetryPolicy,
+        Rng,
+        Strategy,
+    )
+    from meshware.core.request import Request
+
+PANIC_SPARES = frozenset({Bar.EJECTED, Bar.UNHEALTHY, Bar.OVERLOADED, Bar.WARMING})
+"""Bars that panic overrides: suspicions, not orders."""
+
+
+class Service:
+    """What every call of one logical name shares. The policies are set once, by assembly.
+
+    `emit` takes events. Thread-safe: snapshots are immutable and swapped by one assignment.
+    """
+
+    strategy: Strategy
+    ejection: Ejection
+    circuit: Circuit
+    guard: Guard
+    retry: RetryPolicy
+    budget: Budget
+    attempt_timeout: AttemptTimeout
+    classify: Callable[[Request, Outcome], Verdict]
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        rng: Rng,
+        emit: Callable[[object], None],
+        timeout: float = 10.0,
+        timeout_chosen: bool = False,
+        connect_timeout: float = 1.5,
+        idle: float = 10.0,
+        penalty: float = 5.0,
+        warm_floor: float = 0.1,
+        panic_below: float = 0.5,
+    ) -> None:
+        self.name = name
+        self.rng = rng
+        self.emit = emit
+        self.timeout = timeout
+        self.timeout_chosen = timeout_chosen
+        self.connect_timeout = connect_timeout
+        self.idle = idle
+        self.penalty = penalty
+        self.warm_floor = warm_floor
+        self.panic_below = panic_below
+        self.limiter: Limiter | None = None
+        self.hedging: Hedging | None = None
+        self.operations = Operations()
+        self.endpoints: tuple[Endpoint, ...] = ()
+        self.picker: Picker | None = None
+        self.panic = False
+        self.changed = False
+        self.wake: Callable[[], None] = lambda: None
+        self.inbox: deque[tuple[Any, ...]] = deque()
+        self.on_begin: tuple[Callable[..., None], ...] = ()
+        self.on_answer: tuple[Callable[..., None], ...] = ()
+        self.on_end: tuple[Callable[..., None], ...] = ()
+        self.on_abandon: tuple[Callable[..., None], ...] = ()
+        self.on_done: tuple[Callable[..., None], ...] = ()
+        self._members: frozenset[Endpoint] = frozenset()
+
+    # When the world changes
+
+    def change(self) -> None:
+        """An endpoint's availability changed: the picker is made anew at the next refresh."""
+        self.changed = True
+        self.wake()
+
+    def replace(self, endpoints: Iterable[Endpoint], now: float) -> None:
+        """Another set of endpoints. What was learned follows the address; those gone are barred."""
+        known = {endpoint.address: endpoint for endpoint in self.endpoints}
+        fresh = tuple(_merged(known.pop(each.address, None), each) for each in endpoints)
+        added = tuple(each.address for each in fresh if each not in self._members)
+        self.endpoints, self._members = fresh, frozenset(fresh)
+        for gone in known.values():
+            gone.availability.bar(Bar.REMOVED)
+        self.refresh(now)
+        if added or known:
+            self.emit(EndpointsChanged(self.name, now, added, tuple(known)))
+
+    def refresh(self, now: float) -> None:
+        """Make the picker anew over the endpoints that may be used now. Off the call path."""
+        self.changed = False
+        available = [each for each in self.endpoints if each.availability.available(now)]
+        panic = self.guard.on and len(available) < self.panic_below * len(self.endpoints)
+        if panic is not self.panic:
+            self.panic = panic
+            self.emit(PanicTurned(self.name, now, panic))
+        usable = [each for each in self.endpoints if self.usable(each, now)] if panic else available
+        try:
+            self.picker = self.strategy.picker(tuple(usable)) if usable else None
+        except Exception as error:
+            self.picker = None
+            self.failed("strategy", error, now)
+
+    def settle(self, now: float) -> None:
+        """Work off what endings left behind (see core/call.py). Never called from a finalizer."""
+        inbox = self.inbox
+        while inbox:
+            try:
+                work, attempt, how, wire = inbox.popleft()
+            except IndexError:
+                return
+            work(attempt, how, wire, now)
+
+    # For each call
+
+    def pick(self, call: Call, now: float) -> Endpoint:
+        """The strategy's choice, if it may be used; else asked once more; else the stand-in's."""
+        picker = self.picker
+        if picker is not None:
+            try:
+                endpoint = picker.pick(call)
+                if not endpoint.bars and endpoint not in call.tried and endpoint in self._members:
+                    return endpoint
+                if self._acceptable(endpoint, call, now, warming=True):
+                    return endpoint
+                endpoint = picker.pick(call)
+                if self._acceptable(endpoint, call, now, warming=False):
+                    return endpoint
+            except Exception as error:
+                self.failed("strategy", error, now)
+        return self._stand_in(call, now)
+
+    def _acceptable(self, endpoint: Endpoint, call: Call, now: float, *, warming: bool) -> bool:
+        """Known, usable, untried; one that warms up is taken with the probability of its warmth."""
+        if endpoint not in self._members or endpoint in call.tried or not self.usable(endpoint, now):
+            return False
+        return not warming or call.rng.random() < endpoint.availability.warmth(now, self.warm_floor)
+
+    def _stand_in(self, call: Call, now: float) -> Endpoint:
+        """The less loaded of two random draws from what is usable and, if possible, untried."""
+        usable = [each for each in self.endpoints if self.usable(each, now)]
+        pool = [each for each in usable if each not in call.tried] or usable
+        if not pool:
+            raise NoEndpoint(self.name, {each.address: each.availability.state() for each in self.endpoints})
+        first = pool[int(call.rng.random() * len(pool))]
+        second = pool[int(call.rng.random() * len(pool))]
+        return second if second.load < first.load else first
+
+    def usable(self, endpoint: Endpoint, now: float) -> bool:
+        """Available; or, in panic, kept out only by suspicion."""
+        return endpoint.availability.available(now) or (self.panic and PANIC_SPARES.issuperset(endpoint.bars))
+
+    def untried(self, call: Call, now: float) -> bool:
+        """Whether an endpoint that this call has not tried may be used now."""
+        return any(each not in call.tried and self.usable(each, now) for each in self.endpoints)
+
+    def paused(self, now: float) -> bool:
+        """More than half of the open attempts are past their p95: a common cause, nobody's fault."""
+        pace = self.operations.total.p95(now)
+        if pace is None:
+            return False
+        begun = [began for each in self.endpoints for began in tuple(each.waiting.values())]
+        late = sum(now - began > pace for began in begun)
+        return len(begun) >= 2 and 2 * late > len(begun)
+
+    def failed(self, plugin: str, error: Exception, now: float) -> None:
+        """A policy misbehaved; the stand-in decides. Telemetry counts it and logs one line a minute."""
+        self.emit(PluginFailed(self.name, now, plugin, f"{type(error).__name__}: {error}"))
+
+    def __repr__(self) -> str:
+        return f"<Service {self.name}: {len(self.endpoints)} endpoints>"
+
+
+def _merged(old: Endpoint | None, new: Endpoint) -> Endpoint:
+    """The endpoint that was known at this address, with what the source now says of it."""
+    if old is None:
+        return new
+    old.weight, old.locality, old.metadata = new.weight, new.locality, new.metadata
+    return old

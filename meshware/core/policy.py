@@ -5,7 +5,7 @@ None of them does I/O, sleeps, or reads a clock: `now` (monotonic seconds) is ha
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
@@ -129,6 +129,14 @@ class Ejection(Protocol):
 
     def release(self, attempt: Attempt, now: float) -> None:
         """The attempt ended and says nothing: gives back its lease, if it holds one."""
+        ...
+
+    def probes(self, now: float) -> Iterable[Endpoint]:
+        """Endpoints due for a background connect (housekeeper)."""
+        ...
+
+    def connected(self, endpoint: Endpoint, ok: bool, now: float) -> None:
+        """The result of a background connect (housekeeper)."""
         ...
 
 

@@ -127,6 +127,10 @@ class Service:
             self.picker = None
             self.failed("strategy", error, now)
 
+    def stale(self, now: float) -> bool:
+        """Whether a refresh is due: something changed, or a bar's time has passed."""
+        return self.changed or any(until <= now for each in self.endpoints for until in tuple(each.bars.values()))
+
     def settle(self, now: float) -> None:
         """Work off what endings left behind (see core/call.py). Never called from a finalizer."""
         inbox = self.inbox

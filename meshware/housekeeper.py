@@ -1,0 +1,174 @@
+"""The housekeeper: the one background thread, for what must not be done on a call's path.
+
+It makes pickers anew after a change, settles what endings left in the inboxes, and tries background
+connects to ejected endpoints, non-blocking. Started by the first call, gone after a fork, restarted if
+it has died. Nothing on the call path waits for it, and no call depends on it for being right.
+"""
+
+from __future__ import annotations
+
+import logging
+import selectors
+import socket
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
+
+from meshware.core.endpoint import Endpoint
+from meshware.core.service import Service
+
+PACE = 0.05
+"""Seconds between two rounds while there is something to do; a picker is made anew at most so often."""
+
+IDLE = 1.0
+"""Seconds between two rounds while nothing has changed."""
+
+_log = logging.getLogger("meshware")
+
+
+Done = Callable[[Endpoint, bool, float], None]
+
+
+class Housekeeper:
+    """One per mesh. `start` is cheap to call again; `wake` says that there is something to do."""
+
+    def __init__(self, services: Callable[[], Iterable[Service]], *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._services = services
+        self._clock = clock
+        self._thread: threading.Thread | None = None
+        self._starting = threading.Lock()
+        self._wake = threading.Event()
+        self._stopping = False
+        self._probes = Probes()
+
+    @property
+    def running(self) -> bool:
+        """Whether the thread lives; False before the first call, after `stop` and in a forked child."""
+        thread = self._thread
+        return thread is not None and thread.is_alive()
+
+    def start(self) -> None:
+        """Have the thread run, starting it if need be."""
+        if self.running or self._stopping:
+            return
+        with self._starting:
+            if not self.running:
+                self._thread = threading.Thread(target=self._run, name="meshware-housekeeper", daemon=True)
+                self._thread.start()
+
+    def wake(self) -> None:
+        """Something has changed. Cheap; any thread, but no finalizer."""
+        self._wake.set()
+
+    def stop(self, timeout: float = 1.0) -> None:
+        """End the thread and close its sockets; waits at most `timeout` seconds."""
+        self._stopping = True
+        self._wake.set()
+        thread = self._thread
+        if thread is not None and thread is not threading.current_thread():
+            thread.join(timeout)
+        self._probes.close()
+
+    def after_fork(self) -> None:
+        """In the child: the thread did not come along, nor may its locks and sockets be used."""
+        self._thread = None
+        self._starting = threading.Lock()
+        self._wake = threading.Event()
+        self._probes.close()
+        self._probes = Probes()
+
+    def round(self, now: float) -> bool:
+        """Do once what is due; True while there is more to come soon."""
+        busy = False
+        for service in tuple(self._services()):
+            if service.inbox:
+                service.settle(now)
+            busy = service.changed or busy
+            if service.stale(now):
+                service.refresh(now)
+            ejection = service.ejection
+            busy = busy or bool(ejection.waiting)
+            for endpoint in ejection.probes(now) if ejection.waiting else ():
+                self._probes.start(endpoint, service.connect_timeout, ejection.connected, now)
+        self._probes.poll(now)
+        return busy or bool(self._probes)
+
+    def _run(self) -> None:
+        while not self._stopping:
+            self._wake.clear()
+            try:
+                busy = self.round(self._clock())
+            except Exception:
+                _log.exception("meshware's housekeeper failed in a round and goes on")
+                busy = False
+            if not busy:
+                self._wake.wait(IDLE)
+            time.sleep(0 if self._stopping else PACE)
+
+
+class Probes:
+    """Background connects under way: non-blocking for an address, on a thread of its own for a host name."""
+
+    def __init__(self) -> None:
+        self._selector = selectors.DefaultSelector()
+        self._open: dict[Endpoint, tuple[socket.socket, float, Done]] = {}
+        self._named: set[Endpoint] = set()
+        self._results: deque[tuple[Endpoint, bool, Done]] = deque()
+
+    def __len__(self) -> int:
+        return len(self._open) + len(self._named)
+
+    def start(self, endpoint: Endpoint, timeout: float, done: Done, now: float) -> None:
+        """Begin a connect; `done(endpoint, ok, now)` is called from a later `poll`."""
+        if endpoint in self._open or endpoint in self._named:
+            return
+        try:
+            family, kind, proto, _, address = socket.getaddrinfo(
+                endpoint.host, endpoint.port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST
+            )[0]
+            sock = socket.socket(family, kind, proto)
+        except socket.gaierror:
+            self._named.add(endpoint)
+            threading.Thread(target=self._connect, args=(endpoint, timeout, done), daemon=True).start()
+            return
+        except OSError:
+            return  # no descriptor to spare: says nothing of the endpoint, tried again when next due
+        sock.setblocking(False)
+        sock.connect_ex(address)
+        self._selector.register(sock, selectors.EVENT_WRITE, endpoint)
+        self._open[endpoint] = (sock, now + timeout, done)
+
+    def poll(self, now: float) -> None:
+        """Collect what has connected, failed, or run out of time."""
+        for key, _ in self._selector.select(0) if self._open else ():
+            sock = self._open[key.data][0]
+            self._finish(key.data, sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == 0, now)
+        for endpoint, (_, until, _done) in tuple(self._open.items()):
+            if until <= now:
+                self._finish(endpoint, False, now)
+        while self._results:
+            endpoint, ok, done = self._results.popleft()
+            self._named.discard(endpoint)
+            done(endpoint, ok, now)
+
+    def close(self) -> None:
+        """Close every socket; in a forked child this leaves the parent's connections alone."""
+        for sock, _, _ in self._open.values():
+            sock.close()
+        self._open.clear()
+        self._selector.close()
+
+    def _finish(self, endpoint: Endpoint, ok: bool, now: float) -> None:
+        sock, _, done = self._open.pop(endpoint)
+        self._selector.unregister(sock)
+        sock.close()
+        done(endpoint, ok, now)
+
+    def _connect(self, endpoint: Endpoint, timeout: float, done: Done) -> None:
+        try:
+            socket.create_connection((endpoint.host, endpoint.port), timeout).close()
+            ok = True
+        except OSError:
+            ok = False
+        self._results.append((endpoint, ok, done))

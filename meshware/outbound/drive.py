@@ -1,0 +1,99 @@
+"""The two drivers, sync and async: they do what the Call says, and are the only code that sleeps or awaits.
+
+A door hands in how to send one attempt (`send`: never raises for what the endpoint or network did, but
+returns an Outcome and sets `attempt.answer`) and how to drop an answer that nobody will read (`drop`).
+Whatever else happens on the way out (cancellation, KeyboardInterrupt), the attempt is abandoned.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+
+from meshware.core.call import Attempt, Call, Deliver, Raise, Retry
+from meshware.core.outcome import Outcome
+from meshware.security.trust import ATTEMPT, TIMEOUT
+
+Clock = Callable[[], float]
+
+
+def headers_for(call: Call, attempt: Attempt, now: float) -> dict[str, str]:
+    """What goes out with an attempt: the time it has left and its number, and what observers add."""
+    headers = {TIMEOUT: f"{max(0.0, attempt.deadline - now):.3f}"}
+    if attempt.number > 1:
+        headers[ATTEMPT] = str(attempt.number)
+    for begin in call.service.on_begin:
+        begin(call, attempt, headers, now)
+    return headers
+
+
+@contextmanager
+def _abandoned_on_exit(call: Call, attempt: Attempt, clock: Clock) -> Iterator[None]:
+    """Whoever leaves by an exception gives the attempt back; it says nothing of the endpoint."""
+    try:
+        yield
+    except BaseException:
+        call.abandon(attempt, clock())
+        raise
+
+
+def drive(
+    call: Call,
+    send: Callable[[Attempt], Outcome],
+    drop: Callable[[Attempt], None],
+    *,
+    sleep: Callable[[float], None] = time.sleep,
+    clock: Clock = time.monotonic,
+) -> Attempt:
+    """Drive a call on the calling thread to the attempt whose answer is delivered; raises what the call says."""
+    attempt = call.begin(clock())
+    while True:
+        with _abandoned_on_exit(call, attempt, clock):
+            outcome = send(attempt)
+            step = call.answered(attempt, outcome, clock())
+        match step:
+            case Deliver(won):
+                return won
+            case Retry(held, after):
+                with _abandoned_on_exit(call, held, clock):
+                    if outcome.cause is None:
+                        drop(attempt)
+                    if after > 0:
+                        sleep(after)
+                attempt = held
+            case Raise(error):
+                raise error
+            case _:
+                raise AssertionError(f"one attempt at a time, yet {step!r}")
+
+
+async def drive_async(
+    call: Call,
+    send: Callable[[Attempt], Awaitable[Outcome]],
+    drop: Callable[[Attempt], Awaitable[None]],
+    *,
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    clock: Clock = time.monotonic,
+) -> Attempt:
+    """Drive a call on the running loop; the same decisions as `drive`, since the call makes them."""
+    attempt = call.begin(clock())
+    while True:
+        with _abandoned_on_exit(call, attempt, clock):
+            outcome = await send(attempt)
+            step = call.answered(attempt, outcome, clock())
+        match step:
+            case Deliver(won):
+                return won
+            case Retry(held, after):
+                with _abandoned_on_exit(call, held, clock):
+                    if outcome.cause is None:
+                        await drop(attempt)
+                    if after > 0:
+                        await sleep(after)
+                attempt = held
+            case Raise(error):
+                raise error
+            case _:
+                raise AssertionError(f"one attempt at a time, yet {step!r}")

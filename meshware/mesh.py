@@ -1,0 +1,211 @@
+"""Mesh: the services of one set of settings, and the way in for every door.
+
+A process has at most one default mesh, the first installed. Equal settings are the same mesh.
+Thread-safe. Nothing starts before the first call; a forked child starts anew.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import threading
+import time
+import weakref
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from meshware.context import current
+from meshware.core.call import Call
+from meshware.core.errors import SettingsError
+from meshware.core.events import SettingsRefused, SettingsReloaded
+from meshware.housekeeper import Housekeeper
+
+if TYPE_CHECKING:
+    from meshware.core.policy import Observer, Rng
+    from meshware.core.request import Request
+    from meshware.core.service import Service
+    from meshware.settings.schema import MeshSettings
+
+DEFAULT_PORTS = {"http": 80, "https": 443}
+
+_HOOKS = ("on_begin", "on_answer", "on_end", "on_abandon", "on_done")
+
+
+class Mesh:
+    """The services that the settings name, ready for calls. Make one by `Mesh.from_settings`."""
+
+    def __init__(
+        self,
+        settings: MeshSettings,
+        *,
+        observers: Iterable[Observer] = (),
+        rng: Rng = random,  # type: ignore[assignment]  # the module's functions are reseeded after fork
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.settings = settings
+        self.clock = clock
+        self._rng = rng
+        self._observers = tuple(observers)
+        self._changing = threading.Lock()
+        self._keeper = Housekeeper(lambda: self.services.values(), clock=clock)
+        self.services: Mapping[str, Service] = {}
+        self._names: Mapping[tuple[str, str, int], Service] = {}
+        self.plugin_failures = 0
+        self._put({})
+        _alive.add(self)
+
+    @classmethod
+    def from_settings(cls, source: Any, *, observers: Iterable[Observer] = ()) -> Mesh:
+        """The mesh of these settings: a mapping, a dotted module path, or the settings model.
+
+        Equal settings give the same mesh. Raises SettingsError with every problem found.
+        """
+        from meshware.plugins import strategies
+        from meshware.settings.load import load
+
+        settings = load(source, names=strategies())
+        key = settings.fingerprint()
+        with _registry_lock:
+            mesh = _registry.get(key)
+            if mesh is None:
+                mesh = _registry[key] = cls(settings, observers=observers)
+            return mesh
+
+    def install(self) -> Mesh:
+        """Make this the process's default mesh, if there is none yet."""
+        global _default
+        with _registry_lock:
+            if _default is None:
+                _default = self
+        return self
+
+    # For the doors
+
+    def find(self, scheme: str, host: str, port: int | None) -> Service | None:
+        """The service of this exact name, or None: then the call is none of ours.
+
+        Case and one trailing dot do not matter; a port, if given, must be the name's.
+        """
+        return self._names.get((scheme, host.lower().removesuffix("."), port or DEFAULT_PORTS.get(scheme, 0)))
+
+    def call(self, service: Service, request: Request) -> Call:
+        """A call to be driven, within the inbound request in force on this thread or task."""
+        if not self._keeper.running:
+            self._keeper.start()
+        return Call(service, request, context=current())
+
+    # For the operator
+
+    def reload(self, source: Any) -> None:
+        """Put new settings in force; wrong ones raise SettingsError and leave the old in force.
+
+        A service whose policies stay the same keeps all that it has learned.
+        """
+        from meshware.plugins import strategies
+        from meshware.settings.load import load
+
+        try:
+            settings = load(source, names=strategies())
+        except SettingsError as error:
+            self._emit(SettingsRefused("", self.clock(), str(error)))
+            raise
+        with self._changing:
+            self.settings = settings
+            self._put(self.services)
+        self._emit(SettingsReloaded("", self.clock()))
+
+    def status(self) -> dict[str, dict[str, dict[str, Any]]]:
+        """Per service and endpoint: its state and what is in flight, as plain data."""
+        return {
+            name: {
+                each.address: {"state": each.availability.state(), "in_flight": len(each.open), "weight": each.weight}
+                for each in service.endpoints
+            }
+            for name, service in self.services.items()
+        }
+
+    def close(self) -> None:
+        """End the background thread and forget the mesh. Calls under way end as they would."""
+        global _default
+        with _registry_lock:
+            if _default is self:
+                _default = None
+            for key in [key for key, mesh in _registry.items() if mesh is self]:
+                del _registry[key]
+        self._keeper.stop()
+
+    # Inside
+
+    def _put(self, previous: Mapping[str, Service]) -> None:
+        from meshware.assembly import assemble
+
+        services = assemble(self.settings, previous, rng=self._rng, emit=self._emit, now=self.clock())
+        for service in services.values():
+            service.wake = self._keeper.wake
+            self._watch(service)
+        self.services = services
+        self._names = {key: services[name] for name in services for key in keys(name)}
+
+    def _watch(self, service: Service) -> None:
+        watchers = (*self._observers, service.strategy)
+        for hook in _HOOKS:
+            found = [getattr(watcher, hook, None) for watcher in watchers]
+            setattr(service, hook, tuple(self._safe(each, service) for each in found if each is not None))
+
+    def _safe(self, hook: Callable[..., None], service: Service) -> Callable[..., None]:
+        """The hook, made unable to disturb the call that it watches."""
+
+        def watch(*facts: Any) -> None:
+            try:
+                hook(*facts)
+            except Exception as error:
+                service.failed(getattr(hook, "__qualname__", repr(hook)), error, self.clock())
+
+        return watch
+
+    def _emit(self, event: object) -> None:
+        for observer in self._observers:
+            try:
+                observer.on_event(event)
+            except Exception:
+                self.plugin_failures += 1
+
+    def _after_fork(self) -> None:
+        """In a forked child: fresh locks, nothing in flight, no thread; the settings are all that is kept."""
+        self._changing = threading.Lock()
+        self._keeper.after_fork()
+        self._put({})
+
+    def __repr__(self) -> str:
+        return f"<Mesh {self.settings.service or '(unnamed)'}: {', '.join(self.services) or 'no services'}>"
+
+
+def keys(name: str) -> list[tuple[str, str, int]]:
+    """What a service's name stands for: (scheme, host, port). Without a port, each scheme's default."""
+    host, _, port = name.partition(":")
+    return [(scheme, host, int(port) if port else default) for scheme, default in DEFAULT_PORTS.items()]
+
+
+def default_mesh() -> Mesh | None:
+    """The mesh of the context in force, or the process's default one."""
+    context = current()
+    if context is not None and context.mesh is not None:
+        mesh: Mesh = context.mesh
+        return mesh
+    return _default
+
+
+_default: Mesh | None = None
+_registry: dict[str, Mesh] = {}
+_registry_lock = threading.Lock()
+_alive: weakref.WeakSet[Mesh] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    global _registry_lock
+    _registry_lock = threading.Lock()
+    for mesh in tuple(_alive):
+        mesh._after_fork()
+
+
+os.register_at_fork(after_in_child=_after_fork)

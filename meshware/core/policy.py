@@ -39,6 +39,10 @@ class Reading(Protocol):
         """One response time in seconds; a failure comes with its penalty included."""
         ...
 
+    def value(self, now: float) -> float:
+        """The figure, 0.0 while nothing is known."""
+        ...
+
     def reset(self) -> None:
         """Forget everything: the endpoint is new again."""
         ...

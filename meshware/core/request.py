@@ -45,9 +45,9 @@ class Request:
         self.name = name
 
     @property
-    def idempotent(self) -> bool:
-        """Whether sending it twice does no harm: by its method, or because the caller gave a key."""
-        return self.method in IDEMPOTENT or "Idempotency-Key" in self.headers
+    def keyed(self) -> bool:
+        """Whether the caller gave an Idempotency-Key, and so said that sending twice does no harm."""
+        return "Idempotency-Key" in self.headers
 
     def __repr__(self) -> str:
         return f"<Request {self.method} {self.authority}{self.path}>"

@@ -1,0 +1,1 @@
+"""Strategies, one a file; meters and scorers apart from choosers."""

@@ -1,0 +1,56 @@
+"""The generic chooser: any Scorer becomes a strategy. It draws a few endpoints and takes the least score."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import isfinite
+
+from meshware.balancing.draw import several, two
+from meshware.core.call import Call
+from meshware.core.endpoint import Endpoint
+from meshware.core.policy import Picker, Scorer
+
+
+class Chooser:
+    """`choices`: endpoints drawn per call, 2 or more; 4 is near the best at any fleet size."""
+
+    def __init__(self, scorer: Scorer, *, choices: int = 4) -> None:
+        if isinstance(choices, bool) or not isinstance(choices, int) or choices < 2:
+            raise ValueError(f"choices must be a whole number from 2 on, not {choices!r}")
+        self._scorer = scorer
+        self._choices = choices
+
+    def picker(self, endpoints: Sequence[Endpoint]) -> Picker:
+        """A picker over these endpoints; attaches the meters that the scorer needs."""
+        for endpoint in endpoints:
+            for meter in self._scorer.needs:
+                endpoint.attach(meter)
+        return ChooserPicker(self._scorer, endpoints, self._choices)
+
+
+class ChooserPicker:
+    """Immutable; as thread-safe as its scorer."""
+
+    def __init__(self, scorer: Scorer, endpoints: Sequence[Endpoint], choices: int) -> None:
+        self._scorer = scorer
+        self._endpoints = endpoints
+        self._choices = choices
+
+    def pick(self, call: Call) -> Endpoint:
+        """The least score among the drawn; the first drawn wins a tie. ValueError for a score that is none."""
+        endpoints, choices = self._endpoints, self._choices
+        if len(endpoints) == 1:
+            return endpoints[0]
+        drawn = two(endpoints, call.rng) if choices == 2 else several(endpoints, choices, call.rng)
+        best, least = drawn[0], self._score(drawn[0], call)
+        for endpoint in drawn[1:]:
+            score = self._score(endpoint, call)
+            if score < least:
+                best, least = endpoint, score
+        return best
+
+    def _score(self, endpoint: Endpoint, call: Call) -> float:
+        score = self._scorer.score(endpoint, call)
+        if not score >= 0 or not isfinite(score):
+            raise ValueError(f"score of {endpoint.address} must be finite and at least 0, not {score!r}")
+        return score

@@ -1,0 +1,116 @@
+"""What is known of each operation of a service over its whole fleet: how long its answers take.
+
+Times go into log2 buckets (8 an octave: at most 9 % off), in two half windows of 30 s that rotate.
+The p95 is recomputed once the samples have grown by an eighth, not at every call.
+"""
+
+from __future__ import annotations
+
+from math import log2
+
+from meshware.core.request import Request, operation_of
+
+HALF = 30.0
+ENOUGH = 20
+"""Samples in the window before a p95 is believed."""
+
+LIMIT = 64
+"""Operations a service; further ones share `other`."""
+
+PATHS = 1024
+_LOW = -14  # 2**-14 s = 61 us
+_BUCKETS = 8 * 22  # up to 2**8 s = 256 s
+
+
+class Operation:
+    """One operation's times to headers, successes only. Updates are lock-free: a race may lose a sample."""
+
+    __slots__ = ("_at", "_buckets", "_count", "_due", "_old", "_old_count", "_p95", "_parent", "name")
+
+    def __init__(self, name: str, parent: Operation | None = None) -> None:
+        self.name = name
+        self._parent = parent
+        self._buckets, self._old = [0] * _BUCKETS, [0] * _BUCKETS
+        self._count = self._old_count = 0
+        self._at: float | None = None
+        self._p95: float | None = None
+        self._due = ENOUGH
+
+    def record(self, seconds: float, now: float) -> None:
+        """One success took so long from send to headers."""
+        self._rotate(now)
+        bucket = int((log2(seconds) - _LOW) * 8) if seconds > 0 else 0
+        self._buckets[min(max(bucket, 0), _BUCKETS - 1)] += 1
+        self._count += 1
+        if self._count + self._old_count >= self._due:
+            self._compute()
+        if self._parent is not None:
+            self._parent.record(seconds, now)
+
+    def p95(self, now: float) -> float | None:
+        """Its own 95th percentile in seconds over the last 30 to 60 s; None before 20 samples."""
+        self._rotate(now)
+        return self._p95
+
+    def figures(self, now: float) -> float | None:
+        """Its own p95, or the service's while it has too few samples."""
+        own = self.p95(now)
+        return own if own is not None or self._parent is None else self._parent.p95(now)
+
+    def _rotate(self, now: float) -> None:
+        if self._at is None:
+            self._at = now
+        elif now - self._at >= HALF:
+            stale = now - self._at >= 2 * HALF
+            self._old = [0] * _BUCKETS if stale else self._buckets
+            self._old_count = 0 if stale else self._count
+            self._buckets, self._count = [0] * _BUCKETS, 0
+            self._at = now
+            self._compute()
+
+    def _compute(self) -> None:
+        total = self._count + self._old_count
+        self._due = max(ENOUGH, total + max(8, total // 8))
+        if total < ENOUGH:
+            self._p95 = None
+            return
+        beyond, bucket = total * 0.05, _BUCKETS
+        while beyond >= 0 and bucket > 0:
+            bucket -= 1
+            beyond -= self._buckets[bucket] + self._old[bucket]
+        self._p95 = 2.0 ** ((bucket + 1) / 8 + _LOW)
+
+    def __repr__(self) -> str:
+        return f"<Operation {self.name}: {self._count + self._old_count} samples>"
+
+
+class Operations:
+    """The operations of one service by name, in order of first use, and `total` over all of them."""
+
+    def __init__(self, limit: int = LIMIT) -> None:
+        self.total = Operation("all")
+        self._limit = limit
+        self._named: dict[str, Operation] = {}
+        self._by_path: dict[tuple[str, str], Operation] = {}
+        self._other = Operation("other", self.total)
+
+    def of(self, request: Request) -> Operation:
+        """The operation of a request: its given name, or its path with variable segments starred."""
+        if request.name is not None:
+            return self._name(f"{request.method} {request.name}")
+        key = (request.method, request.path)
+        found = self._by_path.get(key)
+        if found is None:
+            found = self._name(operation_of(*key))
+            if len(self._by_path) >= PATHS:
+                self._by_path.clear()
+            self._by_path[key] = found
+        return found
+
+    def _name(self, name: str) -> Operation:
+        found = self._named.get(name)
+        if found is None:
+            if len(self._named) >= self._limit:
+                return self._other
+            found = self._named.setdefault(name, Operation(name, self.total))
+        return found

@@ -1,0 +1,1 @@
+"""Doors in: each framework's middleware."""

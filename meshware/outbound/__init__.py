@@ -1,0 +1,1 @@
+"""Doors out: each client's seam, the drivers, the reaper."""

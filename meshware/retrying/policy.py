@@ -1,0 +1,56 @@
+"""Retries: what may be sent again without harm, and after how long.
+
+After bytes may have arrived only what is idempotent (RFC 9110 section 9.2.2) or carries an
+Idempotency-Key; what provably never arrived, always. Back-off with full jitter (Brooker, AWS
+Architecture Blog, 2015: "Exponential Backoff And Jitter").
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from meshware.core.outcome import Outcome, Verdict
+from meshware.core.policy import Rng
+from meshware.core.request import IDEMPOTENT, Request
+
+
+@dataclass(frozen=True, slots=True)
+class RetryOptions:
+    """Attempts in all, back-off in seconds, and what may be repeated."""
+
+    attempts: int = 2
+    base: float = 0.025
+    cap: float = 0.25
+    methods: frozenset[str] = IDEMPOTENT
+    statuses: frozenset[int] = frozenset({429, 502, 503, 504})
+
+
+class Retries:
+    """The retry policy of one service. Has no state: thread-safe."""
+
+    def __init__(self, options: RetryOptions) -> None:
+        self.options = options
+        self.attempts = options.attempts
+
+    def retryable(self, request: Request) -> bool:
+        """Whether it may be sent a second time after bytes have gone out."""
+        return request.replayable and (request.method in self.options.methods or request.keyed)
+
+    def allows(self, request: Request, outcome: Outcome) -> bool:
+        """Whether sending it again after this outcome does no harm and may help."""
+        if outcome.verdict is Verdict.SUCCESS or outcome.retried or not request.replayable:
+            return False
+        if outcome.cause is not None and not outcome.sent:
+            return True
+        if outcome.verdict is Verdict.NEUTRAL or not self.retryable(request):
+            return False
+        return outcome.status is None or outcome.status in self.options.statuses
+
+    def delay(self, number: int, outcome: Outcome, *, same_endpoint: bool, rng: Rng) -> float:
+        """Seconds before attempt `number`: the full back-off at the same endpoint, none where nothing was sent."""
+        ceiling = min(self.options.cap, self.options.base * 2.0 ** (number - 1))
+        if same_endpoint:
+            return self.options.cap
+        if not outcome.sent and number == 2:
+            return 0.0
+        return rng.random() * ceiling

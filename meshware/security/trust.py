@@ -1,0 +1,91 @@
+"""Which headers we read, from whom, and in what grammar: the only place that knows. Fails closed.
+
+A deadline is taken from anybody, since it can only shorten. Marks are taken from trusted peers only.
+What a *called* endpoint answers moves only that endpoint. Numbers are ASCII digits with an optional
+fraction and nothing else: `float()` would take nan, inf, "1_0", other scripts' digits and spaces.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+
+TIMEOUT = "x-meshware-timeout"
+"""Seconds left for the attempt, relative, so clocks need not agree."""
+
+ATTEMPT = "x-meshware-attempt"
+"""The number of the attempt, from 2 on."""
+
+RETRIED = "x-meshware-retried"
+"""On an answer: this tier has already retried, so the tier above does not."""
+
+RETRY_AFTER = "retry-after"
+RETRY_AFTER_CAP = 10.0
+"""Seconds; a longer wish is cut to it."""
+
+RULES = {
+    TIMEOUT: "request, from anybody: a deadline; it never lengthens the configured maximum",
+    ATTEMPT: "request, from trusted peers: the attempt's number",
+    RETRIED: "answer: the callee has retried; this answer is not retried again",
+    RETRY_AFTER: f"answer, 429 and 503: whole seconds, at most {RETRY_AFTER_CAP:.0f}",
+    "content-type": "answer: text/event-stream marks a body without a natural end",
+}
+"""Every header that meshware reads, and its rule."""
+
+_SECONDS = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?", re.ASCII)
+_WHOLE = re.compile(r"[0-9]{1,9}", re.ASCII)
+
+
+def seconds(text: str) -> float | None:
+    """Seconds as we write them; None for anything else. Never raises; long input costs nothing."""
+    return float(text) if len(text) <= 19 and _SECONDS.fullmatch(text) else None
+
+
+def retry_after(text: str | None) -> float | None:
+    """`Retry-After` in whole seconds, capped; None when absent or in any other form."""
+    if text is None or len(text) > 9 or not _WHOLE.fullmatch(text):
+        return None
+    return min(float(text), RETRY_AFTER_CAP)
+
+
+@dataclass(frozen=True, slots=True)
+class Inbound:
+    """What a request's headers say. `timeout` is seconds, 0.0 when already expired, None when not said."""
+
+    timeout: float | None = None
+    attempt: int = 1
+
+
+def read_headers(get: Callable[[str], Sequence[str]], *, trusted: bool, maximum: float | None = None) -> Inbound:
+    """Read what may be read; `get` gives all values of a header. A repeated or unreadable one says nothing.
+
+    A deadline of 0 means that it has passed. None comes out longer than `maximum`.
+    """
+    timeout = _single(get(TIMEOUT), seconds)
+    if maximum is not None:
+        timeout = maximum if timeout is None else min(timeout, maximum)
+    attempt = _single(get(ATTEMPT), seconds) if trusted else None
+    return Inbound(timeout, max(1, int(attempt)) if attempt is not None and attempt < 100 else 1)
+
+
+def _single(values: Sequence[str], read: Callable[[str], float | None]) -> float | None:
+    return read(values[0]) if len(values) == 1 else None
+
+
+class TrustedPeers:
+    """Tells by its address whether a peer is trusted. Nobody is, unless named. Thread-safe."""
+
+    def __init__(self, networks: Iterable[str | IPv4Network | IPv6Network] = ()) -> None:
+        self._networks = tuple(ip_network(str(each)) for each in networks)
+
+    def __call__(self, address: str) -> bool:
+        """Whether this peer's marks are believed; an address that cannot be read is a stranger's."""
+        if not self._networks:
+            return False
+        try:
+            peer = ip_address(address)
+        except ValueError:
+            return False
+        return any(peer in network for network in self._networks)

@@ -1,0 +1,1 @@
+"""The settings: pydantic models, their sources, every error at once."""

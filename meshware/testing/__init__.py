@@ -1,0 +1,1 @@
+"""What tests of meshware and of its plugins share."""

@@ -16,7 +16,7 @@ from meshware.core.policy import Meter, Picker
 
 def least_request_cost(endpoint: Endpoint) -> float:
     """What is in flight, this request included, per weight."""
-    return (endpoint.load + 1) / endpoint.weight if endpoint.weight else float("inf")
+    return (endpoint.load + 1) / endpoint.weight
 
 
 class LeastRequest:

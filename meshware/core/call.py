@@ -479,11 +479,11 @@ class Call:
             if ending is Ending.BROKEN:
                 service.guard.record(True, now)
                 endpoint.sample(max(wire, service.penalty), True, now)
-                if self._lease is not None:
-                    service.circuit.take_back(self._lease, now)
             else:
                 endpoint.sample(wire if ending is Ending.COMPLETE and not outcome.stream else outcome.elapsed, False, now)
             service.ejection.body(attempt, ending is Ending.BROKEN, now)
+            if self._lease is not None and attempt is self._won:
+                service.circuit.body(self._lease, ending is Ending.BROKEN, now)
         for watch in service.on_end:
             watch(self, attempt, ending, wire, now)
         if attempt is self._won:

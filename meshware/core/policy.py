@@ -92,11 +92,11 @@ class Breaker(Protocol):
         """A lease, or None while open. Every lease comes back by `record` or `release`."""
         ...
 
-    def record(self, lease: Lease, verdict: Verdict, now: float) -> None:
+    def record(self, lease: Any, verdict: Verdict, now: float) -> None:
         """The outcome of an admitted call; one of an earlier epoch changes nothing."""
         ...
 
-    def release(self, lease: Lease, now: float) -> None:
+    def release(self, lease: Any, now: float) -> None:
         """The call says nothing of the other side: cancelled, or a local cause."""
         ...
 
@@ -108,16 +108,18 @@ class Breaker(Protocol):
 class Circuit(Breaker, Protocol):
     """The breaker over a service's calls, each counted once by its final outcome."""
 
-    def take_back(self, lease: Lease, now: float) -> None:
-        """The success recorded with this lease had a broken body; in the same epoch it is a failure."""
+    def body(self, lease: Any, broken: bool, now: float) -> None:
+        """A successful answer's body has ended: it ends a row of failures, or takes the success back."""
         ...
 
 
 class Ejection(Protocol):
     """Takes endpoints out after failures and brings them back; owns the trials of the returning ones."""
 
-    waiting: Any
-    """Truthy while any endpoint is ejected: the only thing the healthy path reads."""
+    @property
+    def waiting(self) -> Any:
+        """Truthy while any endpoint is ejected: the only thing the healthy path reads."""
+        ...
 
     def trial(self, retryable: bool, now: float) -> tuple[Endpoint, Lease] | None:
         """An ejected endpoint that should be tried by this call, with the lease for it."""
@@ -141,6 +143,10 @@ class Ejection(Protocol):
 
     def connected(self, endpoint: Endpoint, ok: bool, now: float) -> None:
         """The result of a background connect (housekeeper)."""
+        ...
+
+    def forget(self, endpoints: Sequence[Endpoint]) -> None:
+        """These are gone from the service."""
         ...
 
 

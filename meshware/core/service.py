@@ -108,6 +108,8 @@ class Service:
         self.endpoints, self._members = fresh, frozenset(fresh)
         for gone in known.values():
             gone.availability.bar(Bar.REMOVED)
+        if known:
+            self.ejection.forget(tuple(known.values()))
         self.refresh(now)
         if added or known:
             self.emit(EndpointsChanged(self.name, now, added, tuple(known)))
@@ -120,7 +122,7 @@ class Service:
         if panic is not self.panic:
             self.panic = panic
             self.emit(PanicTurned(self.name, now, panic))
-        usable = [each for each in self.endpoints if self.usable(each, now)] if panic else available
+        usable = [each for each in self.endpoints if self.usable(each, now) and each.weight > 0]
         try:
             self.picker = self.strategy.picker(tuple(usable)) if usable else None
         except Exception as error:

@@ -1,0 +1,284 @@
+"""Ejection: takes endpoints out after failures and brings them back. Counts attempts, not calls.
+
+Two classes. *Answers* (errors, 5xx, timeouts): out for 1 s x 2^k, then one trial by a user's call; at
+most half of the fleet. *Connection* (refused, no connect): out until a background connect succeeds; no
+cap, but never the last one. Each ejected endpoint is a breaker behind a gate, made at the first failure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from math import inf
+from threading import Lock
+
+from meshware.breaking.gate import Backoff, Gate, GateLease, spread
+from meshware.breaking.windows import RateWindow
+from meshware.core.availability import Bar
+from meshware.core.call import Attempt
+from meshware.core.endpoint import Endpoint
+from meshware.core.events import EndpointEjected, EndpointRestored
+from meshware.core.outcome import CONNECTION, Cause, Outcome, Verdict
+from meshware.core.policy import Guard, Rng
+
+HEALTHY_SPAN = 10.0
+"""Seconds of health after which the next ejection is one step shorter."""
+
+
+@dataclass(frozen=True, slots=True)
+class EjectionOptions:
+    """Counts in a row, a success rate below which, and times in seconds."""
+
+    enabled: bool = True
+    consecutive: int = 3
+    success_rate: float = 0.8
+    minimum: int = 5
+    window: float = 10.0
+    refused: int = 1
+    connect_timeouts: int = 2
+    base: float = 1.0
+    cap: float = 16.0
+    jitter: float = 0.25
+    max_share: float = 0.5
+    probe_interval: float = 1.0
+    slow_start: float = 10.0
+
+
+class Record:
+    """What ejection knows of one endpoint."""
+
+    __slots__ = ("connecting", "gate", "probe_at", "reason", "refused", "row", "since", "until", "unconnected", "wait", "window")
+
+    def __init__(self, options: EjectionOptions) -> None:
+        self.window = RateWindow(options.window)
+        self.gate: Gate | None = None
+        self.row = self.refused = self.unconnected = 0
+        self.since = -inf  # of the last ejection or return
+        self.until = self.wait = 0.0
+        self.connecting = False
+        self.probe_at = 0.0
+        self.reason = ""
+
+
+class EndpointEjection:
+    """The ejection policy of one service. Thread-safe: one short lock for failures and trials.
+
+    The healthy path takes none: a success is one count in a window.
+    """
+
+    def __init__(
+        self,
+        options: EjectionOptions,
+        *,
+        service: str,
+        endpoints: Callable[[], Sequence[Endpoint]],
+        guard: Guard,
+        rng: Rng,
+        emit: Callable[[object], None],
+        changed: Callable[[], None],
+    ) -> None:
+        self._options = options
+        self._service = service
+        self._endpoints = endpoints
+        self._guard = guard
+        self._rng = rng
+        self._emit = emit
+        self._changed = changed
+        self._backoff = Backoff(options.base, options.cap, options.jitter)
+        self._lock = Lock()
+        self._records: dict[Endpoint, Record] = {}
+        self.waiting: dict[Endpoint, Record] = {}
+
+    # Outcomes
+
+    def record(self, attempt: Attempt, outcome: Outcome, now: float) -> None:
+        """An attempt was answered or failed."""
+        if not self._options.enabled:
+            return
+        verdict, endpoint = outcome.verdict, attempt.endpoint
+        if verdict is Verdict.NEUTRAL:
+            self.release(attempt, now)
+            return
+        record = self._records.get(endpoint) or self._records.setdefault(endpoint, Record(self._options))
+        if verdict is Verdict.SUCCESS and attempt.lease is None:
+            record.window.success(now)
+            return
+        with self._lock:
+            if attempt.epoch != endpoint.epoch:
+                return
+            events = self._judge(record, attempt, outcome, now)
+        for event in events:
+            self._emit(event)
+
+    def body(self, attempt: Attempt, broken: bool, now: float) -> None:
+        """A successful answer's body has ended: it ends a row of failures, or adds one to it."""
+        record = self._records.get(attempt.endpoint)
+        if record is None or (not broken and record.row == 0):
+            return
+        with self._lock:
+            if attempt.epoch != attempt.endpoint.epoch:
+                return
+            if not broken:
+                record.row = 0
+                return
+            record.window.take_back(now)
+            record.row += 1
+            events = self._consider(record, attempt.endpoint, now)
+        for event in events:
+            self._emit(event)
+
+    def release(self, attempt: Attempt, now: float) -> None:
+        """The attempt says nothing: the trial that it held may be had again."""
+        record = self._records.get(attempt.endpoint)
+        if isinstance(attempt.lease, GateLease) and record is not None and record.gate is not None:
+            record.gate.release(attempt.lease, now)
+
+    def _judge(self, record: Record, attempt: Attempt, outcome: Outcome, now: float) -> list[object]:
+        endpoint, lease = attempt.endpoint, attempt.lease
+        if outcome.verdict is Verdict.SUCCESS:
+            record.window.success(now)
+            return self._restore(record, endpoint, now)
+        if outcome.verdict is Verdict.OVERLOADED:
+            if isinstance(lease, GateLease) and record.gate is not None:
+                record.gate.release(lease, now)
+            self._hold_off(endpoint, outcome.retry_after, now)
+            return []
+        self._count(record, outcome, now)
+        if isinstance(lease, GateLease) and outcome.cause not in CONNECTION:
+            return self._eject(record, endpoint, "its trial failed", now)
+        return self._consider(record, endpoint, now)
+
+    def _count(self, record: Record, outcome: Outcome, now: float) -> None:
+        record.window.failure(now)
+        record.row += 1
+        record.refused = record.refused + 1 if outcome.cause in (Cause.REFUSED, Cause.CONNECT) else 0
+        record.unconnected = record.unconnected + 1 if outcome.cause is Cause.CONNECT_TIMEOUT else 0
+
+    def _consider(self, record: Record, endpoint: Endpoint, now: float) -> list[object]:
+        """Whether a rule says that this endpoint must go."""
+        options = self._options
+        if record.refused >= options.refused or record.unconnected >= options.connect_timeouts:
+            return self._eject_connection(record, endpoint, now)
+        reason = ""
+        if record.row >= options.consecutive:
+            reason = f"{record.row} failures in a row"
+        elif not self._guard.on:
+            good, bad = record.window.totals(now)
+            if good + bad >= options.minimum and good < options.success_rate * (good + bad):
+                reason = f"{good} of {good + bad} succeeded"
+        if not reason or endpoint in self.waiting or self._answers_out(now) >= self._cap():
+            return []
+        return self._eject(record, endpoint, reason, now)
+
+    # Out
+
+    def _cap(self) -> int:
+        return int(len(self._endpoints()) * self._options.max_share)
+
+    def _answers_out(self, now: float) -> int:
+        """Endpoints that are out for what they answered."""
+        return sum(
+            (each in self.waiting and not self.waiting[each].connecting) or each.bars.get(Bar.OVERLOADED, 0.0) > now
+            for each in self._endpoints()
+        )
+
+    def _eject(self, record: Record, endpoint: Endpoint, reason: str, now: float) -> list[object]:
+        gate = self._gate_of(record)
+        if endpoint not in self.waiting:
+            gate.k = max(0, gate.k - int(max(0.0, now - record.since) / HEALTHY_SPAN)) if gate.k else 0
+            record.since = now
+        record.wait = self._backoff.seconds(gate.k, self._rng)
+        record.until = now + record.wait
+        gate.k += 1
+        record.connecting = False
+        return self._out(record, endpoint, reason, now, until=record.until)
+
+    def _eject_connection(self, record: Record, endpoint: Endpoint, now: float) -> list[object]:
+        others = any(each is not endpoint and each.availability.available(now) for each in self._endpoints())
+        if (endpoint in self.waiting and record.connecting) or not others:
+            return []
+        if endpoint not in self.waiting:
+            record.since = now
+        record.connecting = True
+        record.until = inf
+        record.probe_at = now + spread(self._options.probe_interval, self._options.jitter, self._rng)
+        reason = "connection refused" if record.refused else "no connection"
+        return self._out(record, endpoint, reason, now, until=inf)
+
+    def _out(self, record: Record, endpoint: Endpoint, reason: str, now: float, *, until: float) -> list[object]:
+        self._gate_of(record).open(now, until)
+        record.reason = reason
+        record.row = record.refused = record.unconnected = 0
+        self.waiting = {**self.waiting, endpoint: record}
+        endpoint.epoch += 1
+        endpoint.availability.bar(Bar.EJECTED, detail=reason)
+        self._changed()
+        return [EndpointEjected(self._service, now, endpoint.address, reason, until)]
+
+    def _hold_off(self, endpoint: Endpoint, seconds: float | None, now: float) -> None:
+        """It asked for time: not picked until then, as far as the cap for answers allows."""
+        if seconds and endpoint not in self.waiting and self._answers_out(now) < self._cap():
+            until = now + spread(seconds, self._options.jitter, self._rng)
+            endpoint.availability.bar(Bar.OVERLOADED, until, f"Retry-After {seconds:.0f} s")
+            self._changed()
+
+    def _gate_of(self, record: Record) -> Gate:
+        if record.gate is None:
+            record.gate = Gate(backoff=self._backoff, rng=self._rng)
+        return record.gate
+
+    # Back
+
+    def trial(self, retryable: bool, now: float) -> tuple[Endpoint, GateLease] | None:
+        """An endpoint whose time is over: first for a call that may be retried, later for any."""
+        for endpoint, record in self.waiting.items():
+            due = record.until if retryable else record.until + record.wait
+            if now >= due and not record.connecting and endpoint.bars.keys() <= {Bar.EJECTED}:
+                lease = None if record.gate is None else record.gate.admit(now)
+                if lease is not None:
+                    return endpoint, lease
+        return None
+
+    def probes(self, now: float) -> list[Endpoint]:
+        """Endpoints due for a background connect; each is due again one interval later."""
+        due = [each for each, record in self.waiting.items() if record.connecting and record.probe_at <= now]
+        for endpoint in due:
+            interval = spread(self._options.probe_interval, self._options.jitter, self._rng)
+            self.waiting[endpoint].probe_at = now + interval
+        return due
+
+    def connected(self, endpoint: Endpoint, ok: bool, now: float) -> None:
+        """The result of a background connect."""
+        with self._lock:
+            record = self.waiting.get(endpoint)
+            if not ok or record is None or not record.connecting:
+                return
+            events = self._restore(record, endpoint, now)
+        for event in events:
+            self._emit(event)
+
+    def forget(self, endpoints: Sequence[Endpoint]) -> None:
+        """These are gone from the service."""
+        with self._lock:
+            self.waiting = {each: record for each, record in self.waiting.items() if each not in endpoints}
+            for each in endpoints:
+                self._records.pop(each, None)
+
+    def _restore(self, record: Record, endpoint: Endpoint, now: float) -> list[object]:
+        if endpoint not in self.waiting:
+            return []
+        away = now - record.since
+        self._gate_of(record).close(now)
+        record.window.clear()
+        record.row = record.refused = record.unconnected = 0
+        record.since = now
+        record.connecting = False
+        self.waiting = {each: other for each, other in self.waiting.items() if each is not endpoint}
+        endpoint.epoch += 1
+        for reading in endpoint.samplers:
+            reading.reset()
+        if self._options.slow_start > 0:
+            endpoint.availability.warm(now, min(self._options.slow_start, away))
+        endpoint.availability.lift(Bar.EJECTED)
+        self._changed()
+        return [EndpointRestored(self._service, now, endpoint.address, away)]

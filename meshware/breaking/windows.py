@@ -1,0 +1,51 @@
+"""What breakers count: rows of failures, and rates over a sliding window. Seconds are monotonic."""
+
+from __future__ import annotations
+
+BUCKETS = 10
+
+
+class RateWindow:
+    """Successes and failures of the last `seconds`, in ten buckets. The owner's lock guards it."""
+
+    __slots__ = ("_at", "_failures", "_successes", "_width")
+
+    def __init__(self, seconds: float) -> None:
+        self._width = seconds / BUCKETS
+        self.clear()
+
+    def success(self, now: float) -> None:
+        """One call succeeded."""
+        self._advance(now)
+        self._successes[self._at % BUCKETS] += 1
+
+    def failure(self, now: float) -> None:
+        """One call failed."""
+        self._advance(now)
+        self._failures[self._at % BUCKETS] += 1
+
+    def take_back(self, now: float) -> None:
+        """An earlier success was none after all."""
+        self._advance(now)
+        for age in range(BUCKETS):
+            index = (self._at - age) % BUCKETS
+            if self._successes[index]:
+                self._successes[index] -= 1
+                break
+        self._failures[self._at % BUCKETS] += 1
+
+    def totals(self, now: float) -> tuple[int, int]:
+        """Successes and failures."""
+        self._advance(now)
+        return sum(self._successes), sum(self._failures)
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._at = 0
+        self._successes, self._failures = [0] * BUCKETS, [0] * BUCKETS
+
+    def _advance(self, now: float) -> None:
+        bucket = int(now / self._width)
+        for stale in range(max(self._at + 1, bucket - BUCKETS + 1), bucket + 1):
+            self._successes[stale % BUCKETS] = self._failures[stale % BUCKETS] = 0
+        self._at = max(self._at, bucket)

@@ -33,7 +33,9 @@ Done = Callable[[Endpoint, bool, float], None]
 class Housekeeper:
     """One per mesh. `start` is cheap to call again; `wake` says that there is something to do."""
 
-    def __init__(self, services: Callable[[], Iterable[Service]], *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, services: Callable[[], Iterable[Service]], *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._services = services
         self._clock = clock
         self._thread: threading.Thread | None = None

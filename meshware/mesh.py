@@ -39,7 +39,7 @@ class Mesh:
         settings: MeshSettings,
         *,
         observers: Iterable[Observer] = (),
-        rng: Rng = random,  # type: ignore[assignment]  # the module's functions are reseeded after fork
+        rng: Rng = random,  # the module: its functions are reseeded after a fork
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.settings = settings

@@ -47,7 +47,19 @@ class EjectionOptions:
 class Record:
     """What ejection knows of one endpoint."""
 
-    __slots__ = ("connecting", "gate", "probe_at", "reason", "refused", "row", "since", "until", "unconnected", "wait", "window")
+    __slots__ = (
+        "connecting",
+        "gate",
+        "probe_at",
+        "reason",
+        "refused",
+        "row",
+        "since",
+        "until",
+        "unconnected",
+        "wait",
+        "window",
+    )
 
     def __init__(self, options: EjectionOptions) -> None:
         self.window = RateWindow(options.window)

@@ -15,9 +15,7 @@ class FleetGuard:
     Statistical: one assignment per attempt, no lock. `turned(on, now)` is called at each turn.
     """
 
-    def __init__(
-        self, *, turned: Callable[[bool, float], None], threshold: float = 0.4, weight: float = 0.02
-    ) -> None:
+    def __init__(self, *, turned: Callable[[bool, float], None], threshold: float = 0.4, weight: float = 0.02) -> None:
         self._turned = turned
         self._threshold = threshold
         self._weight = weight

@@ -70,5 +70,7 @@ class Availability:
 
     def state(self) -> str:
         """One line for people: "available", or each reason with its detail."""
-        said = [f"{bar.value} ({detail})" if (detail := self.details.get(bar)) else bar.value for bar in tuple(self.bars)]
+        said = [
+            f"{bar.value} ({detail})" if (detail := self.details.get(bar)) else bar.value for bar in tuple(self.bars)
+        ]
         return ", ".join(said) or "available"

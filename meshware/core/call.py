@@ -480,7 +480,9 @@ class Call:
                 service.guard.record(True, now)
                 endpoint.sample(max(wire, service.penalty), True, now)
             else:
-                endpoint.sample(wire if ending is Ending.COMPLETE and not outcome.stream else outcome.elapsed, False, now)
+                endpoint.sample(
+                    wire if ending is Ending.COMPLETE and not outcome.stream else outcome.elapsed, False, now
+                )
             service.ejection.body(attempt, ending is Ending.BROKEN, now)
             if self._lease is not None and attempt is self._won:
                 service.circuit.body(self._lease, ending is Ending.BROKEN, now)

@@ -66,6 +66,8 @@ class Service:
         penalty: float = 5.0,
         warm_floor: float = 0.1,
         panic_below: float = 0.5,
+        host: str = "logical",
+        tls: Any = None,
     ) -> None:
         self.name = name
         self.rng = rng
@@ -77,6 +79,9 @@ class Service:
         self.penalty = penalty
         self.warm_floor = warm_floor
         self.panic_below = panic_below
+        self.host = host
+        self.tls = tls
+        self.policies: object = None
         self.limiter: Limiter | None = None
         self.hedging: Hedging | None = None
         self.operations = Operations()

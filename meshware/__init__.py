@@ -1,0 +1,1 @@
+"""meshware: service-mesh behaviour for Python web services, inside the process."""

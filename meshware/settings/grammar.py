@@ -1,0 +1,61 @@
+"""The strict grammars of addresses and names: exact, ASCII, no userinfo, no percent-encoding."""
+
+from __future__ import annotations
+
+import re
+from ipaddress import AddressValueError, IPv4Address, IPv6Address
+from typing import Any
+
+_LABEL = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
+_NAME = re.compile(rf"{_LABEL}(?:\.{_LABEL})*", re.ASCII)
+_PORT = re.compile(r"[1-9][0-9]{0,4}", re.ASCII)
+_NUMERIC = re.compile(r"(?:0[xX][0-9a-fA-F]*|[0-9]+)(?:\.(?:0[xX][0-9a-fA-F]*|[0-9]+))*", re.ASCII)
+
+
+def no_bool(value: Any) -> Any:
+    """A number, where True would pass for 1."""
+    if isinstance(value, bool):
+        raise ValueError("a number is needed, not a boolean")
+    return value
+
+
+def address(text: str) -> str:
+    """`host:port`, with a host name, an IPv4 address, or an IPv6 address in brackets."""
+    host, colon, port = text.rpartition(":")
+    if not colon or not _PORT.fullmatch(port) or int(port) > 65535:
+        raise ValueError("an address is host:port with a port from 1 to 65535")
+    if host.startswith("[") and host.endswith("]"):
+        if "%" in host or not _parses(IPv6Address, host[1:-1]):
+            raise ValueError("not an IPv6 address in brackets, without a zone")
+    elif _NUMERIC.fullmatch(host):
+        if not _parses(IPv4Address, host):
+            raise ValueError("not an IPv4 address")
+    elif not _NAME.fullmatch(host) or len(host) > 253:
+        raise ValueError("not a host name, an IPv4 address or an IPv6 address in brackets")
+    return text.lower()
+
+
+def service_name(name: Any) -> str:
+    """The one spelling of a logical name: lower case, without a trailing dot; `name` or `name:port`."""
+    if not isinstance(name, str):
+        raise ValueError(f"a service's name is text, not {name!r}")
+    host, colon, port = name.lower().partition(":")
+    host = host.removesuffix(".")
+    if not _NAME.fullmatch(host) or len(host) > 253 or _NUMERIC.fullmatch(host):
+        raise ValueError(f"{name!r} is no name for a service: letters, digits, - and dots, and no IP address")
+    if colon and (not _PORT.fullmatch(port) or int(port) > 65535):
+        raise ValueError(f"{name!r} has no port from 1 to 65535")
+    return host + colon + port
+
+
+def http_name(text: str) -> str:
+    """What may stand in a Host header."""
+    return service_name(text)
+
+
+def _parses(kind: type[IPv4Address] | type[IPv6Address], text: str) -> bool:
+    try:
+        kind(text)
+    except AddressValueError:
+        return False
+    return True

@@ -1,0 +1,252 @@
+"""The models ARE the settings: what may be written, its default, its unit, and what it means.
+
+Every field is read by assembly or a door; the reference page and the JSON Schema are made from here.
+Keys may be written in upper case; the keys of `services` and `metadata` are data and stay as they are.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from ipaddress import IPv4Network, IPv6Network
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from meshware.settings.grammar import address, http_name, no_bool, service_name
+
+Number = BeforeValidator(no_bool)
+Seconds = Annotated[float, Number, Field(gt=0, le=86_400, allow_inf_nan=False, strict=True)]
+SecondsOrNone = Annotated[float, Number, Field(ge=0, le=86_400, allow_inf_nan=False, strict=True)]
+Share = Annotated[float, Number, Field(ge=0, le=1, allow_inf_nan=False, strict=True)]
+Weight = Annotated[float, Number, Field(ge=0, le=1e6, allow_inf_nan=False, strict=True)]
+Count = Annotated[int, Number, Field(ge=1, le=1_000_000, strict=True)]
+
+
+class Model(BaseModel):
+    """Frozen, nothing unknown, keys in any case."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _lower_keys(cls, data: Any) -> Any:
+        """Keys in lower case; two that become one are refused by name."""
+        if not isinstance(data, dict):
+            return data
+        lowered: dict[Any, Any] = {}
+        for key, value in data.items():
+            name = key.lower() if isinstance(key, str) else key
+            if name in lowered:
+                raise ValueError(f"{key!r} is written twice, in different cases")
+            lowered[name] = value
+        return lowered
+
+
+class EndpointSettings(Model):
+    """One endpoint: an address and what is known of it."""
+
+    address: Annotated[str, AfterValidator(address)] = Field(description="`host:port`; IPv6 as `[::1]:8000`.")
+    weight: Weight = Field(1.0, description="Share of the traffic beside the others; 0 takes none.")
+    locality: str = Field("", description="`cloud/region/zone`, as many parts as are known.")
+    metadata: dict[str, Any] = Field({}, description="Anything; strategies may read it.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_text(cls, data: Any) -> Any:
+        return {"address": data} if isinstance(data, str) else data
+
+
+class StrategyChoice(Model):
+    """A strategy by name, with its own settings."""
+
+    name: str = Field(description="A name under the entry-point group `meshware.strategies`.")
+    options: dict[str, Any] = Field({}, description="Keyword settings of that strategy.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_short(cls, data: Any) -> Any:
+        if isinstance(data, str):
+            return {"name": data}
+        if isinstance(data, dict) and len(data) == 1 and set(data) != {"name"}:
+            ((name, options),) = data.items()
+            return {"name": name, "options": options or {}}
+        return data
+
+
+class BudgetSettings(Model):
+    """What retries are paid from."""
+
+    ratio: Share = Field(0.2, description="Tokens earned per success (Finagle and Linkerd: 20 %).")
+    minimum: Annotated[float, Number, Field(ge=0, le=1000, allow_inf_nan=False, strict=True)] = Field(
+        2.0, description="Tokens to start with, and room kept for at least so many."
+    )
+    window: Seconds = Field(10.0, description="Seconds of calls that the capacity follows.")
+
+
+class RetrySettings(Model):
+    """When a call is sent again."""
+
+    attempts: Annotated[int, Number, Field(ge=1, le=10, strict=True)] = Field(
+        2, description="Attempts in all; 1 is no retry (Envoy's num_retries 1 is 2 here)."
+    )
+    base: Seconds = Field(0.025, description="Back-off base in seconds, full jitter (Envoy: 25 ms).")
+    cap: Seconds = Field(0.25, description="Longest back-off in seconds (Envoy: 10 x base).")
+    methods: tuple[Annotated[str, AfterValidator(str.upper)], ...] = Field(
+        ("GET", "HEAD", "OPTIONS", "PUT", "DELETE"),
+        description="Methods that may be sent twice after bytes may have arrived (RFC 9110, 9.2.2).",
+    )
+    statuses: tuple[Annotated[int, Number, Field(ge=400, le=599, strict=True)], ...] = Field(
+        (429, 502, 503, 504), description="Answers that are tried elsewhere (Envoy: gateway-error)."
+    )
+    budget: BudgetSettings = Field(BudgetSettings(), description="What retries are paid from, per service.")
+
+
+class EjectionSettings(Model):
+    """When an endpoint is taken out, and for how long."""
+
+    enabled: bool = Field(True, description="Whether endpoints are ejected at all.")
+    consecutive: Count = Field(3, description="Failures in a row (Envoy: consecutive_5xx, 5).")
+    success_rate: Share = Field(0.8, description="Success rate below which it goes (Linkerd: 0.8).")
+    minimum: Count = Field(5, description="Requests in the window before the rate counts (Linkerd: 5).")
+    window: Seconds = Field(10.0, description="Seconds over which the rate is taken (Linkerd: 10).")
+    refused: Count = Field(1, description="Refused connections in a row.")
+    connect_timeouts: Count = Field(2, description="Connects in a row that ran out of time.")
+    base: Seconds = Field(1.0, description="First ejection in seconds, doubled each time (Linkerd: 1).")
+    cap: Seconds = Field(16.0, description="Longest ejection in seconds.")
+    jitter: Share = Field(0.25, description="Share by which times are spread, up and down.")
+    max_share: Share = Field(0.5, description="Most endpoints out for what they answered, rounded down.")
+    probe_interval: Seconds = Field(1.0, description="Seconds between background connects to an ejected one.")
+
+
+class CircuitSettings(Model):
+    """When a whole service's calls are refused."""
+
+    enabled: bool = Field(True, description="Whether the circuit opens by itself.")
+    calls: Count = Field(20, description="Calls in a row without a success.")
+    span: Seconds = Field(2.0, description="Seconds that such a row must have lasted.")
+    base: Seconds = Field(1.0, description="Seconds open before the first trial, doubled each time.")
+    cap: Seconds = Field(30.0, description="Longest time open in seconds.")
+    jitter: Share = Field(0.25, description="Share by which times are spread, up and down.")
+    failure_rate: Share | None = Field(None, description="Share of failures that opens it; off unless set.")
+    minimum: Count = Field(20, description="Calls in the window before the rate counts.")
+    window: Seconds = Field(10.0, description="Seconds over which the rate is taken.")
+
+
+class TlsSettings(Model):
+    """How `https://<name>` is verified. The logical name is what the certificate must be for."""
+
+    ca: str | None = Field(None, description="Path of a CA bundle; the client's own when not set.")
+    cert: str | None = Field(None, description="Path of the client certificate (PEM).")
+    key: str | None = Field(None, description="Path of its key (PEM), when not in `cert`.")
+    server_name: str | None = Field(None, description="Name to verify instead of the service's.")
+
+    @model_validator(mode="after")
+    def _key_needs_cert(self) -> TlsSettings:
+        if self.key is not None and self.cert is None:
+            raise ValueError("key without cert")
+        return self
+
+
+class Policy(Model):
+    """What a service may set, and `defaults` for all of them."""
+
+    strategy: StrategyChoice = Field(
+        StrategyChoice(name="peak_ewma"), description="How an endpoint is picked: a name, or `{name: {settings}}`."
+    )
+    timeout: Seconds = Field(
+        10.0,
+        description="Seconds a call has in all, over its attempts. Not set: to the headers only, "
+        "then 10 s without a byte.",
+    )
+    connect_timeout: Seconds = Field(1.5, description="Seconds for one connect (Linkerd: 1, Envoy: 5).")
+    attempt_timeout: Literal["adaptive"] | Seconds | None = Field(
+        "adaptive", description="Seconds to the headers while another attempt may follow: max(0.1, 3 x p95); None: off."
+    )
+    retry: RetrySettings = Field(RetrySettings(), description="When a call is sent again.")
+    ejection: EjectionSettings = Field(EjectionSettings(), description="When an endpoint is taken out.")
+    circuit: CircuitSettings = Field(CircuitSettings(), description="When the whole service is refused.")
+    slow_start: SecondsOrNone = Field(
+        10.0, description="Seconds over which a returned endpoint's share grows; 0: at once."
+    )
+    guard: Share = Field(0.4, description="Failure share of the whole service above which policies stand back.")
+    panic: Share = Field(
+        0.5, description="With the guard on, share of available endpoints under which all are used (Envoy: 50 %)."
+    )
+    host: Annotated[str, AfterValidator(http_name)] = Field(
+        "logical", description="Host header sent: `logical`, `endpoint`, or a given name."
+    )
+    tls: TlsSettings | None = Field(None, description="Needed for `https://`; without it such calls are refused.")
+
+
+class ServiceSettings(Policy):
+    """One service: where it is, and its policies."""
+
+    endpoints: tuple[EndpointSettings, ...] = Field(description="Its endpoints, at least one.", min_length=1)
+
+    @model_validator(mode="after")
+    def _sound(self) -> ServiceSettings:
+        addresses = [each.address for each in self.endpoints]
+        twice = sorted({each for each in addresses if addresses.count(each) > 1})
+        if twice:
+            raise ValueError(f"endpoints named twice: {', '.join(twice)}")
+        if not any(each.weight > 0 for each in self.endpoints):
+            raise ValueError("all weights are 0")
+        return self
+
+
+class MeshSettings(Model):
+    """All settings of one mesh."""
+
+    service: str = Field("", description="This service's own name.")
+    environment: str = Field("", description="prod, staging ...: kept apart from each other.")
+    locality: str = Field("", description="Where this process runs: `cloud/region/zone`.")
+    trusted_peers: tuple[IPv4Network | IPv6Network, ...] = Field(
+        (), description="Networks whose callers' marks are believed; nobody by default."
+    )
+    defaults: dict[str, Any] = Field({}, description="Policies of every service that does not set its own.")
+    services: dict[str, ServiceSettings] = Field({}, description="Services by their logical names.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _spread_defaults(cls, data: Any) -> Any:
+        """Defaults reach each service that does not set its own; names are made one spelling."""
+        if not isinstance(data, dict):
+            return data
+        data = {key.lower() if isinstance(key, str) else key: value for key, value in data.items()}
+        services, defaults = data.get("services"), data.get("defaults", {})
+        if isinstance(services, dict) and isinstance(defaults, dict):
+            data["services"] = {name: _under(defaults, each) for name, each in _named(services).items()}
+        return data
+
+    @model_validator(mode="after")
+    def _defaults_are_policies(self) -> MeshSettings:
+        Policy.model_validate(self.defaults)
+        return self
+
+    def fingerprint(self) -> str:
+        """Equal settings, equal text."""
+        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
+
+
+def _named(services: dict[Any, Any]) -> dict[Any, Any]:
+    named: dict[Any, Any] = {}
+    for name, value in services.items():
+        plain = service_name(name)
+        if plain in named:
+            raise ValueError(f"service {plain!r} is there twice: {name!r} is the same name")
+        named[plain] = value
+    return named
+
+
+def _under(defaults: dict[str, Any], service: Any) -> Any:
+    """The service's own settings over the defaults; sections are merged key by key."""
+    if not isinstance(service, dict):
+        return service
+    merged = {key.lower(): value for key, value in defaults.items() if isinstance(key, str)}
+    for key, value in service.items():
+        name = key.lower() if isinstance(key, str) else key
+        below = merged.get(name)
+        if name in ("retry", "ejection", "circuit", "tls") and isinstance(below, dict) and isinstance(value, dict):
+            value = _under(below, value)
+        merged[name] = value
+    return merged

@@ -1,0 +1,269 @@
+"""The house, held to its plan by reading the source: who may know whom, and what the core may touch.
+
+The plan is docs/architecture.md. A breach here means that a file is in the wrong room, or that the plan
+is wrong: then change the plan first, in docs/decisions/.
+"""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+PACKAGE = Path(__file__).resolve().parents[1] / "meshware"
+
+POLICY = {
+    "balancing", "breaking", "retrying", "limiting", "fallback",
+    "routing", "discovery", "health", "security", "sharing",
+}  # fmt: skip
+MESH = {"core", "context", "plugins", "settings", "housekeeper", "assembly", "mesh"}
+DOORS = MESH | POLICY | {"outbound", "telemetry"}
+
+KNOWS: dict[str, set[str]] = {
+    "core": set(),
+    "context": {"core"},
+    **{room: {"core"} for room in POLICY},
+    "plugins": {"core"},
+    "settings": {"core", "plugins"},
+    "housekeeper": {"core"},
+    "assembly": {"core", "plugins", "settings", *POLICY},
+    "mesh": MESH,
+    "outbound": {"core", "context", "plugins", "mesh", "security"},
+    "telemetry": {"core", "context", "mesh"},
+    "testing": MESH | POLICY,
+    "inbound": DOORS,
+    "console": DOORS,
+    "cli": DOORS | {"inbound", "console", "testing"},
+}
+"""Room -> the rooms it may import, besides itself. `import meshware` (the front door) loads none."""
+
+FRAMEWORKS = {"starlette", "werkzeug", "django", "flask"}
+CLIENTS = {"requests", "urllib3", "httpx", "httpx2", "aiohttp"}
+OTHERS: dict[str, set[str]] = {
+    "breaking": {"pybreaker"},
+    "discovery": {"cachetools"},
+    "security": {"cachetools"},
+    "fallback": {"cachetools"},
+    "balancing": {"cachetools"},
+    "settings": {"pydantic"},
+    "inbound": FRAMEWORKS,
+    "console": FRAMEWORKS,
+    "outbound": CLIENTS,
+    "testing": {"pytest"},
+    "cli": {"click", "rich"},
+    "cli.demo": {"click", "rich", "gunicorn", "uvicorn", "tenacity"} | FRAMEWORKS | CLIENTS,
+}
+"""Room -> the third-party modules it may import."""
+
+DECIDES = {"core", "balancing", "breaking", "retrying", "limiting", "fallback", "routing"}
+"""Rooms that decide: `now`, chance and the world come in as arguments."""
+
+WORLD = {
+    "asyncio", "concurrent", "datetime", "http", "logging", "multiprocessing", "os", "queue", "random",
+    "sched", "secrets", "select", "selectors", "signal", "socket", "ssl", "subprocess", "time",
+}  # fmt: skip
+LOCKS = {"Lock", "RLock"}
+
+SLEEPERS = {"outbound.drive", "outbound.reaper", "housekeeper"}
+
+
+class Module(NamedTuple):
+    """A source file: its name below `meshware`, and its tree."""
+
+    name: str
+    tree: ast.Module
+
+    @property
+    def room(self) -> str:
+        """The first part of its name; the demo's programs are a room of their own."""
+        return "cli.demo" if self.name.startswith("cli.demo") else self.name.partition(".")[0]
+
+    @property
+    def place(self) -> str:
+        """The room as the arrows know it."""
+        return self.room.partition(".")[0]
+
+
+class Import(NamedTuple):
+    """One imported name, in full, and whether it is there for annotations only."""
+
+    name: str
+    line: int
+    typing_only: bool
+
+    @property
+    def root(self) -> str:
+        """The top-level module."""
+        return self.name.partition(".")[0]
+
+    @property
+    def room(self) -> str:
+        """What comes after it: in `meshware`, the room."""
+        return self.name.partition(".")[2].partition(".")[0]
+
+
+def parsed(name: str, source: str) -> Module:
+    """A module from its text, so that the rules themselves can be tested."""
+    return Module(name, ast.parse(source))
+
+
+def house() -> list[Module]:
+    """Every module of the package but the front door."""
+    found = []
+    for path in sorted(PACKAGE.rglob("*.py")):
+        parts = path.relative_to(PACKAGE).with_suffix("").parts
+        name = ".".join(part for part in parts if part != "__init__")
+        if name:
+            found.append(parsed(name, path.read_text()))
+    return found
+
+
+def imports(module: Module) -> Iterator[Import]:
+    """Every import, at whatever depth; `from meshware import x` counts as `meshware.x`."""
+    typing_only = {
+        id(inner)
+        for node in ast.walk(module.tree)
+        if isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING")
+        for statement in node.body
+        for inner in ast.walk(statement)
+    }
+    for node in ast.walk(module.tree):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert not node.level, f"{module.name}:{node.lineno}: imports are written in full"
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+        else:
+            continue
+        for name in names:
+            yield Import(name, node.lineno, id(node) in typing_only)
+
+
+def wrong_arrows(module: Module) -> list[str]:
+    """Imports of rooms that this module's room must not know. Annotations count: they are knowledge too."""
+    allowed = KNOWS.get(module.place, set()) | {module.place}
+    if module.place not in KNOWS:
+        return [f"{module.name}: a room that the plan does not have"]
+    return [
+        f"{module.name}:{found.line} imports {found.name}"
+        for found in imports(module)
+        if found.root == "meshware" and found.room not in allowed
+    ]
+
+
+def wrong_strangers(module: Module) -> list[str]:
+    """Third-party modules where they have no business."""
+    allowed = OTHERS.get(module.room, set())
+    return [
+        f"{module.name}:{found.line} imports {found.name}"
+        for found in imports(module)
+        if found.root not in sys.stdlib_module_names and found.root not in allowed | {"meshware"}
+    ]
+
+
+def touches_the_world(module: Module) -> list[str]:
+    """Clocks, chance, sockets, logs, files and `global` in a room that decides."""
+    if module.room not in DECIDES:
+        return []
+    breaches = [
+        f"{module.name}:{found.line} imports {found.name}"
+        for found in imports(module)
+        if (found.root in WORLD and not (found.typing_only and found.root == "random"))
+        or (found.root == "threading" and found.name.removeprefix("threading.") not in LOCKS)
+    ]
+    for node in ast.walk(module.tree):
+        if isinstance(node, ast.Global):
+            breaches.append(f"{module.name}:{node.lineno} has a global")
+        elif isinstance(node, ast.Call) and ast.unparse(node.func) in {"open", "print", "input", "exec", "eval"}:
+            breaches.append(f"{module.name}:{node.lineno} calls {ast.unparse(node.func)}")
+    return breaches
+
+
+def sleeps(module: Module) -> list[str]:
+    """Calls of anything named `sleep` outside the drivers, the reaper and the housekeeper (and the demo's servers)."""
+    if module.name in SLEEPERS or module.room == "cli.demo":
+        return []
+    return [
+        f"{module.name}:{node.lineno} sleeps"
+        for node in ast.walk(module.tree)
+        if isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] == "sleep"
+    ]
+
+
+RULES = [wrong_arrows, wrong_strangers, touches_the_world, sleeps]
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
+def test_the_house_is_built_as_planned(rule):
+    assert [breach for module in house() for breach in rule(module)] == []
+
+
+@pytest.mark.parametrize(
+    ("rule", "name", "source"),
+    [
+        (wrong_arrows, "core.call", "from meshware.breaking.gate import Gate"),
+        (wrong_arrows, "core.call", "if TYPE_CHECKING:\n    from meshware.mesh import Mesh"),
+        (wrong_arrows, "balancing.random", "def pick():\n    from meshware import retrying"),
+        (wrong_arrows, "mesh", "import meshware.outbound.requests"),
+        (wrong_arrows, "utils", ""),
+        (wrong_strangers, "core.errors", "import pybreaker"),
+        (wrong_strangers, "outbound.drive", "import flask"),
+        (wrong_strangers, "cli.main", "from requests import get"),
+        (touches_the_world, "core.call", "import time"),
+        (touches_the_world, "core.call", "from random import random"),
+        (touches_the_world, "retrying.budget", "from threading import Thread"),
+        (touches_the_world, "core.call", "import threading"),
+        (touches_the_world, "core.call", "def f():\n    global seen"),
+        (touches_the_world, "core.call", "print(1)"),
+        (sleeps, "outbound.requests", "import time\ntime.sleep(1)"),
+    ],
+)
+def test_each_rule_sees_its_breach(rule, name, source):
+    assert rule(parsed(name, source)) != []
+
+
+@pytest.mark.parametrize(
+    ("name", "source"),
+    [
+        ("core.call", "if TYPE_CHECKING:\n    from random import Random"),
+        ("core.service", "from threading import Lock, RLock"),
+        ("cli.demo.replica", "import time, flask\ntime.sleep(1)"),
+        ("outbound.drive", "import time\ntime.sleep(1)"),
+        ("mesh", "from meshware import plugins"),
+    ],
+)
+def test_the_rules_leave_alone_what_is_allowed(name, source):
+    assert [rule(parsed(name, source)) for rule in RULES] == [[]] * len(RULES)
+
+
+def loaded_by(statement: str) -> set[str]:
+    """The top-level modules that a statement loads in a fresh interpreter, beyond the standard library's."""
+    program = f"import sys; before = set(sys.modules); {statement}; print(*set(sys.modules) - before)"
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
+    return {name.partition(".")[0] for name in ran.stdout.split()} - sys.stdlib_module_names
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "import meshware",
+        "import meshware; dir(meshware); meshware.MeshError, meshware.Mesh, meshware.request_context",
+        "import meshware.core.call, meshware.core.service, meshware.outbound.drive, meshware.housekeeper",
+    ],
+)
+def test_importing_meshware_loads_nothing_third_party(statement):
+    assert loaded_by(statement) == {"meshware"}
+
+
+def test_the_front_door_has_the_names_it_promises():
+    import meshware
+
+    assert set(meshware.__all__) <= set(dir(meshware))
+    assert all(getattr(meshware, name) is not None for name in meshware.__all__)
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        meshware.nothing  # noqa: B018

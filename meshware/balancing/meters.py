@@ -62,7 +62,7 @@ class _Peak:
 
     def __init__(self, tau: float) -> None:
         self._tau = tau
-        self.reset()
+        self._value = self._at = 0.0
 
     def sample(self, elapsed: float, failed: bool, now: float) -> None:
         keep = exp(-max(0.0, now - self._at) / self._tau)
@@ -74,8 +74,7 @@ class _Peak:
         return self._value * exp(-max(0.0, now - self._at) / self._tau)
 
     def reset(self) -> None:
-        self._value = 0.0
-        self._at = 0.0
+        self._value = self._at = 0.0
 
 
 class _Mean:
@@ -85,7 +84,7 @@ class _Mean:
 
     def __init__(self, tau: float) -> None:
         self._tau = tau
-        self.reset()
+        self._sum = self._weight = self._at = 0.0
 
     def sample(self, elapsed: float, failed: bool, now: float) -> None:
         keep = exp(-max(0.0, now - self._at) / self._tau)

@@ -1,0 +1,145 @@
+"""The reaper: keeps sync deadlines, which no client does (a byte every 0.3 s runs for ever in all of them).
+
+One thread per process over a heap of times. At an attempt's deadline it shuts the attempt's socket down
+with `socket.socket.shutdown`, never `SSLSocket.shutdown`, which would turn the reader to raw ciphertext.
+Who pops the socket from its Cut owns it: the door before the connection goes back to its pool, or the
+reaper before it cuts, under one short lock that also covers the `shutdown` call.
+"""
+
+from __future__ import annotations
+
+import heapq
+import os
+import socket
+import threading
+import time
+from collections.abc import Callable
+from itertools import count
+
+Clock = Callable[[], float]
+_COMPACT = 1024
+
+
+class Cut:
+    """The right to cut one attempt's socket. Thread-safe.
+
+    `extend(now)` is asked when the time has come: until when to go on, or `now` (or earlier) to cut.
+    """
+
+    __slots__ = ("_extend", "_lock", "_socket", "at", "dead", "fired")
+
+    def __init__(self, extend: Callable[[float], float] | None = None) -> None:
+        self._extend = extend
+        self._lock = threading.Lock()
+        self._socket: socket.socket | None = None
+        self.at = 0.0
+        self.dead = False
+        self.fired = False
+
+    def attach(self, sock: socket.socket) -> None:
+        """The connection stands: this is what to cut. Cut at once when the time has passed already."""
+        with self._lock:
+            self._socket = sock
+            if self.fired:
+                self._shut()
+
+    def release(self) -> bool:
+        """The connection goes back to its pool. False: it was cut, and must be closed instead."""
+        self.dead = True
+        with self._lock:
+            self._socket = None
+            return not self.fired
+
+    def fire(self) -> None:
+        """Cut now, if the socket is still ours."""
+        with self._lock:
+            if not self.dead:
+                self.fired = True
+                self._shut()
+
+    def due(self, now: float) -> float:
+        """Until when to wait on; not after `now`: cut."""
+        return now if self._extend is None else self._extend(now)
+
+    def _shut(self) -> None:
+        if self._socket is not None:
+            try:
+                socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
+            except OSError:
+                self._socket = None  # the other side, or the client, was first
+
+
+class Reaper:
+    """Fires cuts at their times, on one daemon thread that starts with the first. Thread-safe."""
+
+    def __init__(self, clock: Clock = time.monotonic) -> None:
+        self._clock = clock
+        self._heap: list[tuple[float, int, Cut]] = []
+        self._order = count()
+        self._changed = threading.Condition(threading.Lock())
+        self._thread: threading.Thread | None = None
+        self._wakes_at = float("inf")
+        self._compact_at = _COMPACT
+
+    def watch(self, cut: Cut, at: float) -> None:
+        """Fire `cut` at the monotonic time `at`, unless it is released before."""
+        cut.at = at
+        with self._changed:
+            heapq.heappush(self._heap, (at, next(self._order), cut))
+            if len(self._heap) >= self._compact_at:
+                self._compact()
+            if self._thread is None or not self._thread.is_alive():
+                self._thread = threading.Thread(target=self._run, name="meshware-reaper", daemon=True)
+                self._thread.start()
+            elif at < self._wakes_at:
+                self._changed.notify()
+
+    def __len__(self) -> int:
+        return len(self._heap)
+
+    def _compact(self) -> None:
+        """Drop what was released: most calls end long before their deadline."""
+        self._heap = [entry for entry in self._heap if not entry[2].dead]
+        heapq.heapify(self._heap)
+        self._compact_at = max(_COMPACT, 2 * len(self._heap))
+
+    def _run(self) -> None:
+        while True:
+            cut, now = self._next()
+            later = cut.due(now)
+            if later <= now:
+                cut.fire()
+            elif not cut.dead:
+                self.watch(cut, later)
+
+    def _next(self) -> tuple[Cut, float]:
+        """The next cut that is due; waits for it."""
+        with self._changed:
+            while True:
+                while self._heap and self._heap[0][2].dead:
+                    heapq.heappop(self._heap)
+                now = self._clock()
+                if self._heap and self._heap[0][0] <= now:
+                    at, _, cut = heapq.heappop(self._heap)
+                    if at >= cut.at:  # else it was put off meanwhile and has another entry
+                        return cut, now
+                    continue
+                self._wakes_at = self._heap[0][0] if self._heap else float("inf")
+                self._changed.wait(self._wakes_at - now if self._heap else None)
+
+
+_reaper = Reaper()
+
+
+def reaper() -> Reaper:
+    """The process's reaper."""
+    return _reaper
+
+
+def _after_fork() -> None:
+    """The thread did not come along, nor do the parent's deadlines concern the child."""
+    global _reaper
+    _reaper = Reaper()
+
+
+os.register_at_fork(after_in_child=_after_fork)

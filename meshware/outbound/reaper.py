@@ -21,18 +21,18 @@ _COMPACT = 1024
 
 
 class Cut:
-    """The right to cut one attempt's socket. Thread-safe.
+    """The right to cut one attempt's socket at the monotonic time `at`. Thread-safe.
 
     `extend(now)` is asked when the time has come: until when to go on, or `now` (or earlier) to cut.
     """
 
     __slots__ = ("_extend", "_lock", "_socket", "at", "dead", "fired")
 
-    def __init__(self, extend: Callable[[float], float] | None = None) -> None:
+    def __init__(self, at: float, extend: Callable[[float], float] | None = None) -> None:
+        self.at = at
         self._extend = extend
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a collected answer may release its cut on the very thread that fires another
         self._socket: socket.socket | None = None
-        self.at = 0.0
         self.dead = False
         self.fired = False
 
@@ -50,10 +50,26 @@ class Cut:
             self._socket = None
             return not self.fired
 
-    def fire(self) -> None:
-        """Cut now, if the socket is still ours."""
+    def put_off(self, at: float) -> bool:
+        """Not before `at` (monotonic; inf: never), and ask nobody then. False: it was cut already."""
         with self._lock:
-            if not self.dead:
+            self._extend = None
+            if not self.fired:
+                self.at = at
+            return not self.fired
+
+    def move(self, seen: float, at: float) -> bool:
+        """What was due at `seen` is due at `at`; False when it was put off or released meanwhile."""
+        with self._lock:
+            if self.dead or self.at != seen:
+                return False
+            self.at = at
+            return True
+
+    def fire(self, now: float = float("inf")) -> None:
+        """Cut, if the socket is still ours and the cut has not been put off beyond `now`."""
+        with self._lock:
+            if not self.dead and self.at <= now:
                 self.fired = True
                 self._shut()
 
@@ -81,9 +97,11 @@ class Reaper:
         self._wakes_at = float("inf")
         self._compact_at = _COMPACT
 
-    def watch(self, cut: Cut, at: float) -> None:
-        """Fire `cut` at the monotonic time `at`, unless it is released before."""
-        cut.at = at
+    def watch(self, cut: Cut) -> None:
+        """Fire `cut` at its time, unless it is released before. To be called again when that was put off."""
+        at = cut.at
+        if at == float("inf"):
+            return
         with self._changed:
             heapq.heappush(self._heap, (at, next(self._order), cut))
             if len(self._heap) >= self._compact_at:
@@ -106,11 +124,12 @@ class Reaper:
     def _run(self) -> None:
         while True:
             cut, now = self._next()
+            seen = cut.at
             later = cut.due(now)
             if later <= now:
-                cut.fire()
-            elif not cut.dead:
-                self.watch(cut, later)
+                cut.fire(now)
+            elif cut.move(seen, later):
+                self.watch(cut)
 
     def _next(self) -> tuple[Cut, float]:
         """The next cut that is due; waits for it."""

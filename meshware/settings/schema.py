@@ -12,7 +12,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from meshware.settings.grammar import address, http_name, no_bool, service_name
+from meshware.settings.grammar import address as host_and_port
+from meshware.settings.grammar import http_name, no_bool, service_name
 
 Number = BeforeValidator(no_bool)
 Seconds = Annotated[float, Number, Field(gt=0, le=86_400, allow_inf_nan=False, strict=True)]
@@ -45,7 +46,7 @@ class Model(BaseModel):
 class EndpointSettings(Model):
     """One endpoint: an address and what is known of it."""
 
-    address: Annotated[str, AfterValidator(address)] = Field(description="`host:port`; IPv6 as `[::1]:8000`.")
+    address: Annotated[str, AfterValidator(host_and_port)] = Field(description="`host:port`; IPv6 as `[::1]:8000`.")
     weight: Weight = Field(1.0, description="Share of the traffic beside the others; 0 takes none.")
     locality: str = Field("", description="`cloud/region/zone`, as many parts as are known.")
     metadata: dict[str, Any] = Field({}, description="Anything; strategies may read it.")

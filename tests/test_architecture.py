@@ -33,7 +33,7 @@ KNOWS: dict[str, set[str]] = {
     "housekeeper": {"core"},
     "assembly": {"core", "plugins", "settings", *POLICY},
     "mesh": MESH,
-    "outbound": {"core", "context", "plugins", "mesh", "security"},
+    "outbound": {"core", "context", "plugins", "mesh", "breaking", "security"},
     "telemetry": {"core", "context", "mesh"},
     "testing": MESH | POLICY,
     "inbound": DOORS,

@@ -65,6 +65,14 @@ class Overloaded(MeshError):
         super().__init__(f"{service}: refused by the limiter ({reason})")
 
 
+class InsecureService(MeshError):
+    """`https://` was asked of a service that has no `tls`: nothing was sent."""
+
+    def __init__(self, service: str) -> None:
+        self.service = service
+        super().__init__(f"{service}: https needs TLS settings (setting: services.{service}.tls)")
+
+
 class BadHeader(MeshError):
     """The request holds a header value that cannot be sent (CR, LF, NUL or outside latin-1)."""
 

@@ -1,0 +1,189 @@
+"""Connections of urllib3 that carry the logical name and dial an endpoint, and can be cut from the start.
+
+A connection goes back to its pool only when its answer was read to the end and nobody has cut it. Knows
+urllib3 and the wire, nothing of calls.
+"""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Callable
+from typing import Any
+
+from urllib3 import PoolManager
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError
+from urllib3.poolmanager import key_fn_by_scheme
+from urllib3.util.connection import create_connection
+from urllib3.util.retry import Retry
+
+from meshware.core.outcome import Ending
+from meshware.outbound.wire import LEAST, Dial, Wire, WireResponse, current
+
+NO_RETRIES = Retry(0, read=False)
+"""Urllib3 tries once: trying again is the call's business."""
+
+
+class _Cuttable:
+    """What both connection classes add to urllib3's: the endpoint to dial, and what the wire must know."""
+
+    response_class: Any = WireResponse
+    sock: Any
+    timeout: Any
+
+    def __init__(self, *args: Any, endpoint: tuple[str, int], **kwargs: Any) -> None:
+        self._endpoint = endpoint
+        self._wire: Wire | None = None
+        self._answering = False
+        super().__init__(*args, **kwargs)
+
+    def connect(self) -> None:
+        self._wire = wire = current.get()
+        began = time.monotonic()
+        self.timeout = max(LEAST, wire.connect_by - began)
+        super().connect()  # type: ignore[misc]
+        wire.hold(self.sock)
+        wire.connected_in = time.monotonic() - began
+
+    def _new_conn(self) -> socket.socket:
+        """Urllib3's, but to the endpoint, while errors speak of the logical name."""
+        me: Any = self
+        try:
+            sock = create_connection(
+                self._endpoint, self.timeout, source_address=me.source_address, socket_options=me.socket_options
+            )
+        except socket.gaierror as error:
+            raise NameResolutionError(me.host, me, error) from error
+        except TimeoutError as error:
+            raise ConnectTimeoutError(
+                me, f"Connection to {me.host} timed out. (connect timeout={self.timeout})"
+            ) from error
+        except OSError as error:
+            raise NewConnectionError(me, f"Failed to establish a new connection: {error}") from error
+        return sock
+
+    def putrequest(self, *args: Any, **kwargs: Any) -> None:
+        if self.sock is not None:
+            self._wire = wire = current.get()
+            wire.hold(self.sock)
+        super().putrequest(*args, **kwargs)  # type: ignore[misc]
+
+    def send(self, data: Any) -> None:
+        if self.sock is None:
+            self.connect()
+        current.get().sent = True
+        super().send(data)  # type: ignore[misc]
+
+    def getresponse(self) -> Any:
+        self._answering = True
+        try:
+            return super().getresponse()  # type: ignore[misc]
+        finally:
+            self._answering = False
+
+    def close(self) -> None:
+        """The socket must not be cut once it is closed: its number may be another call's by then.
+
+        An answer that ends with its connection is still being read from a closed one.
+        """
+        if self._wire is not None and not self._answering:
+            self._wire.cut.release()
+        super().close()  # type: ignore[misc]
+
+    def let_go(self) -> None:
+        """Back to the pool; closed unless the answer was read to its end and nobody has cut it."""
+        wire, self._wire = self._wire, None
+        if wire is not None and (not wire.cut.release() or wire.ending is not Ending.COMPLETE):
+            self.close()
+
+
+class WireHTTPConnection(_Cuttable, HTTPConnection):
+    """Plain HTTP/1.1."""
+
+
+class WireHTTPSConnection(_Cuttable, HTTPSConnection):
+    """The same over TLS."""
+
+    def connect(self) -> None:
+        """While hands are shaken the socket belongs to the TLS layer: what can be cut is a second handle on it."""
+        self._handle: socket.socket | None = None
+        try:
+            super().connect()
+        except BaseException:
+            current.get().cut.release()
+            raise
+        finally:
+            if self._handle is not None:
+                self._handle.close()
+
+    def _new_conn(self) -> socket.socket:
+        sock = super()._new_conn()
+        self._handle = sock.dup()
+        current.get().cut.attach(self._handle)
+        return sock
+
+
+class _Once:
+    """What both pool classes add: one try, a bounded wait for a connection, a check of what comes back."""
+
+    def urlopen(self, *args: Any, **kwargs: Any) -> Any:
+        kwargs |= {"retries": NO_RETRIES, "pool_timeout": current.get().left()}
+        return super().urlopen(*args, **kwargs)  # type: ignore[misc]
+
+    def _put_conn(self, conn: Any) -> None:
+        if conn is not None:
+            conn.let_go()
+        super()._put_conn(conn)  # type: ignore[misc]
+
+
+class WireHTTPConnectionPool(_Once, HTTPConnectionPool):
+    """Plain connections to one endpoint, under the logical name."""
+
+    ConnectionCls = WireHTTPConnection
+
+
+class WireHTTPSConnectionPool(_Once, HTTPSConnectionPool):
+    """TLS connections to one endpoint, verified for the logical name."""
+
+    ConnectionCls = WireHTTPSConnection
+
+
+def _keyed(scheme: str) -> Callable[[dict[str, Any]], Any]:
+    """Urllib3's pool key, by endpoint: two names at one endpoint, or two endpoints of a name, share nothing."""
+    plain: Any = key_fn_by_scheme[scheme]
+
+    def key(context: dict[str, Any]) -> Any:
+        context = context.copy()
+        return context.pop("endpoint"), plain(context)
+
+    return key
+
+
+class WirePools(PoolManager):
+    """Pools per logical name and endpoint. Thread-safe.
+
+    Urllib3 works out a pool's key from the URL and the TLS settings at every request; that is dearer
+    than all of a call's policies, so it is done once for each combination.
+    """
+
+    def __init__(self, num_pools: int, **options: Any) -> None:
+        super().__init__(num_pools, **options)
+        self._most = num_pools
+        self.pool_classes_by_scheme = {"http": WireHTTPConnectionPool, "https": WireHTTPSConnectionPool}
+        self.key_fn_by_scheme: Any = {scheme: _keyed(scheme) for scheme in ("http", "https")}
+        self._known: dict[Any, Any] = {}
+
+    def get(self, known: Any, attributes: Callable[[], tuple[Any, Any]], endpoint: Dial) -> Any:
+        """The pool for `known`; `attributes()` gives urllib3's host and pool arguments when it is not open yet."""
+        pool = self._known.get(known)
+        if pool is None or pool.pool is None:
+            host, options = attributes()
+            options["endpoint"] = endpoint[:2]
+            if endpoint.server_name is not None:
+                options["server_hostname"] = options["assert_hostname"] = endpoint.server_name
+            if len(self._known) >= self._most:
+                self._known.clear()
+            pool = self._known[known] = self.connection_from_host(**host, pool_kwargs=options)
+        return pool

@@ -1,0 +1,252 @@
+"""One call through requests: what the session asked for as a call, its attempts sent, its answer handed out."""
+
+from __future__ import annotations
+
+import time
+import weakref
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import requests
+from urllib3.exceptions import PoolError
+from urllib3.util.timeout import Timeout
+
+from meshware.context import current as current_context
+from meshware.core.errors import DeadlineExceeded, InsecureService, MeshError
+from meshware.core.outcome import Cause, Ending, Outcome
+from meshware.core.request import Request
+from meshware.outbound import wire as wires
+from meshware.outbound.drive import drive, headers_for
+from meshware.outbound.reaper import Cut, reaper
+from meshware.outbound.requests_errors import cause_of, twin
+from meshware.outbound.wire import Dial, Wire
+from meshware.security.trust import RETRIED, RETRY_AFTER, retry_after
+
+if TYPE_CHECKING:
+    from meshware.core.call import Attempt, Call
+    from meshware.core.service import Service
+    from meshware.mesh import Mesh
+
+SLACK = 0.1
+"""Seconds after a deadline at which the socket's own timeout would end what the reaper did not."""
+
+
+class Limits(NamedTuple):
+    """The caller's timeout: seconds to connect, per read, and in all; None: not said."""
+
+    connect: float | None = None
+    read: float | None = None
+    total: float | None = None
+
+    @classmethod
+    def of(cls, timeout: Any) -> Limits:
+        """From what requests takes. Raises ValueError, as requests does, for what is no timeout."""
+        if timeout is None:
+            return _NO_LIMITS
+        if isinstance(timeout, Timeout):
+            total, connect, read = timeout.total, timeout.connect_timeout, timeout.read_timeout
+        elif isinstance(timeout, tuple):
+            total, (connect, read) = None, timeout
+        else:
+            total = connect = read = timeout
+        Timeout(connect=connect, read=read)
+        limits = cls(_finite(connect), _finite(read), _finite(total))
+        if limits.total is not None or limits.connect is None or limits.read is None:
+            return limits
+        return limits._replace(total=limits.connect + limits.read)
+
+
+_NO_LIMITS = Limits()
+
+
+def _finite(seconds: Any) -> float | None:
+    return float(seconds) if isinstance(seconds, int | float) and 0 < seconds < float("inf") else None
+
+
+class RequestsCall:
+    """One call through requests: how its attempts are sent and dropped."""
+
+    def __init__(
+        self,
+        send: Callable[..., requests.Response],
+        mesh: Mesh,
+        service: Service,
+        request: requests.PreparedRequest,
+        *,
+        timeout: Any,
+        options: dict[str, Any],
+    ) -> None:
+        self.send_once, self.service, self.request = send, service, request
+        self.limits = Limits.of(timeout)
+        self.options = options | {"proxies": {}}
+        self.position = _position(request)
+        self.call: Call = mesh.call(service, self._described())
+
+    def _described(self) -> Request:
+        request = self.request
+        context = current_context()
+        return Request(
+            str(request.method),
+            self.service.name,
+            request.path_url,
+            request.headers,
+            replayable=self.position is not None or request.body is None or isinstance(request.body, str | bytes),
+            streamed=bool(self.options["stream"]),
+            timeout=self.limits.total,
+            name=context.operation if context is not None else None,
+        )
+
+    def run(self) -> requests.Response:
+        """The answer of the attempt that is delivered; raises requests' errors, and ours as requests'."""
+        try:
+            if str(self.request.url).startswith("https:"):
+                self._secure()
+            won = drive(self.call, self.send, self.drop)
+        except MeshError as error:
+            raise twin(error, self.request) from error.__cause__
+        return self._deliver(won)
+
+    def _secure(self) -> None:
+        """The service's TLS settings, under what the caller gave for this call."""
+        tls = self.service.tls
+        if tls is None:
+            raise InsecureService(self.service.name)
+        if tls.ca is not None and self.options["verify"] is True:
+            self.options["verify"] = tls.ca
+        if tls.cert is not None and self.options["cert"] is None:
+            self.options["cert"] = tls.cert if tls.key is None else (tls.cert, tls.key)
+
+    def send(self, attempt: Attempt) -> Outcome:
+        """Send one attempt; what the endpoint or the network did comes back as an outcome."""
+        began = time.monotonic()
+        wire = attempt.cancel = self._wire(attempt)
+        reaper().watch(wire.cut)
+        if attempt.number > 1 and self.position is not None:
+            body: Any = self.request.body
+            body.seek(self.position)
+        limit = self.limits.read
+        patience = wire.left() if limit is None else min(limit, wire.left())
+        try:
+            with _dressed(self.request, self._headers(attempt, began)), _sending(wire):
+                answer = self.send_once(self.request, timeout=(patience, patience), **self.options)
+        except (requests.ConnectionError, requests.Timeout, PoolError) as error:
+            wire.cut.release()
+            return self._failed(wire, error, time.monotonic() - began)
+        attempt.answer = answer
+        return self._answered(wire, answer, time.monotonic() - began)
+
+    def _wire(self, attempt: Attempt) -> Wire:
+        call, tls = self.call, self.service.tls
+        connect_by = attempt.connect_by
+        if self.limits.connect is not None:
+            connect_by = min(connect_by, attempt.began + self.limits.connect)
+        endpoint = Dial(attempt.endpoint.host, attempt.endpoint.port, None if tls is None else tls.server_name)
+        cut = Cut(attempt.deadline, lambda now: call.overdue(attempt, now))
+        return Wire(self.request, cut, connect_by=connect_by, until=call.deadline.at + SLACK, endpoint=endpoint)
+
+    def _headers(self, attempt: Attempt, now: float) -> dict[str, str]:
+        headers = headers_for(self.call, attempt, now)
+        host = self.service.host
+        if host != "logical" and "Host" not in self.request.headers:
+            headers["Host"] = attempt.endpoint.address if host == "endpoint" else host
+        return headers
+
+    def _failed(self, wire: Wire, error: Exception, elapsed: float) -> Outcome:
+        return Outcome(
+            elapsed=elapsed, cause=cause_of(error, wire), error=error, sent=wire.sent, connect=wire.connected_in
+        )
+
+    def _answered(self, wire: Wire, answer: requests.Response, elapsed: float) -> Outcome:
+        deadline = self.call.deadline
+        if not wire.cut.put_off(deadline.at if deadline.chosen else float("inf")):
+            answer.close()
+            return Outcome(elapsed=elapsed, cause=Cause.TIMEOUT, connect=wire.connected_in)
+        headers = answer.headers
+        return Outcome(
+            elapsed=elapsed,
+            status=answer.status_code,
+            connect=wire.connected_in,
+            retry_after=retry_after(headers.get(RETRY_AFTER)) if answer.status_code in (429, 503) else None,
+            retried=RETRIED in headers,
+            stream=answer.status_code == 101 or headers.get("content-type", "").startswith("text/event-stream"),
+        )
+
+    def drop(self, attempt: Attempt) -> None:
+        """Close an answer that nobody will read."""
+        attempt.answer.close()
+        self.call.ended(attempt, Ending.DROPPED, 0.0, time.monotonic())
+
+    def _deliver(self, attempt: Attempt) -> requests.Response:
+        """Hand the answer out, its body bounded and its end watched; the attempt must not keep it alive."""
+        wire: Wire = attempt.cancel
+        answer: Any = attempt.answer
+        outcome = attempt.outcome
+        attempt.cancel = attempt.answer = None
+        assert outcome is not None
+        reaper().watch(wire.cut)
+        wire.bound(self._patience(outcome.stream))
+        wire.follow(answer.raw, partial(_ended, self.call, attempt, outcome.elapsed))
+        answer.iter_content = partial(_iter_content, weakref.ref(answer), self.call, wire)
+        made: requests.Response = answer
+        return made
+
+    def _patience(self, endless: bool) -> float | None:
+        """Seconds without a byte after which the body counts as broken; None: for ever."""
+        if self.limits.read is not None:
+            return self.limits.read
+        if self.call.deadline.chosen:
+            return self.call.deadline.remaining(time.monotonic()) + SLACK
+        return None if endless else self.service.idle
+
+
+def _ended(call: Call, attempt: Attempt, elapsed: float, ending: Ending, reading: float) -> None:
+    call.ended(attempt, ending, elapsed + reading, time.monotonic())
+
+
+def _iter_content(
+    answer: weakref.ref[requests.Response], call: Call, wire: Wire, *args: Any, **options: Any
+) -> Iterator[Any]:
+    """`Response.iter_content`, which every way to the body goes through; our own cut is said to be ours."""
+    me = answer()
+    assert me is not None
+    return _chunks(me, call, wire, type(me).iter_content(me, *args, **options))
+
+
+def _chunks(answer: requests.Response, call: Call, wire: Wire, chunks: Iterator[Any]) -> Iterator[Any]:
+    try:
+        yield from chunks
+    except requests.RequestException as error:
+        if not wire.cut.fired:
+            raise
+        deadline = DeadlineExceeded(call.service.name, call.deadline.timeout, call.number)
+        raise twin(deadline, answer.request) from error
+
+
+def _position(request: requests.PreparedRequest) -> int | None:
+    """Where a file's body began, when it can be sent again from there."""
+    position = getattr(request, "_body_position", None)
+    return position if isinstance(position, int) and hasattr(request.body, "seek") else None
+
+
+@contextmanager
+def _dressed(request: requests.PreparedRequest, headers: dict[str, str]) -> Iterator[None]:
+    """The headers of one attempt, on the request only while it is sent: a redirect must not carry them along."""
+    before = request.headers
+    request.headers = before.copy()
+    request.headers.update(headers)
+    request.headers.pop("Proxy-Authorization", None)  # there is no proxy, and it is not the endpoint's to see
+    try:
+        yield
+    finally:
+        request.headers = before
+
+
+@contextmanager
+def _sending(wire: Wire) -> Iterator[None]:
+    token = wires.current.set(wire)
+    try:
+        yield
+    finally:
+        wires.current.reset(token)

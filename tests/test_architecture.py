@@ -56,7 +56,7 @@ OTHERS: dict[str, set[str]] = {
     "outbound": CLIENTS,
     "testing": {"pytest"},
     "cli": {"click", "rich"},
-    "cli.demo": {"click", "rich", "gunicorn", "uvicorn", "tenacity"} | FRAMEWORKS | CLIENTS,
+    "cli.demo": {"click", "rich", "gunicorn", "uvicorn", "tenacity", "pybreaker"} | FRAMEWORKS | CLIENTS,
 }
 """Room -> the third-party modules it may import."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import isfinite
 
-from meshware.balancing.draw import several, two
+from meshware.balancing.draw import several
 from meshware.core.call import Call
 from meshware.core.endpoint import Endpoint
 from meshware.core.policy import Picker, Scorer
@@ -41,7 +41,7 @@ class ChooserPicker:
         endpoints, choices = self._endpoints, self._choices
         if len(endpoints) == 1:
             return endpoints[0]
-        drawn = two(endpoints, call.rng) if choices == 2 else several(endpoints, choices, call.rng)
+        drawn = several(endpoints, choices, call.rng)
         best, least = drawn[0], self._score(drawn[0], call)
         for endpoint in drawn[1:]:
             score = self._score(endpoint, call)

@@ -8,12 +8,11 @@ from meshware.core.endpoint import Endpoint
 from meshware.core.policy import Rng
 
 
-def two(endpoints: Sequence[Endpoint], rng: Rng) -> tuple[Endpoint, Endpoint]:
-    """Two distinct endpoints of at least two: the second draw is shifted past the first (Mitzenmacher 2001)."""
-    count = len(endpoints)
+def two(count: int, rng: Rng) -> tuple[int, int]:
+    """Two distinct positions of at least two: the second draw is shifted past the first (Mitzenmacher 2001)."""
     first = int(rng.random() * count)
     second = int(rng.random() * (count - 1))
-    return endpoints[first], endpoints[second + (second >= first)]
+    return first, second + (second >= first)
 
 
 def several(endpoints: Sequence[Endpoint], choices: int, rng: Rng) -> Sequence[Endpoint]:

@@ -14,11 +14,6 @@ from meshware.core.endpoint import Endpoint
 from meshware.core.policy import Meter, Picker
 
 
-def least_request_cost(endpoint: Endpoint) -> float:
-    """What is in flight, this request included, per weight."""
-    return (endpoint.load + 1) / endpoint.weight
-
-
 class LeastRequest:
     """`choices`: how many endpoints are drawn, 2 or more; 2 is the classic."""
 
@@ -32,5 +27,5 @@ class LeastRequest:
         return self.chooser.picker(endpoints)
 
     def score(self, endpoint: Endpoint, call: Call) -> float:
-        """In flight per weight."""
-        return least_request_cost(endpoint)
+        """In flight, this request included, per weight."""
+        return (endpoint.load + 1) / endpoint.weight

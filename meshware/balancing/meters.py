@@ -65,13 +65,14 @@ class _Peak:
         self._value = self._at = 0.0
 
     def sample(self, elapsed: float, failed: bool, now: float) -> None:
-        keep = exp(-max(0.0, now - self._at) / self._tau)
-        value = self._value * keep + elapsed * (1 - keep)
-        self._value = max(value, elapsed) if self._value else elapsed
+        if elapsed >= self._value:
+            self._value = elapsed
+        else:
+            self._value = elapsed + (self._value - elapsed) * exp((self._at - now) / self._tau)
         self._at = now
 
     def value(self, now: float) -> float:
-        return self._value * exp(-max(0.0, now - self._at) / self._tau)
+        return self._value * exp((self._at - now) / self._tau)
 
     def reset(self) -> None:
         self._value = self._at = 0.0

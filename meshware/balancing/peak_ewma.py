@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from meshware.balancing.draw import two
-from meshware.balancing.least_request import least_request_cost
 from meshware.balancing.meters import PeakResponseTime
 from meshware.core.call import Call
 from meshware.core.endpoint import Endpoint
@@ -25,28 +24,26 @@ class PeakEwma:
 
     def picker(self, endpoints: Sequence[Endpoint]) -> Picker:
         """A picker over these endpoints; attaches the meter where it is missing."""
-        for endpoint in endpoints:
-            endpoint.attach(self._meter)
-        return PeakEwmaPicker(endpoints, self._meter)
+        return PeakEwmaPicker(endpoints, [endpoint.attach(self._meter) for endpoint in endpoints])
 
 
 class PeakEwmaPicker:
     """Reads two endpoints per pick; immutable, so thread-safe."""
 
-    def __init__(self, endpoints: Sequence[Endpoint], meter: PeakResponseTime) -> None:
+    def __init__(self, endpoints: Sequence[Endpoint], readings: Sequence[Reading]) -> None:
         self._endpoints = endpoints
-        self._meter = meter
+        self._readings = readings
+        self._count = len(endpoints)
 
     def pick(self, call: Call) -> Endpoint:
         """The cheaper of two random endpoints; a tie goes to the less loaded."""
-        if len(self._endpoints) == 1:
+        if self._count == 1:
             return self._endpoints[0]
-        one, other = two(self._endpoints, call.rng)
-        first, second = least_request_cost(one), least_request_cost(other)
+        here, there = two(self._count, call.rng)
+        one, other = self._endpoints[here], self._endpoints[there]
+        first, second = (one.load + 1) / one.weight, (other.load + 1) / other.weight
         if not call.service.guard.on:
-            here: Reading = one.readings[self._meter]
-            there: Reading = other.readings[self._meter]
-            slow, slower = here.value(call.now), there.value(call.now)
+            slow, slower = self._readings[here].value(call.now), self._readings[there].value(call.now)
             if slow and slower:
                 first *= slow
                 second *= slower

@@ -46,6 +46,8 @@ class RateWindow:
 
     def _advance(self, now: float) -> None:
         bucket = int(now / self._width)
+        if bucket <= self._at:
+            return
         for stale in range(max(self._at + 1, bucket - BUCKETS + 1), bucket + 1):
             self._successes[stale % BUCKETS] = self._failures[stale % BUCKETS] = 0
-        self._at = max(self._at, bucket)
+        self._at = bucket

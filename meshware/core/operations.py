@@ -6,7 +6,7 @@ The p95 is recomputed once the samples have grown by an eighth, not at every cal
 
 from __future__ import annotations
 
-from math import log2
+from math import inf, log2
 
 from meshware.core.request import Request, operation_of
 
@@ -18,7 +18,8 @@ LIMIT = 64
 """Operations a service; further ones share `other`."""
 
 PATHS = 1024
-_LOW = -14  # 2**-14 s = 61 us
+_LOW = -14
+_LEAST = 2.0**_LOW  # 61 us
 _BUCKETS = 8 * 22  # up to 2**8 s = 256 s
 
 
@@ -32,24 +33,23 @@ class Operation:
         self._parent = parent
         self._buckets, self._old = [0] * _BUCKETS, [0] * _BUCKETS
         self._count = self._old_count = 0
-        self._at: float | None = None
+        self._at = -inf
         self._p95: float | None = None
         self._due = ENOUGH
 
     def record(self, seconds: float, now: float) -> None:
         """One success took so long from send to headers."""
-        self._rotate(now)
-        bucket = int((log2(seconds) - _LOW) * 8) if seconds > 0 else 0
-        self._buckets[min(max(bucket, 0), _BUCKETS - 1)] += 1
-        self._count += 1
-        if self._count + self._old_count >= self._due:
-            self._compute()
+        bucket = int((log2(seconds) - _LOW) * 8) if seconds > _LEAST else 0
+        if bucket >= _BUCKETS:
+            bucket = _BUCKETS - 1
+        self._add(bucket, now)
         if self._parent is not None:
-            self._parent.record(seconds, now)
+            self._parent._add(bucket, now)
 
     def p95(self, now: float) -> float | None:
         """Its own 95th percentile in seconds over the last 30 to 60 s; None before 20 samples."""
-        self._rotate(now)
+        if now - self._at >= HALF:
+            self._rotate(now)
         return self._p95
 
     def figures(self, now: float) -> float | None:
@@ -57,16 +57,22 @@ class Operation:
         own = self.p95(now)
         return own if own is not None or self._parent is None else self._parent.p95(now)
 
-    def _rotate(self, now: float) -> None:
-        if self._at is None:
-            self._at = now
-        elif now - self._at >= HALF:
-            stale = now - self._at >= 2 * HALF
-            self._old = [0] * _BUCKETS if stale else self._buckets
-            self._old_count = 0 if stale else self._count
-            self._buckets, self._count = [0] * _BUCKETS, 0
-            self._at = now
+    def _add(self, bucket: int, now: float) -> None:
+        if now - self._at >= HALF:
+            self._rotate(now)
+        self._buckets[bucket] += 1
+        self._count += 1
+        if self._count + self._old_count >= self._due:
             self._compute()
+
+    def _rotate(self, now: float) -> None:
+        """A new half window begins; what is older than two is forgotten."""
+        stale = now - self._at >= 2 * HALF
+        self._old = [0] * _BUCKETS if stale else self._buckets
+        self._old_count = 0 if stale else self._count
+        self._buckets, self._count = [0] * _BUCKETS, 0
+        self._at = now
+        self._compute()
 
     def _compute(self) -> None:
         total = self._count + self._old_count

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable
 
 from meshware.core.call import Attempt, Call, Deliver, Raise, Retry
 from meshware.core.outcome import Outcome
@@ -29,16 +28,6 @@ def headers_for(call: Call, attempt: Attempt, now: float) -> dict[str, str]:
     return headers
 
 
-@contextmanager
-def _abandoned_on_exit(call: Call, attempt: Attempt, clock: Clock) -> Iterator[None]:
-    """Whoever leaves by an exception gives the attempt back; it says nothing of the endpoint."""
-    try:
-        yield
-    except BaseException:
-        call.abandon(attempt, clock())
-        raise
-
-
 def drive(
     call: Call,
     send: Callable[[Attempt], Outcome],
@@ -50,18 +39,24 @@ def drive(
     """Drive a call on the calling thread to the attempt whose answer is delivered; raises what the call says."""
     attempt = call.begin(clock())
     while True:
-        with _abandoned_on_exit(call, attempt, clock):
+        try:
             outcome = send(attempt)
             step = call.answered(attempt, outcome, clock())
+        except BaseException:  # cancelled: says nothing of the endpoint
+            call.abandon(attempt, clock())
+            raise
         match step:
             case Deliver(won):
                 return won
             case Retry(held, after):
-                with _abandoned_on_exit(call, held, clock):
+                try:
                     if outcome.cause is None:
                         drop(attempt)
                     if after > 0:
                         sleep(after)
+                except BaseException:  # cancelled while closing or asleep: what the held attempt took goes back
+                    call.abandon(held, clock())
+                    raise
                 attempt = held
             case Raise(error):
                 raise error
@@ -80,18 +75,24 @@ async def drive_async(
     """Drive a call on the running loop; the same decisions as `drive`, since the call makes them."""
     attempt = call.begin(clock())
     while True:
-        with _abandoned_on_exit(call, attempt, clock):
+        try:
             outcome = await send(attempt)
             step = call.answered(attempt, outcome, clock())
+        except BaseException:  # cancelled: says nothing of the endpoint
+            call.abandon(attempt, clock())
+            raise
         match step:
             case Deliver(won):
                 return won
             case Retry(held, after):
-                with _abandoned_on_exit(call, held, clock):
+                try:
                     if outcome.cause is None:
                         await drop(attempt)
                     if after > 0:
                         await sleep(after)
+                except BaseException:  # cancelled while closing or asleep: what the held attempt took goes back
+                    call.abandon(held, clock())
+                    raise
                 attempt = held
             case Raise(error):
                 raise error

@@ -32,6 +32,7 @@ class RetryBudget:
         self._calls = [0] * BUCKETS
         self._seen = 0
         self._bucket = 0
+        self._turn = 0.0  # when the next bucket begins
         self._lock = Lock()
 
     @property
@@ -46,21 +47,25 @@ class RetryBudget:
     def request(self, now: float) -> None:
         """A call began: the capacity follows the calls of the window."""
         with self._lock:
-            self._advance(now)
+            if now >= self._turn:
+                self._advance(now)
             self._calls[self._bucket % BUCKETS] += 1
             self._seen += 1
 
     def deposit(self, now: float) -> None:
         """A call succeeded."""
         with self._lock:
-            self._advance(now)
-            self._tokens = min(self._tokens + self._earn, max(self._minimum, self._earn * self._seen))
+            if now >= self._turn:
+                self._advance(now)
+            if self._tokens < self._capacity():
+                self._tokens = min(self._tokens + self._earn, self._capacity())
 
     def withdraw(self, now: float) -> bool:
         """Take one token, if there is one."""
         with self._lock:
-            self._advance(now)
-            self._tokens = min(self._tokens, max(self._minimum, self._earn * self._seen))
+            if now >= self._turn:
+                self._advance(now)
+            self._tokens = min(self._tokens, self._capacity())
             if self._tokens < 1000:
                 return False
             self._tokens -= 1000
@@ -71,8 +76,13 @@ class RetryBudget:
         with self._lock:
             self._tokens += 1000
 
+    def _capacity(self) -> int:
+        earned = self._earn * self._seen
+        return earned if earned > self._minimum else self._minimum
+
     def _advance(self, now: float) -> None:
         bucket = int(now / self._width)
+        self._turn = (bucket + 1) * self._width
         if bucket <= self._bucket:
             return
         for stale in range(max(self._bucket + 1, bucket - BUCKETS + 1), bucket + 1):

@@ -1,0 +1,1 @@
+"""`meshware demo`: one incident on real servers, met three times: without, decorated, with meshware."""

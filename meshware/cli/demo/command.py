@@ -1,0 +1,122 @@
+"""`meshware demo`: calibrates, meets the incident three times, and prints what came of it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
+
+import click
+from rich.console import Console
+from rich.live import Live
+
+from meshware.cli.demo.plan import SHORTEST, Fault, incident
+from meshware.core.errors import MissingExtra
+
+if TYPE_CHECKING:
+    from meshware.cli.demo.calibrate import Pace
+    from meshware.cli.demo.view import View
+
+VARIANTS = ("without", "decorated", "with")
+NEEDS = ("flask", "gunicorn", "requests", "starlette", "tenacity", "uvicorn")
+"""What the demo's servers are made of."""
+
+
+@click.command()
+@click.option(
+    "--seconds",
+    type=click.IntRange(min=SHORTEST, max=3600),
+    default=60,
+    show_default=True,
+    help="Length of each of the three runs. The last fault ends 20 s before the end.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print only the figures, as JSON, when all runs are over.")
+@click.option("--seed", type=int, default=1, show_default=True, help="Of the callers' arrival times.")
+def demo(seconds: int, as_json: bool, seed: int) -> None:
+    """Watch one incident three times: without meshware, decorated, and with it.
+
+    Starts real servers on free loopback ports: a storefront (Flask under gunicorn, 2 workers x 4 threads)
+    that calls inventory and pricing (3 replicas each, Starlette under uvicorn) by requests. Callers arrive
+    at random, but at the same times in each run, at a rate that this machine is found to bear.
+
+    \b
+    The incident: an inventory replica is killed and comes back later; one pricing replica
+    becomes 20x slower and another answers 503 in 1 ms, for a while both at once.
+
+    \b
+    without    round robin, written by hand
+    decorated  round robin, timeouts, tenacity (2 tries), a pybreaker per endpoint
+    with       meshware, its defaults
+
+    An error is a status of 500 or more or no answer in 3 s, and is charged as 3 s. Shares are counted by
+    the replicas themselves. Takes a little over three times --seconds; Ctrl-C ends it and all its servers.
+    """
+    missing = [name for name in NEEDS if find_spec(name) is None]
+    if missing:
+        raise click.ClickException(str(MissingExtra(missing[0], "demo")))
+    results = _watched(seconds, seed, Console(stderr=as_json))
+    if as_json:
+        click.echo(json.dumps(results, indent=2))
+        return
+    from meshware.cli.demo.view import side_by_side
+
+    Console().print(side_by_side(results))
+
+
+def _watched(seconds: float, seed: int, console: Console) -> dict[str, Any]:
+    """All runs behind a live view; SIGTERM ends them as Ctrl-C does."""
+    from meshware.cli.demo.view import View
+
+    view = View()
+    try:
+        with Live(view, console=console, refresh_per_second=4, transient=True):
+            return asyncio.run(_terminable(three_runs(view, seconds=seconds, faults=incident(seconds), seed=seed)))
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        raise click.exceptions.Exit(130) from None
+    except BaseExceptionGroup as group:
+        raise _first(group) from None
+
+
+async def _terminable(runs: Any) -> dict[str, Any]:
+    task = asyncio.ensure_future(runs)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    found: dict[str, Any] = await task
+    return found
+
+
+def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """The first plain error of a group."""
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
+async def three_runs(
+    view: View,
+    *,
+    seconds: float,
+    faults: tuple[Fault, ...],
+    seed: int,
+    variants: tuple[str, ...] = VARIANTS,
+    pace: Pace | None = None,
+) -> dict[str, Any]:
+    """One run after another, at the calibrated pace unless one is given; the figures by variant."""
+    from meshware.cli.demo.calibrate import calibrate
+    from meshware.cli.demo.load import arrivals
+    from meshware.cli.demo.report import figures
+    from meshware.cli.demo.run import Progress, run
+
+    def tell(stage: str) -> None:
+        view.stage = stage
+
+    view.pace = pace = pace or await calibrate(variants[-1], seconds, tell)
+    schedule = arrivals(pace.rate, seconds, seed)
+    view.runs = [Progress(variant, seconds, faults) for variant in variants]
+    return {each.variant: figures(await run(each, pace=pace, schedule=schedule)) for each in view.runs}
+
+
+if __name__ == "__main__":
+    demo()

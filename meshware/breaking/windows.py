@@ -8,7 +8,7 @@ BUCKETS = 10
 class RateWindow:
     """Successes and failures of the last `seconds`, in ten buckets. The owner's lock guards it."""
 
-    __slots__ = ("_at", "_failures", "_successes", "_width")
+    __slots__ = ("_at", "_failures", "_slot", "_successes", "_turn", "_width")
 
     def __init__(self, seconds: float) -> None:
         self._width = seconds / BUCKETS
@@ -16,23 +16,24 @@ class RateWindow:
 
     def success(self, now: float) -> None:
         """One call succeeded."""
-        self._advance(now)
-        self._successes[self._at % BUCKETS] += 1
+        if now >= self._turn:
+            self._advance(now)
+        self._successes[self._slot] += 1
 
     def failure(self, now: float) -> None:
         """One call failed."""
-        self._advance(now)
-        self._failures[self._at % BUCKETS] += 1
+        if now >= self._turn:
+            self._advance(now)
+        self._failures[self._slot] += 1
 
     def take_back(self, now: float) -> None:
         """An earlier success was none after all."""
-        self._advance(now)
+        self.failure(now)
         for age in range(BUCKETS):
-            index = (self._at - age) % BUCKETS
+            index = self._slot - age
             if self._successes[index]:
                 self._successes[index] -= 1
                 break
-        self._failures[self._at % BUCKETS] += 1
 
     def totals(self, now: float) -> tuple[int, int]:
         """Successes and failures."""
@@ -41,13 +42,15 @@ class RateWindow:
 
     def clear(self) -> None:
         """Forget everything."""
-        self._at = 0
+        self._at = self._slot = 0
+        self._turn = 0.0  # when the next bucket begins
         self._successes, self._failures = [0] * BUCKETS, [0] * BUCKETS
 
     def _advance(self, now: float) -> None:
         bucket = int(now / self._width)
+        self._turn = (bucket + 1) * self._width
         if bucket <= self._at:
             return
         for stale in range(max(self._at + 1, bucket - BUCKETS + 1), bucket + 1):
             self._successes[stale % BUCKETS] = self._failures[stale % BUCKETS] = 0
-        self._at = bucket
+        self._at, self._slot = bucket, bucket % BUCKETS

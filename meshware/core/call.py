@@ -248,28 +248,23 @@ class Call:
         """Pick an endpoint and open an attempt there; raises NoEndpoint."""
         service = self.service
         left = self._spare() if service.retry.retryable(self.request) else 1
-        endpoint, lease = self._choose(left > 1, now)
+        trial = None
+        if service.ejection.waiting and not self.tried:
+            trial = service.ejection.trial(left > 1, now)
+        endpoint, lease = trial or (service.pick(self, now), None)
         self.number += 1
         deadline = self.deadline.at
         if left > 1 and not service.guard.on:
             limit = service.attempt_timeout.limit(self.figures, remaining=deadline - began, left=left, now=now)
             if limit is not None:
                 deadline = began + limit
-        attempt = Attempt(endpoint, self.number, began, deadline, min(deadline, began + service.connect_timeout))
+        connect_by = began + service.connect_timeout
+        attempt = Attempt(endpoint, self.number, began, deadline, connect_by if connect_by < deadline else deadline)
         attempt.lease = lease
-        self.tried = (*self.tried, endpoint)
+        self.tried += (endpoint,)
         self._open.append(attempt)
-        endpoint.begun(attempt, began)
+        endpoint.open[attempt] = endpoint.waiting[attempt] = began
         return attempt
-
-    def _choose(self, retryable: bool, now: float) -> tuple[Endpoint, Lease | None]:
-        """An ejected endpoint whose trial is due, for a first attempt; else the strategy's pick."""
-        service = self.service
-        if service.ejection.waiting and not self.tried:
-            trial = service.ejection.trial(retryable, now)
-            if trial is not None:
-                return trial
-        return service.pick(self, now), None
 
     def _spare(self) -> int:
         """Attempts that this call may still make; none after the first for a mirror or inside `no_retry()`."""
@@ -430,21 +425,19 @@ class Call:
             assert outcome is not None
             if outcome.verdict is Verdict.SUCCESS:
                 self.service.budget.deposit(now)
-            self._count(outcome.verdict, now)
-            error = None
+            error: BaseException | None = None
         elif isinstance(step, Raise):
-            assert attempt.outcome is not None
-            self._count(attempt.outcome.verdict, now)
-            self._finish(attempt.outcome.verdict, now)
+            outcome = attempt.outcome
+            assert outcome is not None
             error = step.error
         else:
             return
+        if self._lease is not None:
+            self.service.circuit.record(self._lease, outcome.verdict, now)
+        if error is not None:
+            self._finish(outcome.verdict, now)
         for done in self.service.on_done:
             done(self, error, now)
-
-    def _count(self, verdict: Verdict, now: float) -> None:
-        if self._lease is not None:
-            self.service.circuit.record(self._lease, verdict, now)
 
     def overdue(self, attempt: Attempt, now: float) -> float:
         """Asked when `attempt.deadline` has come before an answer: until when it may go on; `now` to cut it.

@@ -83,10 +83,6 @@ class Endpoint:
         for reading in self.samplers:
             reading.sample(elapsed, failed, now)
 
-    def begun(self, attempt: Attempt, now: float) -> None:
-        """An attempt is on its way here."""
-        self.open[attempt] = self.waiting[attempt] = now
-
     def ended(self, attempt: Attempt) -> bool:
         """The attempt is over, however; True the first time. Safe inside a finalizer."""
         self.waiting.pop(attempt, None)

@@ -3,9 +3,9 @@
 A driver asks it what to do and does it; every rule about picking, retrying, hedging, deadlines and
 giving back meets here. Per attempt the states are OPEN -> ANSWERED -> ENDED, or ABANDONED.
 
-Endings may be noticed inside a finalizer or a generator collected at any moment. So `abandon` and a
-dropped body only pop the attempt from its endpoint (one atomic dict operation) and leave the rest in
-the service's inbox, which the next begin or the housekeeper settles: no lock is taken there.
+Endings may be noticed inside a finalizer or a generator collected at any moment. So `abandon` and
+`ended` only pop the attempt from its endpoint (one atomic dict operation) and leave the rest in the
+service's inbox, which the next begin or the housekeeper settles: no lock is taken there.
 """
 
 from __future__ import annotations
@@ -457,13 +457,9 @@ class Call:
 
     def ended(self, attempt: Attempt, ending: Ending, wire: float, now: float) -> None:
         """An answer's body is over; `wire` is seconds from send to headers plus inside reads. Idempotent."""
-        if not attempt.endpoint.ended(attempt):
-            return
-        attempt.state = State.ENDED
-        if ending is Ending.DROPPED:
+        if attempt.endpoint.ended(attempt):
+            attempt.state = State.ENDED
             self.service.inbox.append((self._body, attempt, ending, wire))
-        else:
-            self._body(attempt, ending, wire, now)
 
     def _body(self, attempt: Attempt, ending: Ending, wire: float, now: float) -> None:
         service, endpoint, outcome = self.service, attempt.endpoint, attempt.outcome

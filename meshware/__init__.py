@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from meshware.context import RequestContext, no_retry, operation, remaining, request_context
+    from meshware.context import RequestContext, no_retry, operation, propagate, remaining, request_context
     from meshware.core.errors import CircuitOpen, DeadlineExceeded, MeshError, NoEndpoint, SettingsError
     from meshware.mesh import Mesh
     from meshware.outbound.instrument import instrument, uninstrument
@@ -29,6 +29,7 @@ __all__ = [
     "instrument",
     "no_retry",
     "operation",
+    "propagate",
     "remaining",
     "request_context",
     "uninstrument",
@@ -45,6 +46,7 @@ _HOMES = {
     "instrument": "meshware.outbound.instrument",
     "no_retry": "meshware.context",
     "operation": "meshware.context",
+    "propagate": "meshware.context",
     "remaining": "meshware.context",
     "request_context": "meshware.context",
     "uninstrument": "meshware.outbound.instrument",

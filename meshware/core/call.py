@@ -57,10 +57,13 @@ class State(Enum):
 
 
 class Attempt:
-    """One try at one endpoint. The door sets `cancel` and `answer`; times are monotonic seconds."""
+    """One try at one endpoint. The door sets `cancel` and `answer`; times are monotonic seconds.
+
+    `fair` tells that it was given its whole attempt timeout, and not merely what the call had left.
+    """
 
     __slots__ = (
-        "answer", "began", "cancel", "connect_by", "deadline", "endpoint", "epoch", "hedge",
+        "answer", "began", "cancel", "connect_by", "deadline", "endpoint", "epoch", "fair", "hedge",
         "hedge_at", "lease", "number", "outcome", "paid", "state",
     )  # fmt: skip
 
@@ -71,6 +74,7 @@ class Attempt:
         self.deadline = deadline
         self.connect_by = connect_by
         self.epoch = endpoint.epoch
+        self.fair = False
         self.hedge_at: float | None = None
         self.hedge = False
         self.paid = False
@@ -253,13 +257,15 @@ class Call:
             trial = service.ejection.trial(left > 1, now)
         endpoint, lease = trial or (service.pick(self, now), None)
         self.number += 1
-        deadline = self.deadline.at
+        deadline, fair = self.deadline.at, False
         if left > 1 and not service.guard.on:
-            limit = service.attempt_timeout.limit(self.figures, remaining=deadline - began, left=left, now=now)
+            remaining = deadline - began
+            limit = service.attempt_timeout.limit(self.figures, remaining=remaining, left=left, now=now)
             if limit is not None:
-                deadline = began + limit
+                deadline, fair = began + limit, limit < remaining / left
         connect_by = began + service.connect_timeout
         attempt = Attempt(endpoint, self.number, began, deadline, connect_by if connect_by < deadline else deadline)
+        attempt.fair = fair
         attempt.lease = lease
         self.tried += (endpoint,)
         self._open.append(attempt)
@@ -322,7 +328,7 @@ class Call:
 
     def _judge(self, attempt: Attempt, outcome: Outcome) -> Verdict:
         """The classifier's verdict; but a cut that left the endpoint too little time says nothing of it."""
-        if outcome.cause is Cause.TIMEOUT:
+        if outcome.cause is Cause.TIMEOUT and not attempt.fair:
             allotted = attempt.deadline - attempt.began
             pace = self.figures.figures(self.now)
             if allotted < (UNKNOWN_PACE if pace is None else 3 * pace):

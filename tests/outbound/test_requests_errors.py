@@ -1,0 +1,25 @@
+"""What requests' own exceptions mean to the core, from real ones."""
+
+from __future__ import annotations
+
+import socket
+import time
+
+import pytest
+import requests
+
+from meshware.core.outcome import Cause
+from meshware.outbound.reaper import Cut
+from meshware.outbound.requests_errors import cause_of
+from meshware.outbound.wire import Dial, Wire
+
+
+def test_a_refused_connection_is_the_endpoint_s_and_not_a_local_cause():
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        port = sock.getsockname()[1]
+        with pytest.raises(requests.ConnectionError) as caught:
+            requests.get(f"http://127.0.0.1:{port}/", timeout=5)
+    later = time.monotonic() + 10
+    wire = Wire(caught.value.request, Cut(later), connect_by=later, until=later, endpoint=Dial("127.0.0.1", port))
+    assert cause_of(caught.value, wire) is Cause.REFUSED

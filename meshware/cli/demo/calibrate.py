@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import ceil
 
 import click
 
@@ -53,16 +54,22 @@ async def calibrate(variant: str, seconds: float, tell: Callable[[str], None]) -
         tell("starting the servers")
         await fleet.start()
         tell("measuring what a call costs")
-        limit = SHARE * machine() / (MARGIN * await cpu_per_call(fleet, pace.rate))
-        if limit < LEAST_CALLS / seconds:
-            raise click.ClickException(
-                f"{seconds:.0f} s are too short: this machine carries {limit:.0f} calls/s at {SHARE:.0%} of its CPU; "
-                f"use --seconds {LEAST_CALLS / limit:.0f} or more"
-            )
+        rate = affordable(pace.rate, seconds, await cpu_per_call(fleet, pace.rate))
         tell("measuring what one pricing replica carries")
-        return await fitted(fleet, pace_for(min(pace.rate, limit)), least=LEAST_CALLS / seconds)
+        return await fitted(fleet, pace_for(rate), least=LEAST_CALLS / seconds)
     finally:
         fleet.stop()
+
+
+def affordable(rate: float, seconds: float, cost: float) -> float:
+    """The rate, or what SHARE of the machine's CPU allows at `cost` seconds a call. ClickException: too little."""
+    limit = SHARE * machine() / (MARGIN * cost)
+    if limit < LEAST_CALLS / seconds:
+        raise click.ClickException(
+            f"{seconds:.0f} s are too short: this machine carries {limit:.0f} calls/s at {SHARE:.0%} of its CPU; "
+            f"use --seconds {ceil(LEAST_CALLS / limit)} or more"
+        )
+    return min(rate, limit)
 
 
 async def cpu_per_call(fleet: Fleet, rate: float) -> float:

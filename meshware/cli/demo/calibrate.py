@@ -17,7 +17,7 @@ import click
 from meshware.cli.demo.ask import ask
 from meshware.cli.demo.fleet import Fleet, machine
 from meshware.cli.demo.load import Called, arrivals, generate
-from meshware.cli.demo.plan import endpoints
+from meshware.cli.demo.plan import endpoints, service_of
 from meshware.cli.demo.replica import SLOTS
 
 SHARE = 0.6
@@ -94,7 +94,7 @@ async def fitted(fleet: Fleet, pace: Pace, *, least: float) -> Pace:
     rate = pace.rate
     for _ in range(3):
         for name in endpoints():
-            await fleet.set_service_time(name, times[name.rpartition("-")[0]])
+            await fleet.set_service_time(name, times[service_of(name)])
         rate = SHARE * await carried(fleet.replicas["pricing-1"].port, SAMPLE / 2)
         if rate >= 0.97 * pace.rate:
             break

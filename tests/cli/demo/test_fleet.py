@@ -20,7 +20,7 @@ from meshware.cli.demo.fleet import Fleet, bound, ready
 from meshware.cli.demo.plan import Kind
 from meshware.cli.demo.processes import Processes, cpu_of
 
-TIMES = {"inventory": 0.005, "pricing": 0.01}
+TIMES = {"inventory": 0.005, "pricing": 0.025}
 
 
 def with_fleet(scenario):

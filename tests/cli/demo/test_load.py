@@ -78,12 +78,12 @@ def test_every_answer_is_recorded_with_its_status():
 
 
 def test_a_stalled_server_does_not_slow_the_callers_down(monkeypatch):
-    monkeypatch.setattr(load, "PATIENCE", 0.5)
+    monkeypatch.setattr(load, "PATIENCE", 1.0)
     records, seen = served(lambda writer, over: over.wait(), [0.0, 0.05, 0.1, 0.15])
     assert len(seen) == 4
-    assert max(seen) < 0.45
+    assert max(seen) < 0.9
     assert [call.status for call in records] == [None] * 4
-    assert all(call.elapsed >= 0.45 for call in records)
+    assert all(call.elapsed >= 0.95 for call in records)
 
 
 def test_a_call_is_timed_from_its_intended_start():

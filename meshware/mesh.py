@@ -18,10 +18,11 @@ from meshware.context import current
 from meshware.core.call import Call
 from meshware.core.errors import SettingsError
 from meshware.core.events import SettingsRefused, SettingsReloaded
+from meshware.core.policy import Observer
 from meshware.housekeeper import Housekeeper
 
 if TYPE_CHECKING:
-    from meshware.core.policy import Observer, Rng
+    from meshware.core.policy import Rng
     from meshware.core.request import Request
     from meshware.core.service import Service
     from meshware.settings.schema import MeshSettings
@@ -149,8 +150,8 @@ class Mesh:
     def _watch(self, service: Service) -> None:
         watchers = (*self._observers, service.strategy)
         for hook in _HOOKS:
-            found = [getattr(watcher, hook, None) for watcher in watchers]
-            setattr(service, hook, tuple(self._safe(each, service) for each in found if each is not None))
+            found = [getattr(watcher, hook) for watcher in watchers if _hears(watcher, hook)]
+            setattr(service, hook, tuple(self._safe(each, service) for each in found))
 
     def _safe(self, hook: Callable[..., None], service: Service) -> Callable[..., None]:
         """The hook, made unable to disturb the call that it watches."""
@@ -178,6 +179,11 @@ class Mesh:
 
     def __repr__(self) -> str:
         return f"<Mesh {self.settings.service or '(unnamed)'}: {', '.join(self.services) or 'no services'}>"
+
+
+def _hears(watcher: object, hook: str) -> bool:
+    """Whether it has a hook of its own: one that the base class leaves empty would cost every call."""
+    return getattr(type(watcher), hook, None) not in (None, getattr(Observer, hook))
 
 
 def keys(name: str) -> list[tuple[str, str, int]]:

@@ -198,9 +198,12 @@ class ServiceSettings(Policy):
 class MeshSettings(Model):
     """All settings of one mesh."""
 
-    service: str = Field("", description="This service's own name.")
-    environment: str = Field("", description="prod, staging ...: kept apart from each other.")
-    locality: str = Field("", description="Where this process runs: `cloud/region/zone`.")
+    service: str = Field("", description="This service's own name: what status, logs and errors call the mesh.")
+    request_timeout: Seconds | None = Field(
+        None,
+        description="Seconds that an inbound request may take; its outbound calls share what is left. "
+        "A caller's own deadline can only shorten it.",
+    )
     trusted_peers: tuple[IPv4Network | IPv6Network, ...] = Field(
         (), description="Networks whose callers' marks are believed; nobody by default."
     )

@@ -91,7 +91,7 @@ def _service(name: str, settings: ServiceSettings, *, rng: Rng, emit: Callable[[
 
 def _strategy(choice: StrategyChoice) -> Strategy:
     """The strategy that the settings name; a mere scorer gets the generic chooser."""
-    made = plugins.make("meshware.strategies", choice.name, choice.options)
+    made = plugins.make(plugins.STRATEGIES, choice.name, choice.options)
     strategy: Strategy = made if hasattr(made, "picker") else Chooser(made)
     return strategy
 

@@ -61,10 +61,9 @@ class Mesh:
 
         Equal settings give the same mesh. Raises SettingsError with every problem found.
         """
-        from meshware.plugins import strategies
         from meshware.settings.load import load
 
-        settings = load(source, names=strategies())
+        settings = load(source)
         key = settings.fingerprint()
         with _registry_lock:
             mesh = _registry.get(key)
@@ -102,11 +101,10 @@ class Mesh:
 
         A service whose policies stay the same keeps all that it has learned.
         """
-        from meshware.plugins import strategies
         from meshware.settings.load import load
 
         try:
-            settings = load(source, names=strategies())
+            settings = load(source)
         except SettingsError as error:
             self._emit(SettingsRefused("", self.clock(), str(error)))
             raise

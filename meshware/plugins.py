@@ -12,8 +12,9 @@ from typing import Any
 
 from meshware.core.errors import PluginError
 
+STRATEGIES = "meshware.strategies"
 GROUPS = (
-    "meshware.strategies",
+    STRATEGIES,
     "meshware.breakers",
     "meshware.discovery",
     "meshware.observers",
@@ -33,7 +34,7 @@ def installed(group: str) -> dict[str, tuple[EntryPoint, ...]]:
 
 def strategies() -> frozenset[str]:
     """The names that a service's `strategy` may have."""
-    return frozenset(installed("meshware.strategies"))
+    return frozenset(installed(STRATEGIES))
 
 
 def load(group: str, name: str) -> Any:

@@ -19,7 +19,7 @@ from meshware.inbound.door import open_mesh
 from meshware.security.trust import ATTEMPT, RETRIED, TrustedPeers, read_headers
 
 if TYPE_CHECKING:
-    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+    from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
     from meshware.mesh import Mesh
 

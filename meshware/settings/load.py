@@ -8,50 +8,65 @@ from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
-from meshware.core.errors import Problem, SettingsError
-from meshware.settings.schema import MeshSettings
+from meshware import plugins
+from meshware.core.errors import PluginError, Problem, SettingsError
+from meshware.settings.schema import MeshSettings, StrategyChoice
 from meshware.settings.sources import from_module
 
 
-def load(source: Mapping[str, Any] | str | MeshSettings, *, names: Collection[str] = ()) -> MeshSettings:
-    """Settings from a mapping, a dotted module path, or as they are. `names`: the strategies there are.
+def load(source: Mapping[str, Any] | str | MeshSettings) -> MeshSettings:
+    """Settings from a mapping, a dotted module path, or as they are.
 
-    Raises SettingsError with every problem found.
+    Raises SettingsError with every problem found, strategies that nobody brings included.
     """
+    if isinstance(source, MeshSettings):
+        return source
     if isinstance(source, str):
         source = from_module(source)
-    problems: list[Problem] = []
-    settings: MeshSettings | None = None
-    if isinstance(source, MeshSettings):
-        settings = source
-    else:
-        try:
-            settings = MeshSettings.model_validate(dict(source) if isinstance(source, Mapping) else source)
-        except ValidationError as error:
-            problems += [_problem(each) for each in error.errors()]
-        problems += _unknown_strategies(source, names)
-    if problems or settings is None:
+    if not isinstance(source, Mapping):
+        raise SettingsError([Problem("", source, "a dict of settings, or the dotted path of a module")])
+    problems = _strategy_problems(source)
+    try:
+        settings = MeshSettings.model_validate(dict(source))
+    except ValidationError as error:
+        raise SettingsError([*map(_problem, error.errors()), *problems]) from None
+    if problems:
         raise SettingsError(problems)
     return settings
 
 
-def _unknown_strategies(source: Any, names: Collection[str]) -> list[Problem]:
-    """Strategies that nobody brings, read from the raw source so that they show beside every other problem."""
-    if not names or not isinstance(source, Mapping):
-        return []
-    raw = {str(key).lower(): value for key, value in source.items()}
-    services = raw.get("services")
-    sections = {f"services.{name}": each for name, each in services.items()} if isinstance(services, Mapping) else {}
+def _strategy_problems(source: Mapping[str, Any]) -> list[Problem]:
+    """Strategies that nobody brings or that refuse their options, read from the raw source.
+
+    So they show beside every other problem; what is not even of the right shape is left to the models.
+    """
+    sections = {str(key).lower(): value for key, value in source.items()}
+    services = sections.get("services")
+    named = {f"services.{name}": each for name, each in services.items()} if isinstance(services, Mapping) else {}
     problems = []
-    for path, section in {"defaults": raw.get("defaults"), **sections}.items():
+    for path, section in {"defaults": sections.get("defaults"), **named}.items():
         if not isinstance(section, Mapping):
             continue
-        choice = next((value for key, value in section.items() if str(key).lower() == "strategy"), None)
-        name = next(iter(choice)) if isinstance(choice, Mapping) and len(choice) == 1 else choice
-        if isinstance(name, str) and name not in names:
-            known = f"one of {', '.join(sorted(names))}"
-            problems.append(Problem(f"{path}.strategy", name, known, _nearest(name, names)))
+        raw = next((value for key, value in section.items() if str(key).lower() == "strategy"), None)
+        try:
+            choice = None if raw is None else StrategyChoice.model_validate(raw)
+        except ValidationError:
+            continue
+        problem = None if choice is None else _refused(f"{path}.strategy", choice)
+        if problem is not None:
+            problems.append(problem)
     return problems
+
+
+def _refused(path: str, choice: StrategyChoice) -> Problem | None:
+    names = plugins.strategies()
+    if choice.name not in names:
+        return Problem(path, choice.name, f"one of {', '.join(sorted(names))}", _nearest(choice.name, names))
+    try:
+        plugins.make(plugins.STRATEGIES, choice.name, choice.options)
+    except PluginError as error:
+        return Problem(path, choice.options or choice.name, str(error))
+    return None
 
 
 def _problem(error: Any) -> Problem:

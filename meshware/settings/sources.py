@@ -1,4 +1,4 @@
-"""Where settings come from: a module, a Flask config. Each gives a plain mapping."""
+"""Where settings come from: a module, a Flask app or its config. Each gives a plain mapping."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ from meshware.core.errors import Problem, SettingsError
 
 
 def from_module(path: str) -> Mapping[str, Any]:
-    """`shop.mesh` (its `MESHWARE`) or `shop.mesh:NAME`. Raises SettingsError when there is none."""
+    """`shop.mesh` (its `MESHWARE`), `shop.mesh:NAME`, or `shop.app:app` for a Flask app's config.
+
+    Raises SettingsError when there is none.
+    """
     module_name, _, name = path.partition(":")
     name = name or "MESHWARE"
     try:
@@ -18,6 +21,9 @@ def from_module(path: str) -> Mapping[str, Any]:
     except ImportError as error:
         raise SettingsError([Problem("", path, f"a module that can be imported ({error})")]) from error
     settings = getattr(module, name, None)
+    config = getattr(settings, "config", None)
+    if isinstance(config, Mapping):
+        return from_flask(config)
     if not isinstance(settings, Mapping):
         raise SettingsError([Problem("", path, f"a module with a dict named {name}")])
     return settings

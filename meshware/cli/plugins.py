@@ -52,9 +52,10 @@ def _row(group: str, name: str, *, load: bool) -> dict[str, Any]:
 
 
 def _show(rows: list[dict[str, Any]]) -> None:
-    table = Table("group", "name", "object", "package", "problem", box=None, pad_edge=False)
+    table = Table(box=None, pad_edge=False)
+    for heading in ("group", "name", "object", "package", "problem"):
+        table.add_column(heading, overflow="fold")
     for row in rows:
-        table.add_row(
-            row["group"].removeprefix("meshware."), row["name"], row["object"], row["package"], row["problem"]
-        )
+        group = row["group"].removeprefix("meshware.")
+        table.add_row(group, row["name"], row["object"], row["package"], row["problem"])
     Console().print(table)

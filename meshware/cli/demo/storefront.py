@@ -139,7 +139,10 @@ def with_meshware(app: Flask, services: Services) -> Get:
     """Plain calls to logical names."""
     from meshware.inbound.flask import Meshware
 
-    app.config["MESHWARE"] = {"services": {name: {"endpoints": list(each)} for name, each in services.items()}}
+    app.config["MESHWARE"] = {
+        "request_timeout": SERVER_TIMEOUT,
+        "services": {name: {"endpoints": list(each)} for name, each in services.items()},
+    }
     Meshware(app)
 
     def get(service: str, path: str) -> Any:

@@ -192,13 +192,19 @@ class Service:
         return any(each not in call.tried and self.usable(each, now) for each in self.endpoints)
 
     def paused(self, now: float) -> bool:
-        """More than half of the open attempts are past their p95: a common cause, nobody's fault."""
+        """Most open attempts are past their p95, and at most endpoints that have any: nobody's fault.
+
+        Where only one endpoint has late attempts, that one is slow.
+        """
         pace = self.operations.total.p95(now)
         if pace is None:
             return False
-        begun = [began for each in self.endpoints for began in tuple(each.waiting.values())]
+        waits = [tuple(each.waiting.values()) for each in self.endpoints]
+        begun = [began for each in waits for began in each]
         late = sum(now - began > pace for began in begun)
-        return len(begun) >= 2 and 2 * late > len(begun)
+        held_up = sum(any(now - began > pace for began in each) for each in waits)
+        busy = sum(map(bool, waits))
+        return held_up >= 2 and 2 * late > len(begun) and 2 * held_up > busy
 
     def failed(self, plugin: str, error: Exception, now: float) -> None:
         """A policy misbehaved; the stand-in decides. Telemetry counts it and logs one line a minute."""

@@ -122,11 +122,12 @@ class Gate:
             self._notice(now)
 
     def open(self, now: float, until: float) -> None:
-        """Open now, for a reason of the owner's, until he closes it or the time comes."""
+        """Open now, for a reason of the owner's, until he closes it or the time comes; `k` is his to count."""
         with self._lock:
+            k = self.k
             self._breaker.open()
             self._notice(now)
-            self.opens_again = until
+            self.k, self.opens_again = k, until
 
     def _feed(self, lease: GateLease, outcome: Callable[[], None], now: float) -> None:
         with self._lock:

@@ -2,21 +2,21 @@
 
 The context is in force around the app, around every step of its body and around `close()`, and is reset
 each time: held from the first to the last, it would leak into the server's thread when a client never
-closes. Exceptions of the app pass: they are the app's own to answer.
+closes. Exceptions of the app pass, ours among them: they are for its own handlers, debugger and server.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from meshware.context import RequestContext, enter, leave
+from meshware.context import RequestContext, current, enter, leave
 from meshware.core.deadline import Deadline
 from meshware.inbound.door import open_mesh
-from meshware.security.trust import ATTEMPT, RETRIED, TrustedPeers, read_headers
+from meshware.outbound.instrument import instrument as instrument_clients
+from meshware.security.trust import ATTEMPT, RETRIED, TIMEOUT, TrustedPeers, read_headers
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
@@ -38,28 +38,32 @@ class MeshMiddleware:
     def __init__(
         self, app: WSGIApplication, settings: Any = None, *, mesh: Mesh | None = None, instrument: bool = True
     ) -> None:
+        if mesh is not None and settings is not None:
+            raise TypeError("MeshMiddleware takes settings or a mesh, not both")
         self.app = app
-        self.mesh = mesh if mesh is not None else open_mesh(settings, instrument=instrument)
+        self.mesh = open_mesh(settings) if mesh is None else mesh
+        if instrument:
+            instrument_clients()
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Serve one request."""
         now = time.monotonic()
         inbound = read_headers(_reader(environ), trusted=self._trusts(environ), maximum=self._maximum())
-        if inbound.timeout == 0:
-            headers = [("Content-Type", "text/plain"), ("Content-Length", str(len(EXPIRED)))]
-            start_response("504 Gateway Timeout", headers)
-            return [EXPIRED]
-        deadline = None if inbound.timeout is None else Deadline.after(inbound.timeout, now)
+        deadline = _deadline(inbound.timeout, now)
+        if deadline is not None and deadline.at <= now:
+            return _expired(environ, start_response)
         context = RequestContext(deadline, mesh=self.mesh, attempt=inbound.attempt)
+        token = enter(context)
         try:
-            with _in_force(context):
-                body = self.app(environ, _marking(start_response, context))
-                if not isinstance(body, list | tuple | environ.get("wsgi.file_wrapper", list)):
-                    return _Body(body, context)
+            body = self.app(environ, _marking(start_response, context))
+            if not _inert(body, environ):
+                return _Body(body, context)
         except BaseException:
             context.done()
             raise
-        context.done()  # nothing of the app runs any more: the server may have the body as it is
+        finally:
+            leave(token)
+        context.done()
         return body
 
     def _maximum(self) -> float | None:
@@ -67,12 +71,38 @@ class MeshMiddleware:
 
     def _trusts(self, environ: WSGIEnvironment) -> bool:
         """Whether the peer's marks are believed; asked only when there is one."""
-        if _key(ATTEMPT) not in environ:
+        if _KEYS[ATTEMPT] not in environ:
             return False
         return _peers(self.mesh.settings.trusted_peers)(environ.get("REMOTE_ADDR", ""))
 
 
 _peers = lru_cache(maxsize=16)(TrustedPeers)  # networks are read once, not per request
+
+
+def _deadline(timeout: float | None, now: float) -> Deadline | None:
+    """The request's own; inside another context (a door within a door, a job) never later than that one's."""
+    outer = current()
+    inherited = None if outer is None else outer.deadline_for(now)
+    if inherited is not None:
+        return inherited.child(timeout, now)
+    return None if timeout is None else Deadline.after(timeout, now)
+
+
+def _expired(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+    """The answer to who no longer waits for one."""
+    headers = [("Content-Type", "text/plain; charset=utf-8"), ("Content-Length", str(len(EXPIRED)))]
+    start_response("504 Gateway Timeout", headers)
+    return [] if environ["REQUEST_METHOD"] == "HEAD" else [EXPIRED]
+
+
+def _inert(body: Iterable[bytes], environ: WSGIEnvironment) -> bool:
+    """Whether no code of the app runs while the body is sent.
+
+    Then the server gets it as it is: it may ask a list for its length, or send a file by the kernel. The
+    file wrapper may be a function (uWSGI's is), of which nothing is an instance.
+    """
+    wrapper = environ.get("wsgi.file_wrapper")
+    return type(body) in (list, tuple) or (isinstance(wrapper, type) and isinstance(body, wrapper))
 
 
 class _Body:
@@ -102,21 +132,13 @@ class _Body:
         """The server has sent what it will send; what the app does now is background work."""
         close: Callable[[], None] | None = getattr(self._body, "close", None)
         self._context.responded()
+        token = enter(self._context)
         try:
             if close is not None:
-                with _in_force(self._context):
-                    close()
+                close()
         finally:
+            leave(token)
             self._context.done()
-
-
-@contextmanager
-def _in_force(context: RequestContext) -> Iterator[None]:
-    token = enter(context)
-    try:
-        yield
-    finally:
-        leave(token)
 
 
 def _marking(start_response: StartResponse, context: RequestContext) -> Any:
@@ -130,15 +152,15 @@ def _marking(start_response: StartResponse, context: RequestContext) -> Any:
     return answer
 
 
-def _key(header: str) -> str:
-    return "HTTP_" + header.upper().replace("-", "_")
+_KEYS = {header: "HTTP_" + header.upper().replace("-", "_") for header in (TIMEOUT, ATTEMPT)}
+"""What WSGI calls the headers that we read."""
 
 
 def _reader(environ: WSGIEnvironment) -> Callable[[str], list[str]]:
     """All values of a header; WSGI servers join repeated ones by a comma."""
 
     def values(header: str) -> list[str]:
-        value = environ.get(_key(header))
+        value = environ.get(_KEYS[header])
         return [] if value is None else value.split(",", 1)
 
     return values

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from meshware import plugins
 from meshware.balancing.chooser import Chooser
@@ -17,7 +18,7 @@ from meshware.core.service import Service
 from meshware.retrying.attempt_timeout import AttemptTimeout, NoAttemptTimeout
 from meshware.retrying.budget import BudgetOptions, RetryBudget
 from meshware.retrying.policy import Retries, RetryOptions
-from meshware.settings.schema import EndpointSettings, MeshSettings, RetrySettings, ServiceSettings, StrategyChoice
+from meshware.settings.schema import EndpointSettings, MeshSettings, RetrySettings, ServiceSettings
 
 PENALTY = 5.0
 """Seconds that a failed attempt counts at least, when the timeout is not shorter (linkerd2-proxy: 5)."""
@@ -35,12 +36,11 @@ def assemble(
     services = {}
     for name, each in settings.services.items():
         service = previous.get(name)
-        policies = each.model_dump_json(exclude={"endpoints"})
-        if service is None or service.policies != policies:
+        if service is None or service.policies != each.policies():
             service = _service(name, each, rng=rng, emit=emit)
-            service.policies = policies
-        service.replace([_endpoint(one) for one in each.endpoints], now)
         services[name] = service
+    for name, each in settings.services.items():  # nothing of the old is touched until all of the new stands
+        services[name].replace([_endpoint(one) for one in each.endpoints], now)
     return services
 
 
@@ -50,13 +50,14 @@ def _service(name: str, settings: ServiceSettings, *, rng: Rng, emit: Callable[[
         rng=rng,
         emit=emit,
         timeout=settings.timeout,
-        timeout_chosen="timeout" in settings.model_fields_set,
+        timeout_chosen=settings.timeout_chosen,
         connect_timeout=settings.connect_timeout,
         penalty=min(PENALTY, settings.timeout),
         panic_below=settings.panic,
         host=settings.host,
         tls=settings.tls,
     )
+    service.policies = settings.policies()
 
     def turned(on: bool, now: float) -> None:
         for endpoint in service.endpoints:
@@ -66,7 +67,8 @@ def _service(name: str, settings: ServiceSettings, *, rng: Rng, emit: Callable[[
         emit(GuardTurned(name, now, on))
 
     service.guard = FleetGuard(turned=turned, threshold=settings.guard)
-    service.strategy = _strategy(settings.strategy)
+    service.learner = plugins.strategy(settings.strategy.name, settings.strategy.options)
+    service.strategy = _strategy(service.learner)
     service.ejection = EndpointEjection(
         EjectionOptions(**settings.ejection.model_dump(), slow_start=settings.slow_start),
         service=name,
@@ -77,7 +79,12 @@ def _service(name: str, settings: ServiceSettings, *, rng: Rng, emit: Callable[[
         changed=service.change,
     )
     service.circuit = ServiceCircuit(
-        CircuitOptions(**settings.circuit.model_dump()), service=name, guard=service.guard, rng=rng, emit=emit
+        CircuitOptions(**settings.circuit.model_dump(exclude={"breaker"})),
+        service=name,
+        guard=service.guard,
+        rng=rng,
+        emit=emit,
+        breaker=settings.circuit.breaker,
     )
     service.retry = _retries(settings.retry)
     service.budget = RetryBudget(BudgetOptions(**settings.retry.budget.model_dump()))
@@ -89,9 +96,8 @@ def _service(name: str, settings: ServiceSettings, *, rng: Rng, emit: Callable[[
     return service
 
 
-def _strategy(choice: StrategyChoice) -> Strategy:
-    """The strategy that the settings name; a mere scorer gets the generic chooser."""
-    made = plugins.make(plugins.STRATEGIES, choice.name, choice.options)
+def _strategy(made: Any) -> Strategy:
+    """A strategy as it is; a mere scorer under the generic chooser."""
     strategy: Strategy = made if hasattr(made, "picker") else Chooser(made)
     return strategy
 

@@ -1,8 +1,8 @@
 """RequestContext: what an inbound request lends to every outbound call made for it, in one ContextVar.
 
 A context goes active -> responded -> done. After `responded` the inbound deadline no longer holds and
-background work has an allowance of its own; `done` is never revived. The object is shared, not copied,
-by the threads and tasks that inherit it.
+background work has an allowance of its own; `done` is never revived. All of this is shared by the threads
+and tasks that inherit the context, whatever view of it each has.
 """
 
 from __future__ import annotations
@@ -11,7 +11,9 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar, Token, copy_context
+from copy import copy
 from enum import Enum
+from math import isnan
 from threading import Lock
 from typing import Any, ParamSpec, TypeVar
 
@@ -32,50 +34,114 @@ class Phase(Enum):
     DONE = "done"
 
 
+class _Purse:
+    """The retries that one inbound request may spend; None: as many as the services' budgets pay for."""
+
+    __slots__ = ("_lock", "_most", "left", "taken")
+
+    def __init__(self, most: int | None) -> None:
+        self._most = most
+        self.left = most
+        self.taken = 0
+        self._lock = Lock()
+
+    def take(self) -> bool:
+        with self._lock:
+            if self.left is not None:
+                if self.left < 1:
+                    return False
+                self.left -= 1
+            self.taken += 1
+            return True
+
+    def give_back(self) -> None:
+        with self._lock:
+            self.taken -= 1
+            if self.left is not None:
+                self.left = min(self._most or 0, self.left + 1)
+
+    def renew(self) -> None:
+        with self._lock:
+            self.left = self._most
+
+
+class _Life:
+    """The phase, shared by every view of one context."""
+
+    __slots__ = ("phase",)
+
+    def __init__(self) -> None:
+        self.phase = Phase.ACTIVE
+
+
 class RequestContext:
-    """Deadline, retry allowance and mesh of one inbound request or job. Thread-safe."""
+    """Deadline, retry allowance and mesh of one inbound request or job. Thread-safe.
 
-    __slots__ = ("_allowance", "_lock", "attempt", "deadline", "mesh", "operation", "phase", "retried", "retry")
+    `operation` and `retry` are what `operation()` and `no_retry()` say where the call is made: those put a
+    view of the context in force, so that other threads and tasks of the same request do not notice.
+    """
 
-    def __init__(self, deadline: Deadline | None = None, *, mesh: Any = None, attempt: int = 1) -> None:
+    __slots__ = ("_life", "_purse", "attempt", "deadline", "mesh", "operation", "retry")
+
+    def __init__(
+        self,
+        deadline: Deadline | None = None,
+        *,
+        mesh: Any = None,
+        attempt: int = 1,
+        allowance: int | None = ALLOWANCE,
+    ) -> None:
         self.deadline = deadline
         self.mesh = mesh
         self.attempt = attempt
         self.operation: str | None = None
         self.retry = True
-        self.retried = False
-        self.phase = Phase.ACTIVE
-        self._allowance = ALLOWANCE
-        self._lock = Lock()
+        self._life = _Life()
+        self._purse = _Purse(allowance)
+
+    @property
+    def phase(self) -> Phase:
+        """How far the request has come."""
+        return self._life.phase
+
+    @property
+    def retried(self) -> bool:
+        """Whether any of its calls was sent a second time."""
+        return self._purse.taken > 0
 
     def deadline_for(self, now: float) -> Deadline | None:
         """The deadline that a call begun now inherits; none once the answer has gone out."""
-        return self.deadline if self.phase is Phase.ACTIVE else None
+        return self.deadline if self._life.phase is Phase.ACTIVE else None
 
     def spend(self) -> bool:
         """Take one retry from the allowance, if there is one; exact under threads."""
-        with self._lock:
-            if self._allowance < 1:
-                return False
-            self._allowance -= 1
-        self.retried = True
-        return True
+        return self._purse.take()
 
     def give_back(self) -> None:
         """A retry that was taken was never sent."""
-        with self._lock:
-            self._allowance += 1
+        self._purse.give_back()
 
     def responded(self) -> None:
         """The answer has gone out: what runs on is background work, with an allowance of its own."""
-        if self.phase is Phase.ACTIVE:
-            self.phase = Phase.RESPONDED
-            with self._lock:
-                self._allowance = ALLOWANCE
+        if self._life.phase is Phase.ACTIVE:
+            self._life.phase = Phase.RESPONDED
+            self._purse.renew()
 
     def done(self) -> None:
         """The request is over."""
-        self.phase = Phase.DONE
+        self._life.phase = Phase.DONE
+
+    def view(self) -> RequestContext:
+        """The same request, with an `operation` and `retry` of its own."""
+        return copy(self)
+
+    def nested(self, deadline: Deadline | None, *, mesh: Any = None) -> RequestContext:
+        """A part of this request with a deadline and an end of its own; it spends the same allowance."""
+        made = copy(self)
+        made.deadline = deadline
+        made.mesh = self.mesh if mesh is None else mesh
+        made._life = _Life()
+        return made
 
     def __repr__(self) -> str:
         return f"<RequestContext {self.phase.value} {self.deadline or 'no deadline'}>"
@@ -112,16 +178,17 @@ def _in_force(context: RequestContext) -> Iterator[RequestContext]:
 def request_context(deadline: float | None = None, *, mesh: Any = None) -> Iterator[RequestContext]:
     """A shared context for a job: one deadline (seconds from now) and one retry allowance for all its calls.
 
-    Inside another context it never outlives that one's deadline.
+    Inside another context it never outlives that one's deadline, and spends that one's allowance.
+    Raises ValueError for a deadline that is not a number.
     """
+    if deadline is not None and isnan(deadline):
+        raise ValueError("a deadline is a number of seconds, not nan")
     now = time.monotonic()
     outer = current()
-    inherited = outer.deadline_for(now) if outer is not None else None
-    if deadline is None:
-        limit = inherited
-    else:
-        limit = Deadline.after(deadline, now) if inherited is None else inherited.child(deadline, now)
-    context = RequestContext(limit, mesh=mesh if mesh is not None or outer is None else outer.mesh)
+    limit = outer.deadline_for(now) if outer is not None else None
+    if deadline is not None:
+        limit = Deadline.after(deadline, now) if limit is None else limit.child(deadline, now)
+    context = RequestContext(limit, mesh=mesh) if outer is None else outer.nested(limit, mesh=mesh)
     with _in_force(context):
         try:
             yield context
@@ -132,25 +199,25 @@ def request_context(deadline: float | None = None, *, mesh: Any = None) -> Itera
 @contextmanager
 def operation(name: str) -> Iterator[None]:
     """Name the calls made inside, for figures kept per operation, instead of by their path."""
-    context = current() or RequestContext()
-    before, context.operation = context.operation, name
-    try:
-        with _in_force(context):
-            yield
-    finally:
-        context.operation = before
+    context = _view()
+    context.operation = name
+    with _in_force(context):
+        yield
 
 
 @contextmanager
 def no_retry() -> Iterator[None]:
     """No call made inside is sent twice, whatever happens to it."""
-    context = current() or RequestContext()
-    before, context.retry = context.retry, False
-    try:
-        with _in_force(context):
-            yield
-    finally:
-        context.retry = before
+    context = _view()
+    context.retry = False
+    with _in_force(context):
+        yield
+
+
+def _view() -> RequestContext:
+    """Of the context in force; where there is none, of one that limits nothing."""
+    context = current()
+    return RequestContext(allowance=None) if context is None else context.view()
 
 
 def remaining() -> float | None:

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from meshware.context import current
 from meshware.core.call import Call
-from meshware.core.errors import SettingsError
-from meshware.core.events import SettingsRefused, SettingsReloaded
+from meshware.core.errors import MeshError
+from meshware.core.events import PluginFailed, SettingsRefused, SettingsReloaded
 from meshware.core.policy import Observer
 from meshware.housekeeper import Housekeeper
 
@@ -52,24 +52,35 @@ class Mesh:
         self.services: Mapping[str, Service] = {}
         self._names: Mapping[tuple[str, str, int], Service] = {}
         self.plugin_failures = 0
-        self._put({})
+        self._put(settings, {})
         _alive.add(self)
 
     @classmethod
     def from_settings(cls, source: Any, *, observers: Iterable[Observer] = ()) -> Mesh:
         """The mesh of these settings: a mapping, a dotted module path, or the settings model.
 
-        Equal settings give the same mesh. Raises SettingsError with every problem found.
+        Equal settings give the same mesh; `observers` are those of its first making. Raises SettingsError with
+        every problem found.
         """
         from meshware.settings.load import load
 
         settings = load(source)
-        key = settings.fingerprint()
         with _registry_lock:
-            mesh = _registry.get(key)
+            mesh = next((each for each in _registry if each.settings == settings), None)
             if mesh is None:
-                mesh = _registry[key] = cls(settings, observers=observers)
+                mesh = cls(settings, observers=observers)
+                _registry.append(mesh)
             return mesh
+
+    @staticmethod
+    def register(name: str, strategy: type) -> None:
+        """Have settings know a strategy class of yours by this name, without packaging it.
+
+        To be called before the settings that use it are loaded. Raises PluginError for a name that is taken.
+        """
+        from meshware import plugins
+
+        plugins.register(plugins.STRATEGIES, name, strategy)
 
     def install(self) -> Mesh:
         """Make this the process's default mesh, if there is none yet."""
@@ -86,7 +97,10 @@ class Mesh:
 
         Case and one trailing dot do not matter; a port, if given, must be the name's.
         """
-        return self._names.get((scheme, host.lower().removesuffix("."), port or DEFAULT_PORTS.get(scheme, 0)))
+        if port is None:
+            port = DEFAULT_PORTS.get(scheme, 0)
+        service = self._names.get((scheme, host.lower().removesuffix("."), port))
+        return service if service is None or host.isascii() else None  # some letters' lower case is ASCII
 
     def call(self, service: Service, request: Request) -> Call:
         """A call to be driven, within the inbound request in force on this thread or task."""
@@ -105,13 +119,12 @@ class Mesh:
 
         try:
             settings = load(source)
-        except SettingsError as error:
-            self._emit(SettingsRefused("", self.clock(), str(error)))
+            with self._changing:
+                self._put(settings, self.services)
+        except MeshError as error:
+            self._emit(SettingsRefused(self.settings.service, self.clock(), str(error)))
             raise
-        with self._changing:
-            self.settings = settings
-            self._put(self.services)
-        self._emit(SettingsReloaded("", self.clock()))
+        self._emit(SettingsReloaded(self.settings.service, self.clock()))
 
     def status(self) -> dict[str, dict[str, dict[str, Any]]]:
         """Per service and endpoint: its state and what is in flight, as plain data."""
@@ -129,24 +142,24 @@ class Mesh:
         with _registry_lock:
             if _default is self:
                 _default = None
-            for key in [key for key, mesh in _registry.items() if mesh is self]:
-                del _registry[key]
+            _registry[:] = [mesh for mesh in _registry if mesh is not self]
         self._keeper.stop()
 
     # Inside
 
-    def _put(self, previous: Mapping[str, Service]) -> None:
+    def _put(self, settings: MeshSettings, previous: Mapping[str, Service]) -> None:
         from meshware.assembly import assemble
 
-        services = assemble(self.settings, previous, rng=self._rng, emit=self._emit, now=self.clock())
+        services = assemble(settings, previous, rng=self._rng, emit=self._emit, now=self.clock())
         for service in services.values():
             service.wake = self._keeper.wake
             self._watch(service)
+        self.settings = settings
         self.services = services
         self._names = {key: services[name] for name in services for key in keys(name)}
 
     def _watch(self, service: Service) -> None:
-        watchers = (*self._observers, service.strategy)
+        watchers = (*self._observers, service.learner)
         for hook in _HOOKS:
             found = [getattr(watcher, hook) for watcher in watchers if _hears(watcher, hook)]
             setattr(service, hook, tuple(self._safe(each, service) for each in found))
@@ -163,7 +176,11 @@ class Mesh:
         return watch
 
     def _emit(self, event: object) -> None:
+        if isinstance(event, PluginFailed):
+            self.plugin_failures += 1
         for observer in self._observers:
+            if not _hears(observer, "on_event"):
+                continue
             try:
                 observer.on_event(event)
             except Exception:
@@ -173,7 +190,7 @@ class Mesh:
         """In a forked child: fresh locks, nothing in flight, no thread; the settings are all that is kept."""
         self._changing = threading.Lock()
         self._keeper.after_fork()
-        self._put({})
+        self._put(self.settings, {})
 
     def __repr__(self) -> str:
         return f"<Mesh {self.settings.service or '(unnamed)'}: {', '.join(self.services) or 'no services'}>"
@@ -200,7 +217,7 @@ def default_mesh() -> Mesh | None:
 
 
 _default: Mesh | None = None
-_registry: dict[str, Mesh] = {}
+_registry: list[Mesh] = []
 _registry_lock = threading.Lock()
 _alive: weakref.WeakSet[Mesh] = weakref.WeakSet()
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
+from threading import Lock
 from typing import Any
 
 from meshware.core.errors import PluginError
@@ -32,17 +33,39 @@ def installed(group: str) -> dict[str, tuple[EntryPoint, ...]]:
     return {name: tuple(sorted(points, key=lambda point: point.value)) for name, points in sorted(found.items())}
 
 
+def register(group: str, name: str, kind: type) -> None:
+    """Bring a class of one's own without packaging it; before the settings that name it are loaded.
+
+    Raises PluginError for a name that something else has already. The same class again is no error.
+    """
+    if group not in GROUPS:
+        raise PluginError(f"{group!r} is no group of plugins (there are {', '.join(GROUPS)})")
+    with _registering:
+        other = _registered.get((group, name))
+        if name in installed(group) or (other is not None and other is not kind):
+            raise PluginError(f"{group}: the name {name!r} is taken already")
+        _registered[group, name] = kind
+
+
+def names(group: str) -> frozenset[str]:
+    """The names that settings may use."""
+    return frozenset(installed(group)).union(name for where, name in tuple(_registered) if where == group)
+
+
 def strategies() -> frozenset[str]:
     """The names that a service's `strategy` may have."""
-    return frozenset(installed(STRATEGIES))
+    return names(STRATEGIES)
 
 
 def load(group: str, name: str) -> Any:
     """The object behind a name. Raises PluginError: unknown, used twice, or not importable, and whose it is."""
     points = installed(group).get(name, ())
     if not points:
-        known = ", ".join(installed(group)) or "none"
-        raise PluginError(f"{group}: no plugin named {name!r} is installed (installed: {known})")
+        kind = _registered.get((group, name))
+        if kind is None:
+            known = ", ".join(sorted(names(group))) or "none"
+            raise PluginError(f"{group}: no plugin named {name!r} is installed (installed: {known})")
+        return kind
     if len(points) > 1:
         owners = ", ".join(f"{point.value} of {owner(point)}" for point in points)
         raise PluginError(f"{group}: the name {name!r} is used twice: {owners}; uninstall one")
@@ -59,8 +82,23 @@ def make(group: str, name: str, options: dict[str, Any]) -> Any:
         return kind(**options)
     except (TypeError, ValueError) as error:
         raise PluginError(f"{group}: {name!r} refuses {options!r}: {error}") from error
+    except Exception as error:
+        raise PluginError(f"{group}: {name!r} cannot be made with {options!r}: {error!r}") from error
+
+
+def strategy(name: str, options: dict[str, Any]) -> Any:
+    """A strategy, or a scorer, by its name. Raises PluginError, also for a class that is neither."""
+    made = make(STRATEGIES, name, options)
+    scores = callable(getattr(made, "score", None)) and hasattr(made, "needs")
+    if not scores and not callable(getattr(made, "picker", None)):
+        raise PluginError(f"{STRATEGIES}: {name!r} has neither `picker`, nor `score` and `needs`")
+    return made
 
 
 def owner(point: EntryPoint) -> str:
     """The distribution that brings an entry point, with its version."""
     return f"{point.dist.name} {point.dist.version}" if point.dist is not None else "an unknown package"
+
+
+_registered: dict[tuple[str, str], type] = {}
+_registering = Lock()

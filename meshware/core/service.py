@@ -52,6 +52,8 @@ class Service:
     budget: Budget
     attempt_timeout: AttemptTimeout
     classify: Callable[[Request, Outcome], Verdict]
+    learner: object
+    """The strategy as its author wrote it, told of answers where it has the hooks of an Observer."""
 
     def __init__(
         self,

@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 import re
-from ipaddress import AddressValueError, IPv4Address, IPv6Address
-from typing import Any
+from ipaddress import AddressValueError, IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network
+from typing import Any, Literal
 
 _LABEL = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
 _NAME = re.compile(rf"{_LABEL}(?:\.{_LABEL})*", re.ASCII)
 _PORT = re.compile(r"[1-9][0-9]{0,4}", re.ASCII)
 _NUMERIC = re.compile(r"(?:0[xX][0-9a-fA-F]*|[0-9]+)(?:\.(?:0[xX][0-9a-fA-F]*|[0-9]+))*", re.ASCII)
+
+
+LONGEST = 86_400.0
+"""Seconds that any time in the settings may be."""
+
+
+class Refused(ValueError):
+    """A value that cannot stand, with the nearest right one if there is any."""
+
+    def __init__(self, expected: str, nearest: str | None = None) -> None:
+        super().__init__(expected)
+        self.nearest = nearest
 
 
 def no_bool(value: Any) -> Any:
@@ -41,7 +53,7 @@ def service_name(name: Any) -> str:
         raise ValueError(f"a service's name is text, not {name!r}")
     host, colon, port = name.lower().partition(":")
     host = host.removesuffix(".")
-    if not _NAME.fullmatch(host) or len(host) > 253 or _NUMERIC.fullmatch(host):
+    if not name.isascii() or not _NAME.fullmatch(host) or len(host) > 253 or _NUMERIC.fullmatch(host):
         raise ValueError(f"{name!r} is no name for a service: letters, digits, - and dots, and no IP address")
     if colon and (not _PORT.fullmatch(port) or int(port) > 65535):
         raise ValueError(f"{name!r} has no port from 1 to 65535")
@@ -49,8 +61,47 @@ def service_name(name: Any) -> str:
 
 
 def http_name(text: str) -> str:
-    """What may stand in a Host header."""
-    return service_name(text)
+    """What may stand in a Host header: a name, with or without a port."""
+    try:
+        return service_name(text)
+    except ValueError:
+        raise ValueError(
+            "`logical`, `endpoint`, or a name: letters, digits, - and dots, with or without a port"
+        ) from None
+
+
+def tls_name(text: str) -> str:
+    """What a certificate may be for: a name or an IP address."""
+    if _parses(IPv4Address, text) or _parses(IPv6Address, text):
+        return text
+    if ":" in text or not text.isascii():
+        raise ValueError("a host name or an IP address, without a port")
+    return http_name(text)
+
+
+def network(value: Any) -> IPv4Network | IPv6Network:
+    """An address range, as text or ready made."""
+    if isinstance(value, IPv4Network | IPv6Network):
+        return value
+    if not isinstance(value, str):
+        raise ValueError("a network is text, like 10.0.0.0/8")
+    try:
+        return ip_network(value)
+    except ValueError as error:
+        raise ValueError(f"a network, like 10.0.0.0/8 ({error})") from None
+
+
+def attempt_limit(value: Any) -> float | Literal["adaptive"] | None:
+    """Seconds, `adaptive`, or None."""
+    if value is None:
+        return None
+    if isinstance(value, str):
+        if value == "adaptive":
+            return "adaptive"
+        raise Refused("`adaptive`, None, or seconds", "adaptive")
+    if isinstance(no_bool(value), int | float) and 0 < value <= LONGEST:
+        return float(value)
+    raise ValueError(f"`adaptive`, None, or seconds: more than 0, at most {LONGEST:.0f}")
 
 
 def _parses(kind: type[IPv4Address] | type[IPv6Address], text: str) -> bool:

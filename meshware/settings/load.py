@@ -2,111 +2,83 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from difflib import get_close_matches
-from typing import Any, get_args
+from collections.abc import Iterator, Mapping
+from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
-from meshware import plugins
-from meshware.core.errors import PluginError, Problem, SettingsError
-from meshware.settings.schema import MeshSettings, StrategyChoice
+from meshware.core.errors import Problem, SettingsError
+from meshware.settings.references import nearest
+from meshware.settings.schema import MeshSettings
 from meshware.settings.sources import from_module
+
+Location = tuple[str | int, ...]
 
 
 def load(source: Mapping[str, Any] | str | MeshSettings) -> MeshSettings:
     """Settings from a mapping, a dotted module path, or as they are.
 
-    Raises SettingsError with every problem found, strategies that nobody brings included.
+    Raises SettingsError with every problem found; nothing else, whatever is handed in.
     """
-    if isinstance(source, MeshSettings):
-        return source
     if isinstance(source, str):
         source = from_module(source)
+    if isinstance(source, MeshSettings):
+        return source
     if not isinstance(source, Mapping):
         raise SettingsError([Problem("", source, "a dict of settings, or the dotted path of a module")])
-    problems = _strategy_problems(source)
     try:
-        settings = MeshSettings.model_validate(dict(source))
+        return MeshSettings.model_validate(source)
     except ValidationError as error:
-        raise SettingsError([*map(_problem, error.errors()), *problems]) from None
-    if problems:
-        raise SettingsError(problems)
-    return settings
-
-
-def _strategy_problems(source: Mapping[str, Any]) -> list[Problem]:
-    """Strategies that nobody brings or that refuse their options, read from the raw source.
-
-    So they show beside every other problem; what is not even of the right shape is left to the models.
-    """
-    sections = {str(key).lower(): value for key, value in source.items()}
-    services = sections.get("services")
-    named = {f"services.{name}": each for name, each in services.items()} if isinstance(services, Mapping) else {}
-    problems = []
-    for path, section in {"defaults": sections.get("defaults"), **named}.items():
-        if not isinstance(section, Mapping):
-            continue
-        raw = next((value for key, value in section.items() if str(key).lower() == "strategy"), None)
-        try:
-            choice = None if raw is None else StrategyChoice.model_validate(raw)
-        except ValidationError:
-            continue
-        problem = None if choice is None else _refused(f"{path}.strategy", choice)
-        if problem is not None:
-            problems.append(problem)
-    return problems
-
-
-def _refused(path: str, choice: StrategyChoice) -> Problem | None:
-    names = plugins.strategies()
-    if choice.name not in names:
-        return Problem(path, choice.name, f"one of {', '.join(sorted(names))}", _nearest(choice.name, names))
-    try:
-        plugins.make(plugins.STRATEGIES, choice.name, choice.options)
-    except PluginError as error:
-        return Problem(path, choice.options or choice.name, str(error))
-    return None
+        raise SettingsError([_problem(each) for each in error.errors()]) from None
 
 
 def _problem(error: Any) -> Problem:
-    location, value = tuple(error["loc"]), error["input"]
-    kind, message = error["type"], error["msg"].removeprefix("Value error, ")
+    location, value, kind = tuple(error["loc"]), error["input"], error["type"]
     path = _path(location)
     if kind == "extra_forbidden":
-        known = _keys_beside(location)
-        return Problem(path, value, f"unknown key (known: {', '.join(known)})", _nearest(str(location[-1]), known))
-    if kind == "too_short":
-        return Problem(path, value, "no endpoints: at least one is needed")
-    return Problem(path, value, message[:1].lower() + message[1:])
+        return _unknown_key(location, value)
+    if kind == "missing":
+        return Problem(path, None, "missing, but needed")
+    if kind in ("tuple_type", "dict_type", "model_type"):
+        return Problem(path, value, "a list is needed" if kind == "tuple_type" else "a dict is needed")
+    reason = error.get("ctx", {}).get("error", error["msg"])
+    text = str(reason)
+    return Problem(path, value, text[:1].lower() + text[1:], getattr(reason, "nearest", None))
 
 
-def _path(location: tuple[str | int, ...]) -> str:
-    """`services.inventory.endpoints[0].weight`; the names of union members are none of the user's business."""
+def _unknown_key(location: Location, value: Any) -> Problem:
+    key, known = str(location[-1]), sorted(_model_at(location[:-1]).model_fields)
+    if key.lower() in known:
+        return Problem(_path(location), value, f"{key.lower()!r} is written twice, in different cases")
+    return Problem(_path(location), value, f"unknown key (known: {', '.join(known)})", nearest(key, known))
+
+
+def _path(location: Location) -> str:
+    """`services.inventory.endpoints[0].weight`."""
     path = ""
     for part in location:
         if isinstance(part, int):
             path += f"[{part}]"
-        elif not part.startswith(("literal[", "constrained-", "function-", "float")):
+        elif part != "[key]":  # the key itself is wrong, not what stands there
             path += f".{part}" if path else part
     return path
 
 
-def _keys_beside(location: tuple[str | int, ...]) -> list[str]:
-    """The keys that are known where an unknown one stands."""
-    model: Any = MeshSettings
-    for part in location[:-1]:
-        if isinstance(model, type) and issubclass(model, BaseModel) and part in model.model_fields:
-            model = _inner(model.model_fields[str(part)].annotation)
-    return sorted(model.model_fields)
+def _model_at(location: Location) -> type[BaseModel]:
+    """The model whose keys stand at a place; names of services lead to none."""
+    model: type[BaseModel] = MeshSettings
+    parts: Iterator[str | int] = iter(location)
+    for part in parts:
+        if isinstance(part, str):
+            field = model.model_fields[part]
+            model = _inner(field.annotation) or model
+            if get_origin(field.annotation) is dict:
+                next(parts, None)
+    return model
 
 
-def _inner(annotation: Any) -> Any:
+def _inner(annotation: Any) -> type[BaseModel] | None:
     """The model inside `tuple[M, ...]`, `dict[str, M]` or `M | None`."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
     return next((found for each in get_args(annotation) if (found := _inner(each)) is not None), None)
-
-
-def _nearest(name: str, known: Collection[str]) -> str | None:
-    return next(iter(get_close_matches(name.lower(), known, n=1)), None)

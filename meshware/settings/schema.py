@@ -6,21 +6,32 @@ Keys may be written in upper case; the keys of `services` and `metadata` are dat
 
 from __future__ import annotations
 
-import hashlib
+from collections import Counter
+from collections.abc import Mapping
 from ipaddress import IPv4Network, IPv6Network
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    ValidationError,
+    WithJsonSchema,
+    model_validator,
+)
 
-from meshware.settings.grammar import address as host_and_port
-from meshware.settings.grammar import http_name, no_bool, service_name
+from meshware.settings import grammar, references, shape
 
-Number = BeforeValidator(no_bool)
+Number = BeforeValidator(grammar.no_bool)
 Seconds = Annotated[float, Number, Field(gt=0, le=86_400, allow_inf_nan=False, strict=True)]
 SecondsOrNone = Annotated[float, Number, Field(ge=0, le=86_400, allow_inf_nan=False, strict=True)]
 Share = Annotated[float, Number, Field(ge=0, le=1, allow_inf_nan=False, strict=True)]
 Weight = Annotated[float, Number, Field(ge=0, le=1e6, allow_inf_nan=False, strict=True)]
 Count = Annotated[int, Number, Field(ge=1, le=1_000_000, strict=True)]
+Path = Annotated[str, AfterValidator(references.path)]
 
 
 class Model(BaseModel):
@@ -31,22 +42,13 @@ class Model(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _lower_keys(cls, data: Any) -> Any:
-        """Keys in lower case; two that become one are refused by name."""
-        if not isinstance(data, dict):
-            return data
-        lowered: dict[Any, Any] = {}
-        for key, value in data.items():
-            name = key.lower() if isinstance(key, str) else key
-            if name in lowered:
-                raise ValueError(f"{key!r} is written twice, in different cases")
-            lowered[name] = value
-        return lowered
+        return shape.plain(data) if isinstance(data, Mapping) else data
 
 
 class EndpointSettings(Model):
     """One endpoint: an address and what is known of it."""
 
-    address: Annotated[str, AfterValidator(host_and_port)] = Field(description="`host:port`; IPv6 as `[::1]:8000`.")
+    address: Annotated[str, AfterValidator(grammar.address)] = Field(description="`host:port`; IPv6 as `[::1]:8000`.")
     weight: Weight = Field(1.0, description="Share of the traffic beside the others; 0 takes none.")
     locality: str = Field("", description="`cloud/region/zone`, as many parts as are known.")
     metadata: dict[str, Any] = Field({}, description="Anything; strategies may read it.")
@@ -68,9 +70,9 @@ class StrategyChoice(Model):
     def _from_short(cls, data: Any) -> Any:
         if isinstance(data, str):
             return {"name": data}
-        if isinstance(data, dict) and len(data) == 1 and set(data) != {"name"}:
+        if isinstance(data, dict) and len(data) == 1 and str(next(iter(data))).lower() != "name":
             ((name, options),) = data.items()
-            return {"name": name, "options": options or {}}
+            return {"name": name, "options": {} if options is None else options}
         return data
 
 
@@ -122,7 +124,7 @@ class EjectionSettings(Model):
 class CircuitSettings(Model):
     """When a whole service's calls are refused."""
 
-    enabled: bool = Field(True, description="Whether the circuit opens by itself.")
+    enabled: bool = Field(True, description="Whether it opens by these rules.")
     calls: Count = Field(20, description="Calls in a row without a success.")
     span: Seconds = Field(2.0, description="Seconds that such a row must have lasted.")
     base: Seconds = Field(1.0, description="Seconds open before the first trial, doubled each time.")
@@ -131,15 +133,22 @@ class CircuitSettings(Model):
     failure_rate: Share | None = Field(None, description="Share of failures that opens it; off unless set.")
     minimum: Count = Field(20, description="Calls in the window before the rate counts.")
     window: Seconds = Field(10.0, description="Seconds over which the rate is taken.")
+    breaker: Annotated[Any, AfterValidator(references.breaker), WithJsonSchema({"type": ["string", "null"]})] = Field(
+        None,
+        description="A `pybreaker.CircuitBreaker` of your own, or its import path `module:name`: its `fail_max`, "
+        "`reset_timeout`, listeners and storage hold beside the rules above.",
+    )
 
 
 class TlsSettings(Model):
     """How `https://<name>` is verified. The logical name is what the certificate must be for."""
 
-    ca: str | None = Field(None, description="Path of a CA bundle; the client's own when not set.")
-    cert: str | None = Field(None, description="Path of the client certificate (PEM).")
-    key: str | None = Field(None, description="Path of its key (PEM), when not in `cert`.")
-    server_name: str | None = Field(None, description="Name to verify instead of the service's.")
+    ca: Path | None = Field(None, description="Path of a CA bundle; the client's own when not set.")
+    cert: Path | None = Field(None, description="Path of the client certificate (PEM).")
+    key: Path | None = Field(None, description="Path of its key (PEM), when not in `cert`.")
+    server_name: Annotated[str, AfterValidator(grammar.tls_name)] | None = Field(
+        None, description="Name to verify instead of the service's."
+    )
 
     @model_validator(mode="after")
     def _key_needs_cert(self) -> TlsSettings:
@@ -148,10 +157,15 @@ class TlsSettings(Model):
         return self
 
 
+def _known(choice: StrategyChoice) -> StrategyChoice:
+    references.strategy(choice.name, choice.options)
+    return choice
+
+
 class Policy(Model):
     """What a service may set, and `defaults` for all of them."""
 
-    strategy: StrategyChoice = Field(
+    strategy: Annotated[StrategyChoice, AfterValidator(_known)] = Field(
         StrategyChoice(name="peak_ewma"), description="How an endpoint is picked: a name, or `{name: {settings}}`."
     )
     timeout: Seconds = Field(
@@ -160,7 +174,11 @@ class Policy(Model):
         "then 10 s without a byte.",
     )
     connect_timeout: Seconds = Field(1.5, description="Seconds for one connect (Linkerd: 1, Envoy: 5).")
-    attempt_timeout: Literal["adaptive"] | Seconds | None = Field(
+    attempt_timeout: Annotated[
+        float | Literal["adaptive"] | None,
+        PlainValidator(grammar.attempt_limit),
+        WithJsonSchema({"anyOf": [{"const": "adaptive"}, {"type": "number", "exclusiveMinimum": 0}, {"type": "null"}]}),
+    ] = Field(
         "adaptive", description="Seconds to the headers while another attempt may follow: max(0.1, 3 x p95); None: off."
     )
     retry: RetrySettings = Field(RetrySettings(), description="When a call is sent again.")
@@ -173,84 +191,91 @@ class Policy(Model):
     panic: Share = Field(
         0.5, description="With the guard on, share of available endpoints under which all are used (Envoy: 50 %)."
     )
-    host: Annotated[str, AfterValidator(http_name)] = Field(
+    host: Annotated[str, AfterValidator(grammar.http_name)] = Field(
         "logical", description="Host header sent: `logical`, `endpoint`, or a given name."
     )
     tls: TlsSettings | None = Field(None, description="Needed for `https://`; without it such calls are refused.")
+
+    @property
+    def timeout_chosen(self) -> bool:
+        """Whether somebody wrote a timeout: the default one ends at the headers."""
+        return "timeout" in self.model_fields_set
+
+    def __eq__(self, other: object) -> bool:
+        return super().__eq__(other) and isinstance(other, Policy) and self.timeout_chosen is other.timeout_chosen
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+def _sound(endpoints: tuple[EndpointSettings, ...]) -> tuple[EndpointSettings, ...]:
+    if not endpoints:
+        raise ValueError("no endpoints: at least one is needed")
+    faults = []
+    addresses = Counter(each.address for each in endpoints)
+    twice = sorted(address for address, times in addresses.items() if times > 1)
+    if twice:
+        faults.append(f"endpoints named twice: {', '.join(twice)}")
+    if not any(each.weight > 0 for each in endpoints):
+        faults.append("all weights are 0: at least one must be more")
+    if faults:
+        raise ValueError("; ".join(faults))
+    return endpoints
 
 
 class ServiceSettings(Policy):
     """One service: where it is, and its policies."""
 
-    endpoints: tuple[EndpointSettings, ...] = Field(description="Its endpoints, at least one.", min_length=1)
+    endpoints: Annotated[tuple[EndpointSettings, ...], AfterValidator(_sound)] = Field(
+        description="Its endpoints, at least one.", json_schema_extra={"minItems": 1}
+    )
 
-    @model_validator(mode="after")
-    def _sound(self) -> ServiceSettings:
-        addresses = [each.address for each in self.endpoints]
-        twice = sorted({each for each in addresses if addresses.count(each) > 1})
-        if twice:
-            raise ValueError(f"endpoints named twice: {', '.join(twice)}")
-        if not any(each.weight > 0 for each in self.endpoints):
-            raise ValueError("all weights are 0")
-        return self
+    def policies(self) -> ServiceSettings:
+        """All but the endpoints: while this stays equal, what was learned stays too."""
+        return self.model_copy(update={"endpoints": ()})
+
+
+def _name(raw: Any) -> str:
+    if isinstance(raw, shape.Again):
+        raise ValueError(f"the same name as {raw.other!r}, which is there already")
+    return grammar.service_name(raw)
+
+
+def _stands_alone(key: str, value: Any) -> bool:
+    """Whether a default is right by itself."""
+    try:
+        Policy.model_validate({key: value})
+    except ValidationError:
+        return False
+    return True
 
 
 class MeshSettings(Model):
     """All settings of one mesh."""
 
-    service: str = Field("", description="This service's own name: what status, logs and errors call the mesh.")
+    service: str = Field("", description="This service's own name: what `repr(mesh)` and the mesh's own events say.")
     request_timeout: Seconds | None = Field(
         None,
         description="Seconds that an inbound request may take; its outbound calls share what is left. "
         "A caller's own deadline can only shorten it.",
     )
-    trusted_peers: tuple[IPv4Network | IPv6Network, ...] = Field(
-        (), description="Networks whose callers' marks are believed; nobody by default."
+    trusted_peers: tuple[
+        Annotated[IPv4Network | IPv6Network, PlainValidator(grammar.network), WithJsonSchema({"type": "string"})],
+        ...,
+    ] = Field((), description="Networks whose callers' marks are believed; nobody by default.")
+    defaults: Policy = Field(Policy(), description="Policies of every service that does not set its own.")
+    services: dict[Annotated[str, BeforeValidator(_name)], ServiceSettings] = Field(
+        {}, description="Services by their logical names: `inventory`, or `inventory:8080` for one port only."
     )
-    defaults: dict[str, Any] = Field({}, description="Policies of every service that does not set its own.")
-    services: dict[str, ServiceSettings] = Field({}, description="Services by their logical names.")
 
     @model_validator(mode="before")
     @classmethod
     def _spread_defaults(cls, data: Any) -> Any:
         """Defaults reach each service that does not set its own; names are made one spelling."""
-        if not isinstance(data, dict):
-            return data
-        data = {key.lower() if isinstance(key, str) else key: value for key, value in data.items()}
-        services, defaults = data.get("services"), data.get("defaults", {})
-        if isinstance(services, dict) and isinstance(defaults, dict):
-            data["services"] = {name: _under(defaults, each) for name, each in _named(services).items()}
+        data = shape.plain(data) if isinstance(data, Mapping) else data
+        if isinstance(data, dict) and isinstance(data.get("services"), Mapping):
+            services = shape.named(data["services"])
+            defaults = data.get("defaults")
+            if isinstance(defaults, Mapping | Policy):
+                services = shape.spread(defaults, services, _stands_alone)
+            data = data | {"services": services}
         return data
-
-    @model_validator(mode="after")
-    def _defaults_are_policies(self) -> MeshSettings:
-        Policy.model_validate(self.defaults)
-        return self
-
-    def fingerprint(self) -> str:
-        """Equal settings, equal text."""
-        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
-
-
-def _named(services: dict[Any, Any]) -> dict[Any, Any]:
-    named: dict[Any, Any] = {}
-    for name, value in services.items():
-        plain = service_name(name)
-        if plain in named:
-            raise ValueError(f"service {plain!r} is there twice: {name!r} is the same name")
-        named[plain] = value
-    return named
-
-
-def _under(defaults: dict[str, Any], service: Any) -> Any:
-    """The service's own settings over the defaults; sections are merged key by key."""
-    if not isinstance(service, dict):
-        return service
-    merged = {key.lower(): value for key, value in defaults.items() if isinstance(key, str)}
-    for key, value in service.items():
-        name = key.lower() if isinstance(key, str) else key
-        below = merged.get(name)
-        if name in ("retry", "ejection", "circuit", "tls") and isinstance(below, dict) and isinstance(value, dict):
-            value = _under(below, value)
-        merged[name] = value
-    return merged

@@ -14,13 +14,8 @@ def from_module(path: str) -> Mapping[str, Any]:
 
     Raises SettingsError when there is none.
     """
-    module_name, _, name = path.partition(":")
-    name = name or "MESHWARE"
-    try:
-        module = import_module(module_name)
-    except ImportError as error:
-        raise SettingsError([Problem("", path, f"a module that can be imported ({error})")]) from error
-    settings = getattr(module, name, None)
+    name = path.partition(":")[2] or "MESHWARE"
+    settings = imported(path, name)
     config = getattr(settings, "config", None)
     if isinstance(config, Mapping):
         return from_flask(config)
@@ -35,3 +30,16 @@ def from_flask(config: Mapping[str, Any]) -> Mapping[str, Any]:
     if not isinstance(settings, Mapping):
         raise SettingsError([Problem("MESHWARE", settings, 'a dict under app.config["MESHWARE"]')])
     return settings
+
+
+def imported(path: str, name: str | None = None) -> Any:
+    """What stands at `module:name`; None when the module has no such name.
+
+    Raises SettingsError when the module cannot be imported, whatever it raises.
+    """
+    module_name, _, own = path.partition(":")
+    try:
+        module = import_module(module_name)
+    except Exception as error:
+        raise SettingsError([Problem("", path, f"a module that can be imported ({error!r})")]) from error
+    return getattr(module, name or own, None)

@@ -1,0 +1,76 @@
+"""What settings name elsewhere, found and tried at the start: strategies, breakers, files."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection
+from difflib import get_close_matches
+from inspect import Parameter, signature
+from typing import Any
+
+from meshware import plugins
+from meshware.core.errors import PluginError, SettingsError
+from meshware.settings.grammar import Refused
+from meshware.settings.sources import imported
+
+BREAKER = ("call", "close", "current_state", "half_open", "open", "reset_timeout")
+"""What a circuit needs of a breaker: the public face of `pybreaker.CircuitBreaker`."""
+
+
+def strategy(name: str, options: dict[str, Any]) -> None:
+    """Refuses a strategy that nobody brings, or that refuses its options. One is made, and thrown away."""
+    names = plugins.strategies()
+    if name not in names:
+        raise Refused(f"one of {', '.join(sorted(names)) or 'none: no strategy is installed'}", nearest(name, names))
+    try:
+        _refuse_unknown(name, options)
+        plugins.strategy(name, options)
+    except PluginError as error:
+        raise Refused(str(error)) from error
+
+
+def _refuse_unknown(name: str, options: dict[str, Any]) -> None:
+    known = _keywords(plugins.load(plugins.STRATEGIES, name))
+    if known is None:
+        return
+    for option in options:
+        if option not in known:
+            raise Refused(f"{name} takes {', '.join(known) or 'no options'}, not {option!r}", nearest(option, known))
+
+
+def breaker(value: Any) -> Any:
+    """A user's own breaker, or the import path of one: `shop.breakers:inventory`."""
+    if value is None:
+        return None
+    found = value
+    if isinstance(value, str):
+        try:
+            found = imported(value)
+        except SettingsError as error:
+            raise Refused(error.problems[0].expected) from error
+    if not all(hasattr(type(found), each) for each in BREAKER):
+        raise Refused(f"a pybreaker.CircuitBreaker or its import path, `module:name` (needs {', '.join(BREAKER)})")
+    return found
+
+
+def path(text: str) -> str:
+    """The path of a file or directory that is there."""
+    if not os.path.exists(text):
+        raise Refused("a path, but nothing is there")
+    return text
+
+
+def nearest(name: str, known: Collection[str]) -> str | None:
+    """The known name that was probably meant."""
+    return next(iter(get_close_matches(name.lower(), known, n=1)), None)
+
+
+def _keywords(kind: Any) -> list[str] | None:
+    """The options that a class takes; None when it takes any, or does not say."""
+    try:
+        parameters = signature(kind).parameters.values()
+    except (TypeError, ValueError):
+        return None
+    if any(each.kind is Parameter.VAR_KEYWORD for each in parameters):
+        return None
+    return [each.name for each in parameters if each.kind in (Parameter.KEYWORD_ONLY, Parameter.POSITIONAL_OR_KEYWORD)]

@@ -1,0 +1,90 @@
+"""What is done to raw settings before the models read them: keys in one case, names in one spelling, defaults spread.
+
+Nothing is refused here: what is wrong is left as it stands, for the models to name it with its path.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from pydantic import BaseModel
+
+from meshware.settings.grammar import service_name
+
+SECTIONS = {"retry", "budget", "ejection", "circuit", "tls"}
+"""Sections of a service's settings that are merged with the defaults' key by key."""
+
+PORTS = ("80", "443")
+"""The ports that a name without one stands for."""
+
+
+class Again(str):
+    """A service's name that stands for what an earlier one, `other`, stands for already. Equal to nothing else."""
+
+    __slots__ = ("other",)
+    __hash__ = object.__hash__
+
+    def __init__(self, name: str, other: str) -> None:
+        self.other = other
+
+    def __new__(cls, name: str, other: str) -> Again:
+        return super().__new__(cls, name)
+
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+
+def plain(data: Any) -> Any:
+    """A mapping, or a model's own settings, as a dict whose keys are in lower case; anything else as it is.
+
+    Of two keys that differ in case only, the second keeps its spelling, and so is unknown to the model.
+    """
+    if isinstance(data, BaseModel):
+        return data.model_dump(exclude_unset=True)
+    if not isinstance(data, Mapping):
+        return data
+    lowered = {key: value for key, value in data.items() if not isinstance(key, str) or key == key.lower()}
+    for key, value in data.items():
+        if isinstance(key, str) and key != key.lower():
+            lowered[key if key.lower() in lowered else key.lower()] = value
+    return lowered
+
+
+def named(services: Mapping[Any, Any]) -> dict[Any, Any]:
+    """Services by their names in one spelling; a name that is there already becomes an Again."""
+    found: dict[Any, Any] = {}
+    owners: dict[str, str] = {}
+    for raw, value in services.items():
+        try:
+            name = service_name(raw)
+        except ValueError:
+            found[raw] = value
+            continue
+        claims = _claims(name)
+        taken = next((owners[each] for each in claims if each in owners), None)
+        owners |= {each: name for each in claims if each not in owners}
+        found[name if taken is None else Again(raw, taken)] = value
+    return found
+
+
+def spread(defaults: Any, services: Mapping[Any, Any], sound: Callable[[str, Any], bool]) -> dict[Any, Any]:
+    """Each service's own settings over the defaults that are sound: one that is not is named once, as a default."""
+    good = {key: value for key, value in plain(defaults).items() if sound(key, value)}
+    return {name: _over(good, each) for name, each in services.items()}
+
+
+def _over(defaults: dict[str, Any], own: Any) -> Any:
+    settings = plain(own)
+    if not isinstance(settings, dict):
+        return settings
+    merged = dict(defaults)
+    for key, value in settings.items():
+        below = plain(merged.get(key)) if key in SECTIONS else None
+        merged[key] = _over(below, value) if isinstance(below, dict) else value
+    return merged
+
+
+def _claims(name: str) -> list[str]:
+    """What a name stands for: its host with its port, or with each default one."""
+    return [name] if ":" in name else [f"{name}:{port}" for port in PORTS]

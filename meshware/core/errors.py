@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from reprlib import Repr
 
 
 class MeshError(Exception):
@@ -99,10 +100,20 @@ class Problem:
     nearest: str | None = None
 
     def __str__(self) -> str:
-        shown = repr(self.value)
-        shown = shown if len(shown) <= 80 else shown[:77] + "..."
+        shown = _shown(self.value)
         hint = f"; did you mean {self.nearest!r}?" if self.nearest else ""
         return f"{self.path or '(settings)'}: {shown}: {self.expected}{hint}"
+
+
+def _shown(value: object) -> str:
+    """At most 80 characters of it, however large, deep or broken it is."""
+    short = Repr()
+    short.maxstring = short.maxother = short.maxlong = 80
+    try:
+        text = short.repr(value)
+    except Exception:  # such as an integer of more digits than Python will print
+        return f"<{type(value).__name__}>"
+    return text if len(text) <= 80 else text[:77] + "..."
 
 
 class SettingsError(MeshError):

@@ -9,11 +9,16 @@ from typing import Any
 
 import click
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
+from meshware.cli.source import find
 from meshware.core.errors import Problem, SettingsError
 from meshware.settings.load import load
 from meshware.settings.schema import MeshSettings, ServiceSettings
+
+SHOWN = 3
+"""Endpoints of a service that the table names; `--json` has all."""
 
 
 @click.command()
@@ -22,23 +27,27 @@ from meshware.settings.schema import MeshSettings, ServiceSettings
 def check(source: str, as_json: bool) -> None:
     """Check the settings at SOURCE and say every error at once.
 
-    SOURCE is a module with a dict named MESHWARE, another name in it after a colon, or a Flask app whose
-    config has MESHWARE. The current directory is importable. Nothing is started and nothing is called.
+    Run it before a deployment, or in CI: what it accepts will start. SOURCE is a module with a dict named
+    MESHWARE, another name in it after a colon, or an app: Flask's, one inside MeshMiddleware, or a function
+    without arguments that makes one. The current directory is importable. The module is imported, but
+    nothing is started and nothing is called.
 
     \b
     Examples:
-      meshware check shop.settings           shop/settings.py has MESHWARE = {...}
-      meshware check shop.settings:MESH      ... or another name
-      meshware check shop.app:app --json     the Flask app's own settings
+      meshware check shop.mesh               shop/mesh.py has MESHWARE = {...}
+      meshware check shop.mesh:STAGING       ... or another name
+      meshware check shop.app:app --json     the settings of an app
+      meshware check shop.app:create_app     ... or of what its factory makes
 
-    Exit code 0 when the settings are right, 1 when they are not.
+    Exit codes: 0 the settings are right, 1 they are not (every problem with its path), 2 wrong usage.
     """
-    sys.path.insert(0, os.getcwd())
+    if os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())
     try:
-        settings = load(source)
+        settings = load(find(source))
     except SettingsError as error:
         _refused(error, as_json)
-        sys.exit(1)
+        raise click.exceptions.Exit(1) from None
     if as_json:
         click.echo(json.dumps({"ok": True, "problems": [], "services": _services(settings)}, indent=2))
     else:
@@ -63,23 +72,27 @@ def _problem(problem: Problem) -> dict[str, Any]:
 
 
 def _services(settings: MeshSettings) -> dict[str, Any]:
-    return {name: service.model_dump(mode="json") for name, service in settings.services.items()}
+    return {name: service.model_dump(mode="json", fallback=repr) for name, service in settings.services.items()}
 
 
 def _accepted(settings: MeshSettings) -> None:
-    table = Table("service", "endpoints", "strategy", "timeout", "attempts", "tls", box=None, pad_edge=False)
+    table = Table(box=None, pad_edge=False)
+    for heading in ("service", "endpoints", "strategy", "timeout", "attempts", "tls"):
+        table.add_column(heading, overflow="fold")
     for name, service in settings.services.items():
-        table.add_row(name, *_row(service))
+        table.add_row(name, *map(escape, _row(service)))
     console = Console()
     console.print(table)
     console.print(f"{len(settings.services)} service(s), no problem")
 
 
 def _row(service: ServiceSettings) -> list[str]:
+    addresses = [each.address for each in service.endpoints]
+    more = f", and {len(addresses) - SHOWN} more" if len(addresses) > SHOWN else ""
     return [
-        ", ".join(each.address for each in service.endpoints),
+        ", ".join(addresses[:SHOWN]) + more,
         service.strategy.name,
         f"{service.timeout:g} s",
         str(service.retry.attempts),
-        "yes" if service.tls is not None else "no",
+        "no" if service.tls is None else "yes",
     ]

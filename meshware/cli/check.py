@@ -80,10 +80,8 @@ def _accepted(settings: MeshSettings) -> None:
     for heading in ("service", "endpoints", "strategy", "timeout", "attempts", "tls"):
         table.add_column(heading, overflow="fold")
     for name, service in settings.services.items():
-        table.add_row(name, *map(escape, _row(service)))
-    console = Console()
-    console.print(table)
-    console.print(f"{len(settings.services)} service(s), no problem")
+        table.add_row(escape(name), *map(escape, _row(service)))
+    Console().print(table, f"{len(settings.services)} service(s), no problem")
 
 
 def _row(service: ServiceSettings) -> list[str]:

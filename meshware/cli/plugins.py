@@ -3,27 +3,36 @@
 from __future__ import annotations
 
 import json
-import sys
 from typing import Any
 
 import click
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from meshware import plugins as installed
-from meshware.core.errors import PluginError
+from meshware.core.errors import MissingExtra, PluginError
 
 
 @click.command()
 @click.option("--load", is_flag=True, help="Import each one and say what fails.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON list: group, name, object, package, problem.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON list: group, name, object, package, ...")
 def plugins(load: bool, as_json: bool) -> None:
-    """List what is installed under each plugin group.
+    """List what is installed under each plugin group, and whose it is.
 
-    A service uses a strategy by its name here: {"strategy": "least_request"}. A name that two packages bring
-    is an error as soon as the settings name it. Only plugins that are named in the settings are loaded.
+    Look here when a name in the settings is said to be unknown, or to be used twice: a service takes a
+    strategy by its name here, {"strategy": "least_request"}. Only plugins that the settings name are ever
+    loaded, built-in ones included.
 
-    Exit code 0, or 1 when a name is used twice or, with --load, when one cannot be imported.
+    \b
+    Examples:
+      meshware plugins              names, objects, packages
+      meshware plugins --load       ... and whether each can be imported
+      meshware plugins --json       the same as a list of objects: group, name, object, package,
+                                    problem (null when there is none), needs (an extra to install, or null)
+
+    Exit codes: 0, or 1 when a name is used twice or, with --load, when one cannot be imported. One that only
+    waits for an extra of meshware to be installed is no problem.
     """
     rows = [_row(group, name, load=load) for group in installed.GROUPS for name in installed.installed(group)]
     if as_json:
@@ -31,23 +40,26 @@ def plugins(load: bool, as_json: bool) -> None:
     else:
         _show(rows)
     if any(row["problem"] for row in rows):
-        sys.exit(1)
+        raise click.exceptions.Exit(1)
 
 
 def _row(group: str, name: str, *, load: bool) -> dict[str, Any]:
     points = installed.installed(group)[name]
-    problem = None
+    problem = needs = None
     try:
         if load or len(points) > 1:
             installed.load(group, name)
     except PluginError as error:
-        problem = str(error)
+        missing = error.__cause__
+        needs = missing.extra if isinstance(missing, MissingExtra) else None
+        problem = None if needs else str(error)
     return {
         "group": group,
         "name": name,
         "object": ", ".join(point.value for point in points),
         "package": ", ".join(installed.owner(point) for point in points),
         "problem": problem,
+        "needs": needs and f"meshware[{needs}]",
     }
 
 
@@ -56,6 +68,6 @@ def _show(rows: list[dict[str, Any]]) -> None:
     for heading in ("group", "name", "object", "package", "problem"):
         table.add_column(heading, overflow="fold")
     for row in rows:
-        group = row["group"].removeprefix("meshware.")
-        table.add_row(group, row["name"], row["object"], row["package"], row["problem"])
+        note = escape(row["problem"] or (f"needs {row['needs']}" if row["needs"] else ""))
+        table.add_row(row["group"].removeprefix("meshware."), row["name"], row["object"], row["package"], note)
     Console().print(table)

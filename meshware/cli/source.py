@@ -1,0 +1,64 @@
+"""What a user points at on the command line, `module` or `module:name`, and the settings it holds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from difflib import get_close_matches
+from importlib import import_module
+from inspect import isfunction
+from traceback import extract_tb
+from types import ModuleType
+from typing import Any
+
+from meshware.core.errors import Problem, SettingsError
+from meshware.mesh import Mesh
+from meshware.settings.schema import MeshSettings
+from meshware.settings.sources import from_flask
+
+DICT = "MESHWARE"
+"""The name that is looked for when none is given."""
+
+
+def find(source: str) -> Mapping[str, Any] | MeshSettings:
+    """The settings at `module`, `module:name`, of an app there, or of the app that a function there makes.
+
+    Raises SettingsError: there are none, the module fails, or an app made in it is refused its settings.
+    """
+    module_name, _, name = source.partition(":")
+    found = _named(_run("a module that can be imported", source, lambda: import_module(module_name)), name or DICT)
+    if isfunction(found):
+        found = _run("a function that makes an app", source, found)
+    mesh = getattr(found, "mesh", None) or getattr(found, "extensions", {}).get("meshware")
+    if isinstance(mesh, Mesh):
+        return mesh.settings
+    config = getattr(found, "config", None)
+    if isinstance(config, Mapping):
+        return from_flask(config)
+    if isinstance(found, Mapping | MeshSettings):
+        return found
+    raise SettingsError([Problem("", found, f"a dict of settings or an app, under {source!r}")])
+
+
+def _run(expected: str, source: str, code: Callable[[], Any]) -> Any:
+    """The user's own code: what it raises is a problem with the source. Problems that it found stay themselves."""
+    try:
+        return code()
+    except SettingsError:
+        raise
+    except Exception as error:
+        raise SettingsError([Problem("", source, f"{expected} ({_reason(error)})")]) from error
+
+
+def _reason(error: Exception) -> str:
+    """What was raised, and where; a module that is not there says it all by itself."""
+    if isinstance(error, ImportError | SyntaxError):
+        return str(error)
+    where = extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__}: {error}, at {where.filename}:{where.lineno}"
+
+
+def _named(module: ModuleType, name: str) -> Any:
+    if hasattr(module, name):
+        return getattr(module, name)
+    close = get_close_matches(name, vars(module), n=1)
+    raise SettingsError([Problem("", f"{module.__name__}:{name}", f"a name in {module.__name__}", *close)])

@@ -157,7 +157,7 @@ class Call:
     """
 
     __slots__ = (
-        "_begun", "_held", "_hedged", "_lease", "_lock", "_open", "_over", "_won", "context", "deadline",
+        "_begun", "_held", "_hedged", "_lease", "_lock", "_open", "_won", "context", "deadline",
         "decided", "figures", "now", "number", "parent", "request", "rng", "service", "tried",
     )  # fmt: skip
 
@@ -181,7 +181,6 @@ class Call:
         self._hedged = False
         self._lease: Lease | None = None
         self._begun = False
-        self._over = False
         self._lock: Lock | None = None
 
     @property
@@ -438,8 +437,7 @@ class Call:
             error = step.error
         else:
             return
-        if self._lease is not None:
-            self.service.circuit.record(self._lease, outcome.verdict, now)
+        self.service.circuit.record(self._lease, outcome.verdict, now)
         if error is not None:
             self._finish(outcome.verdict, now)
         for done in self.service.on_done:
@@ -479,7 +477,7 @@ class Call:
                     wire if ending is Ending.COMPLETE and not outcome.stream else outcome.elapsed, False, now
                 )
             service.ejection.body(attempt, ending is Ending.BROKEN, now)
-            if self._lease is not None and attempt is self._won:
+            if attempt is self._won:
                 service.circuit.body(self._lease, ending is Ending.BROKEN, now)
         for watch in service.on_end:
             watch(self, attempt, ending, wire, now)
@@ -500,21 +498,15 @@ class Call:
             self._refund(now)
         service.ejection.release(attempt, now)
         attempt.lease = None
-        if attempt in self._open:
-            self._open.remove(attempt)
+        self._open.remove(attempt)
         for watch in service.on_abandon:
             watch(self, attempt, now)
         if not self._open and not self.decided:
-            self.decided = True
-            if self._lease is not None:
-                service.circuit.release(self._lease, now)
             self._finish(Verdict.NEUTRAL, now)
+            self.decided = True
 
     def _finish(self, verdict: Verdict, now: float) -> None:
-        """Give back, once, what the call as a whole holds."""
-        if self._over:
-            return
-        self._over = True
+        """Give back what the call as a whole holds."""
         if self._begun and self.service.limiter is not None:
             self.service.limiter.release(self, verdict, now)
         if self._lease is not None and not self.decided:

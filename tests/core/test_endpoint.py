@@ -1,0 +1,47 @@
+"""Endpoint: identity, what is in flight, and its meters."""
+
+from __future__ import annotations
+
+import pytest
+
+from meshware.balancing.meters import PeakResponseTime
+from meshware.core.availability import Bar
+from meshware.core.endpoint import Endpoint, Locality
+
+
+@pytest.mark.parametrize(
+    ("address", "host", "port"),
+    [("10.0.0.1:80", "10.0.0.1", 80), ("[::1]:8000", "::1", 8000), ("pod-1.internal:1", "pod-1.internal", 1)],
+)
+def test_an_address_is_a_host_and_a_port(address, host, port):
+    endpoint = Endpoint(address)
+    assert (endpoint.host, endpoint.port) == (host, port)
+
+
+def test_a_locality_has_as_many_parts_as_are_known():
+    assert Locality.parse("aws/eu-west-1/a") == ("aws", "eu-west-1", "a")
+    assert Locality.parse("aws") == ("aws", "", "")
+    assert Locality.parse("") == ("", "", "")
+
+
+def test_equal_meters_share_one_reading_and_each_sample_reaches_all():
+    endpoint = Endpoint("10.0.0.1:80")
+    fast, slow = endpoint.attach(PeakResponseTime(1.0)), endpoint.attach(PeakResponseTime(10.0))
+    assert endpoint.attach(PeakResponseTime(1.0)) is fast
+    endpoint.sample(0.2, False, 0.0)
+    assert (fast.value(0.0), slow.value(0.0)) == (0.2, 0.2)
+
+
+def test_an_attempt_ends_once():
+    endpoint, attempt = Endpoint("10.0.0.1:80"), object()
+    endpoint.open[attempt] = endpoint.waiting[attempt] = endpoint.streams[attempt] = 0.0
+    assert endpoint.ended(attempt)
+    assert not endpoint.ended(attempt)
+    assert [endpoint.open, endpoint.waiting, endpoint.streams] == [{}, {}, {}]
+
+
+def test_its_repr_says_what_is_open_and_why_it_is_out():
+    endpoint = Endpoint("10.0.0.1:80")
+    assert repr(endpoint) == "<Endpoint 10.0.0.1:80 open=0>"
+    endpoint.availability.bar(Bar.DRAINED)
+    assert repr(endpoint) == "<Endpoint 10.0.0.1:80 open=0 drained>"

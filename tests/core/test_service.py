@@ -1,0 +1,281 @@
+"""Service: who is picked, who decides when the strategy cannot, and what follows from a change."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+from world import START, World
+
+from meshware.core.availability import Bar
+from meshware.core.endpoint import Endpoint
+from meshware.core.errors import NoEndpoint
+from meshware.core.events import EndpointsChanged, PanicTurned, PluginFailed
+
+
+class Fixed:
+    """A strategy whose pickers always do the same."""
+
+    def __init__(self, pick):
+        self._pick = pick
+
+    def picker(self, endpoints):
+        return self
+
+    def pick(self, call):
+        return self._pick(call)
+
+
+def with_strategy(pick, **settings):
+    world = World(**settings)
+    world.service.strategy = Fixed(pick)
+    world.service.refresh(world.now)
+    return world
+
+
+def picks(world, count=300):
+    """Where so many calls go; each ends at once."""
+    seen = Counter()
+    for _ in range(count):
+        call = world.call()
+        attempt = call.begin(world.now)
+        seen[attempt.endpoint.address] += 1
+        call.abandon(attempt, world.now)
+    return seen
+
+
+def stranger(call):
+    return Endpoint("192.0.2.1:1")
+
+
+def raising(call):
+    raise RuntimeError("no idea")
+
+
+@pytest.mark.parametrize("pick", [stranger, raising], ids=["a stranger", "an exception"])
+def test_a_misbehaving_strategy_never_breaks_a_call(pick):
+    world = with_strategy(pick)
+    assert set(picks(world)) == {each.address for each in world.endpoints}
+
+
+def test_a_strategy_that_raises_is_told_of_as_an_event():
+    world = with_strategy(raising)
+    picks(world, 1)
+    failed = next(each for each in world.events if isinstance(each, PluginFailed))
+    assert (failed.service, failed.plugin, failed.error) == ("inventory", "strategy", "RuntimeError: no idea")
+
+
+def test_a_strategy_that_cannot_make_a_picker_leaves_the_choice_to_the_stand_in():
+    world = World()
+
+    class Broken:
+        def picker(self, endpoints):
+            raise ValueError("cannot")
+
+    world.service.strategy = Broken()
+    world.service.refresh(world.now)
+    assert set(picks(world)) == {each.address for each in world.endpoints}
+    assert any(isinstance(each, PluginFailed) for each in world.events)
+
+
+def test_an_unavailable_pick_is_asked_for_once_more_and_then_the_stand_in_decides():
+    asked = []
+
+    def stubborn(call):
+        asked.append(call)
+        return world.endpoints[0]
+
+    world = with_strategy(stubborn)
+    world.endpoints[0].availability.bar(Bar.EJECTED)
+    endpoint = world.call().begin(world.now).endpoint
+    assert endpoint is not world.endpoints[0]
+    assert len(asked) == 2
+
+
+def test_the_second_answer_of_the_strategy_is_taken_when_it_is_usable():
+    answers = []
+    world = with_strategy(lambda call: answers.pop())
+    answers[:] = [world.endpoints[1], world.endpoints[0]]
+    world.endpoints[0].availability.bar(Bar.EJECTED)
+    assert world.call().begin(world.now).endpoint is world.endpoints[1]
+
+
+def test_the_stand_in_takes_the_less_loaded_of_two_draws():
+    world = with_strategy(raising, endpoints=2)
+    for _ in range(50):
+        call = world.call()
+        call.begin(world.now)
+    loads = sorted(each.load for each in world.endpoints)
+    assert loads[1] - loads[0] <= 12
+
+
+def test_a_tried_endpoint_is_picked_again_only_when_nothing_else_is_there():
+    world = World(2)
+    world.endpoints[1].availability.bar(Bar.HELD)
+    call = world.call()
+    first = call.begin(world.now)
+    step = world.answer(call, first, 503)
+    assert step.attempt.endpoint is first.endpoint
+
+
+def test_no_endpoint_says_the_state_of_each():
+    world = World(2)
+    world.endpoints[0].availability.bar(Bar.EJECTED, detail="3 failures in a row")
+    world.endpoints[1].availability.bar(Bar.DRAINED)
+    with pytest.raises(NoEndpoint) as refused:
+        world.call().begin(world.now)
+    assert refused.value.states == {"10.0.0.1:80": "ejected (3 failures in a row)", "10.0.0.2:80": "drained"}
+
+
+def test_a_weight_of_zero_takes_no_traffic():
+    world = World(2)
+    world.endpoints[0].weight = 0.0
+    world.service.refresh(world.now)
+    assert set(picks(world)) == {"10.0.0.2:80"}
+
+
+def test_an_endpoint_that_warms_up_gets_a_growing_share():
+    world = World(2)
+    world.endpoints[0].availability.warm(world.now, 10.0)
+    shares = []
+    for _ in range(3):
+        shares.append(picks(world, 1000)["10.0.0.1:80"] / 1000)
+        world.now += 4.5
+    assert shares[0] < 0.15
+    assert shares[0] < shares[1] < shares[2]
+    world.pass_time(5)
+    assert not world.endpoints[0].bars
+    assert picks(world, 1000)["10.0.0.1:80"] == 500
+
+
+# Changes
+
+
+def test_a_new_set_keeps_what_was_learned_by_address_and_takes_the_new_facts():
+    world = World(2)
+    kept, gone = world.endpoints
+    kept.epoch = 7
+    fresh = [Endpoint("10.0.0.1:80", weight=3.0, metadata={"v": 2}), Endpoint("10.0.0.9:80")]
+    world.events.clear()
+    world.service.replace(fresh, world.now)
+    assert world.endpoints[0] is kept
+    assert (kept.weight, kept.metadata, kept.epoch) == (3.0, {"v": 2}, 7)
+    assert gone.availability.state() == "removed"
+    assert world.events == [EndpointsChanged("inventory", START, ("10.0.0.9:80",), ("10.0.0.2:80",))]
+
+
+def test_the_same_set_again_is_no_event():
+    world = World(2)
+    world.events.clear()
+    world.service.replace(world.endpoints, world.now)
+    assert world.events == []
+
+
+def test_a_picker_made_before_the_change_cannot_send_to_an_endpoint_that_is_gone():
+    world = with_strategy(lambda call: gone)
+    gone = world.endpoints[0]
+    world.service.replace(world.endpoints[1:], world.now)
+    assert all(world.call().begin(world.now).endpoint is not gone for _ in range(20))
+
+
+def test_a_change_is_due_for_the_housekeeper_and_so_is_a_bar_whose_time_has_passed():
+    world = World()
+    woken = []
+    world.service.wake = lambda: woken.append(True)
+    assert not world.service.stale(world.now)
+    world.service.change()
+    assert world.service.stale(world.now)
+    assert woken
+    world.service.refresh(world.now)
+    world.endpoints[0].availability.bar(Bar.OVERLOADED, world.now + 1)
+    assert not world.service.stale(world.now)
+    assert world.service.stale(world.now + 1)
+
+
+# Panic
+
+
+def panicking(share_barred):
+    world = World(4)
+    world.service.guard.on = True
+    for endpoint in world.endpoints[:share_barred]:
+        endpoint.availability.bar(Bar.EJECTED)
+    world.service.refresh(world.now)
+    return world
+
+
+def test_in_panic_all_that_are_only_suspected_are_used():
+    world = panicking(3)
+    assert world.service.panic
+    assert PanicTurned("inventory", START, True) in world.events
+    assert len(picks(world)) == 4
+
+
+def test_panic_spares_what_was_held_or_removed_by_order():
+    world = panicking(3)
+    world.endpoints[0].availability.bar(Bar.HELD)
+    assert set(picks(world)) == {each.address for each in world.endpoints[1:]}
+
+
+def test_there_is_no_panic_while_half_are_left_or_the_guard_is_off():
+    assert not panicking(2).service.panic
+    world = panicking(3)
+    world.service.guard.on = False
+    world.service.refresh(world.now)
+    assert not world.service.panic
+    assert PanicTurned("inventory", START, False) in world.events
+
+
+# A common pause
+
+
+def waiting_world(late):
+    """`late[i]`: how many late and how many prompt attempts are open at endpoint i."""
+    world = World(3)
+    world.succeed(30, elapsed=0.1)
+    for endpoint, (slow, prompt) in zip(world.endpoints, late, strict=True):
+        for began in [world.now - 5] * slow + [world.now] * prompt:
+            endpoint.waiting[object()] = began
+    return world
+
+
+@pytest.mark.parametrize(
+    ("late", "paused"),
+    [
+        ([(2, 0), (2, 0), (2, 0)], True),
+        ([(2, 0), (2, 0), (0, 0)], True),
+        ([(4, 0), (0, 0), (0, 0)], False),  # one slow endpoint
+        ([(4, 0), (0, 1), (0, 1)], False),
+        ([(1, 2), (1, 2), (1, 2)], False),  # most are prompt
+        ([(0, 0), (0, 0), (0, 0)], False),
+    ],
+)
+def test_a_pause_is_common_when_most_attempts_at_most_endpoints_are_late(late, paused):
+    world = waiting_world(late)
+    assert world.service.paused(world.now) is paused
+
+
+def test_before_the_pace_is_known_nothing_is_a_pause():
+    world = World()
+    world.call().begin(world.now)
+    assert not world.service.paused(world.now + 60)
+
+
+def test_the_inbox_may_be_emptied_by_another_thread_meanwhile():
+    world = World()
+
+    class Racing:
+        """Says that there is something, and then there is not."""
+
+        def __bool__(self):
+            return True
+
+        def popleft(self):
+            raise IndexError
+
+    world.service.inbox = Racing()
+    world.service.settle(world.now)
+
+
+def test_a_service_shows_its_name_and_size():
+    assert repr(World(2).service) == "<Service inventory: 2 endpoints>"

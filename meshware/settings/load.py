@@ -20,10 +20,10 @@ def load(source: Mapping[str, Any] | str | MeshSettings) -> MeshSettings:
 
     Raises SettingsError with every problem found; nothing else, whatever is handed in.
     """
-    if isinstance(source, str):
-        source = from_module(source)
     if isinstance(source, MeshSettings):
         return source
+    if isinstance(source, str):
+        source = from_module(source)
     if not isinstance(source, Mapping):
         raise SettingsError([Problem("", source, "a dict of settings, or the dotted path of a module")])
     try:

@@ -1,0 +1,26 @@
+"""Raw settings before the models read them."""
+
+from __future__ import annotations
+
+from meshware.settings.shape import Again, named, plain
+
+
+def test_a_name_that_is_there_already_is_equal_to_nothing_but_itself():
+    again = Again("shop", "shop")
+    assert again != "shop"
+    assert again == again  # noqa: PLR0124
+    assert len({again, "shop", Again("shop", "shop")}) == 3
+
+
+def test_no_service_is_lost_when_names_are_made_one_spelling():
+    services = {"SHOP": 1, "shop": 2, "shop.": 3, "shop:80": 4, "10.0.0.1": 5, 6: 7}
+    assert sorted(named(services).values()) == sorted(services.values())
+
+
+def test_what_is_no_mapping_stays_as_it_is():
+    assert plain("text") == "text"
+    assert plain(["TIMEOUT"]) == ["TIMEOUT"]
+
+
+def test_no_key_is_lost_when_keys_are_lowered():
+    assert plain({"A": 1, "a": 2, 5: 3, "B": 4}) == {"a": 2, 5: 3, "A": 1, "b": 4}

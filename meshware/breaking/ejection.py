@@ -156,9 +156,10 @@ class EndpointEjection:
             self._hold_off(endpoint, outcome.retry_after, now)
             return []
         self._count(record, outcome, now)
-        if isinstance(lease, GateLease) and outcome.cause not in CONNECTION:
-            return self._eject(record, endpoint, "its trial failed", now)
-        return self._consider(record, endpoint, now)
+        if not isinstance(lease, GateLease):
+            return self._consider(record, endpoint, now)
+        unconnected = self._eject_connection(record, endpoint, now) if outcome.cause in CONNECTION else []
+        return unconnected or self._eject(record, endpoint, "its trial failed", now)
 
     def _count(self, record: Record, outcome: Outcome, now: float) -> None:
         record.window.failure(now)

@@ -1,0 +1,156 @@
+"""Many threads on one service: exact permits and budget, nothing in flight at the end, no lock over I/O."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+
+import pytest
+from world import World
+
+from meshware.core.errors import MeshError
+from meshware.core.outcome import Cause, Ending, Outcome
+from meshware.outbound.drive import drive
+
+
+def hammer(world, seconds, *, threads=64):
+    """So many threads call for so long; what each saw: calls, retries sent, successes."""
+    until = time.monotonic() + seconds
+    seen, wrong = [], []
+
+    def work(seed):
+        chance = random.Random(seed)
+        sent = []
+
+        def send(attempt):
+            sent.append(attempt.number)
+            if chance.random() < 0.02:
+                raise InterruptedError
+            turn = chance.random()
+            if turn < 0.1:
+                return Outcome(elapsed=0.001, status=503)
+            if turn < 0.15:
+                return Outcome(elapsed=0.001, cause=Cause.RESET, error=ConnectionResetError())
+            return Outcome(elapsed=0.001, status=200)
+
+        while time.monotonic() < until:
+            try:
+                one(world.call(), send, chance.choice([Ending.COMPLETE, Ending.DROPPED]))
+            except (MeshError, OSError):
+                continue
+            except BaseException as error:
+                wrong.append(error)
+                raise
+        seen.append(sent)
+
+    workers = [threading.Thread(target=work, args=(seed,)) for seed in range(threads)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert wrong == []
+    return seen
+
+
+def one(call, send, ending):
+    """One call, its bad answers dropped and its good one ended so."""
+    won = drive(call, send, lambda attempt: end(call, attempt, Ending.DROPPED), sleep=lambda _: None)
+    end(call, won, ending)
+
+
+def end(call, attempt, ending):
+    call.ended(attempt, ending, 0.001, time.monotonic())
+
+
+def check(world):
+    world.service.settle(time.monotonic())
+    assert world.in_flight() == 0
+    assert world.tokens >= 0
+    for record in world.service.ejection._records.values():
+        assert record.gate is None or not record.gate._trial_out
+
+
+def real_time_world(**settings):
+    """A world whose service was made now, by the real clock."""
+    world = World(4, strategy="peak_ewma", **settings)
+    world.service.rng = random
+    world.now = time.monotonic()
+    return world
+
+
+@pytest.mark.parametrize("seconds", [0.6, pytest.param(60, marks=pytest.mark.soak)])
+def test_64_threads_leave_nothing_behind(seconds):
+    world = real_time_world()
+    seen = hammer(world, seconds)
+    assert sum(map(len, seen)) > 1000
+    check(world)
+
+
+def test_the_budget_is_exact_under_threads():
+    """Every retry was paid for: tokens = start + a fifth per success - retries, however they interleave."""
+    budget = World().service.budget
+    for _ in range(40_000):
+        budget.request(1000.0)  # room for all that will be earned
+    taken, workers = [], []
+
+    def work():
+        for number in range(2000):
+            budget.request(1000.0)
+            budget.deposit(1000.0)
+            if number % 3 == 0 and budget.withdraw(1000.0):
+                taken.append(1)
+                if number % 9 == 0:
+                    budget.give_back(1000.0)
+                    taken.pop()
+
+    for _ in range(16):
+        workers.append(threading.Thread(target=work))
+        workers[-1].start()
+    for worker in workers:
+        worker.join()
+    assert round(1000 * budget.tokens) == 2000 + 200 * 16 * 2000 - 1000 * len(taken)
+
+
+def test_one_trial_at_a_time_is_let_through_under_threads():
+    world = World(2)
+    victim = world.endpoints[0]
+    for _ in range(6):
+        call = world.call("POST")
+        attempt = call.begin(world.now)
+        world.answer(call, attempt, 500 if attempt.endpoint is victim else 200)
+        world.read(call, attempt)
+    world.pass_time(2)
+    leases, barrier = [], threading.Barrier(32)
+
+    def work():
+        barrier.wait()
+        attempt = world.call().begin(world.now)
+        leases.append(attempt.lease is not None)
+
+    workers = [threading.Thread(target=work) for _ in range(32)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert leases.count(True) == 1
+
+
+def test_no_lock_is_held_while_an_attempt_is_under_way():
+    world = real_time_world()
+
+    def send(attempt):
+        time.sleep(0.2)
+        return Outcome(elapsed=0.2, status=200)
+
+    def work():
+        call = world.call()
+        end(call, drive(call, send, lambda attempt: None), Ending.COMPLETE)
+
+    workers = [threading.Thread(target=work) for _ in range(10)]
+    began = time.monotonic()
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert time.monotonic() - began < 0.4  # one after another: 2 s

@@ -7,7 +7,6 @@ closes. Exceptions of the app pass, ours among them: they are for its own handle
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -47,7 +46,7 @@ class MeshMiddleware:
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Serve one request."""
-        now = time.monotonic()
+        now = self.mesh.clock()
         inbound = read_headers(_reader(environ), trusted=self._trusts(environ), maximum=self._maximum())
         deadline = _deadline(inbound.timeout, now)
         if deadline is not None and deadline.at <= now:

@@ -1,0 +1,208 @@
+"""The housekeeper: what it does in a round, its background connects on real sockets, and its thread's life."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import subprocess
+import sys
+import time
+
+import pytest
+from world import NAME, World
+
+from meshware.core.endpoint import Endpoint
+from meshware.core.outcome import Cause, Ending
+from meshware.housekeeper import Housekeeper, Probes
+
+PATIENCE = 5.0
+
+
+@pytest.fixture
+def listening():
+    """A port that accepts."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server.getsockname()[1]
+
+
+def refusing():
+    """A port that refuses: it was bound a moment ago."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return server.getsockname()[1]
+
+
+@pytest.fixture
+def full():
+    """A port whose queue is full: a connect neither succeeds nor fails."""
+    server = socket.create_server(("127.0.0.1", 0), backlog=0)
+    waiting = []
+    for _ in range(4):
+        sock = socket.socket()
+        sock.setblocking(False)
+        sock.connect_ex(server.getsockname())
+        waiting.append(sock)
+    yield server.getsockname()[1]
+    for sock in (*waiting, server):
+        sock.close()
+
+
+@pytest.fixture
+def probes():
+    made = Probes()
+    yield made
+    made.close()
+
+
+def outcome_of(probes, endpoint, *, timeout=1.0):
+    """Start a connect and poll until it is done."""
+    results = []
+    probes.start(endpoint, timeout, lambda *facts: results.append(facts), time.monotonic())
+    until = time.monotonic() + PATIENCE
+    while not results and time.monotonic() < until:
+        probes.poll(time.monotonic())
+        time.sleep(0.005)
+    assert len(probes) == 0
+    ((who, ok, _),) = results
+    assert who is endpoint
+    return ok
+
+
+def test_a_connect_that_succeeds_is_told(probes, listening):
+    assert outcome_of(probes, Endpoint(f"127.0.0.1:{listening}"))
+
+
+def test_a_connect_that_is_refused_is_told(probes):
+    assert not outcome_of(probes, Endpoint(f"127.0.0.1:{refusing()}"))
+
+
+def test_a_connect_that_hangs_ends_at_its_timeout(probes, full):
+    assert not outcome_of(probes, Endpoint(f"127.0.0.1:{full}"), timeout=0.1)
+
+
+def test_a_host_name_is_connected_on_a_thread_of_its_own(probes, listening):
+    assert outcome_of(probes, Endpoint(f"localhost:{listening}"))
+    assert not outcome_of(probes, Endpoint("no-such-host.invalid:80"))
+
+
+def test_one_connect_at_a_time_per_endpoint(probes, full):
+    endpoint = Endpoint(f"127.0.0.1:{full}")
+    named = Endpoint(f"localhost:{full}")
+    for _ in range(3):
+        probes.start(endpoint, 0.2, lambda *facts: None, time.monotonic())
+        probes.start(named, 0.2, lambda *facts: None, time.monotonic())
+    assert len(probes) == 2
+    until = time.monotonic() + PATIENCE
+    while len(probes) and time.monotonic() < until:
+        probes.poll(time.monotonic())
+        time.sleep(0.01)
+
+
+def test_without_a_descriptor_to_spare_nothing_is_said_of_the_endpoint(probes, monkeypatch):
+    def none_left(*args):
+        raise OSError(24, "Too many open files")
+
+    monkeypatch.setattr(socket, "socket", none_left)
+    probes.start(Endpoint("127.0.0.1:80"), 1.0, lambda *facts: pytest.fail("judged"), 0.0)
+    assert len(probes) == 0
+
+
+def test_a_round_settles_refreshes_and_tries_what_refused(listening):
+    world = World(2)
+    world.service.replace([Endpoint(f"127.0.0.1:{listening}"), Endpoint("10.0.0.2:80")], world.now)
+    keeper = Housekeeper(lambda: [world.service], clock=lambda: world.now)
+    call = world.call()
+    attempt = call.begin(world.now)
+    while attempt.endpoint is not world.endpoints[0]:
+        call.abandon(attempt, world.now)
+        call = world.call()
+        attempt = call.begin(world.now)
+    world.fail(call, attempt, Cause.REFUSED, sent=False)
+    assert not world.endpoints[0].availability.available(world.now)
+    assert keeper.round(world.now)
+    assert not world.service.changed
+    world.now += 2
+    until = time.monotonic() + PATIENCE
+    while not world.endpoints[0].availability.available(world.now) and time.monotonic() < until:
+        keeper.round(world.now)
+        time.sleep(0.005)
+    assert world.endpoints[0].availability.available(world.now)
+    world.read(call, attempt, Ending.DROPPED)
+    keeper.stop()
+
+
+def test_a_round_with_nothing_to_do_says_so():
+    world = World()
+    keeper = Housekeeper(lambda: [world.service])
+    assert not keeper.round(world.now)
+    keeper.stop()
+
+
+def wait_for(condition):
+    until = time.monotonic() + PATIENCE
+    while not condition() and time.monotonic() < until:
+        time.sleep(0.005)
+    assert condition()
+
+
+def test_it_starts_once_is_woken_and_stops():
+    world = World()
+    keeper = Housekeeper(lambda: [world.service], clock=lambda: world.now)
+    assert not keeper.running
+    keeper.start()
+    keeper.start()
+    assert keeper.running
+    world.service.wake = keeper.wake
+    world.service.change()
+    wait_for(lambda: not world.service.changed)
+    keeper.stop()
+    assert not keeper.running
+    keeper.start()
+    assert not keeper.running
+
+
+def test_a_round_that_fails_is_logged_and_it_goes_on(caplog):
+    rounds = []
+
+    def services():
+        rounds.append(1)
+        if len(rounds) == 1:
+            raise RuntimeError("first round")
+        return ()
+
+    keeper = Housekeeper(services)
+    with caplog.at_level(logging.ERROR, "meshware"):
+        keeper.start()
+        keeper.wake()
+        wait_for(lambda: rounds)
+        keeper.wake()
+        wait_for(lambda: len(rounds) > 1)
+    keeper.stop()
+    assert "failed in a round" in caplog.text
+
+
+def test_a_forked_child_has_no_thread_until_its_first_call():
+    program = f"""
+import os, sys, threading
+sys.path.insert(0, {os.path.dirname(__file__)!r})
+from meshware.core.request import Request
+from meshware.mesh import Mesh
+mesh = Mesh.from_settings({{"services": {{"{NAME}": {{"endpoints": ["127.0.0.1:9"]}}}}}})
+service = mesh.services["{NAME}"]
+call = mesh.call(service, Request("GET", "{NAME}", "/", {{}}))
+attempt = call.begin(mesh.clock())
+assert mesh.status()["{NAME}"]["127.0.0.1:9"]["in_flight"] == 1
+pid = os.fork()
+if pid == 0:
+    assert threading.active_count() == 1
+    assert mesh.status()["{NAME}"]["127.0.0.1:9"]["in_flight"] == 0
+    mesh.call(mesh.services["{NAME}"], Request("GET", "{NAME}", "/", {{}}))
+    assert threading.active_count() == 2
+    os._exit(0)
+assert os.waitpid(pid, 0)[1] == 0
+call.abandon(attempt, mesh.clock())
+mesh.close()
+"""
+    subprocess.run(
+        [sys.executable, "-W", "error", "-W", "ignore::DeprecationWarning", "-c", program], check=True, timeout=30
+    )

@@ -8,7 +8,7 @@ from meshware.settings.shape import Again, named, plain
 def test_a_name_that_is_there_already_is_equal_to_nothing_but_itself():
     again = Again("shop", "shop")
     assert again != "shop"
-    assert again == again  # noqa: PLR0124
+    assert again == again
     assert len({again, "shop", Again("shop", "shop")}) == 3
 
 

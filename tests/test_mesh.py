@@ -82,12 +82,25 @@ def test_a_name_is_found_in_any_case_with_its_default_port(make, scheme, host, p
 @pytest.mark.parametrize(
     ("scheme", "host", "port"),
     [
-        ("http", "shop", 443), ("https", "shop", 80), ("http", "shop", 8080), ("http", "shop", 0),
-        ("ftp", "shop", None), ("HTTP", "shop", None), ("http", "shop..", None), ("http", ".shop", None), ("http", "shop.example", None),
-        ("http", "user@shop", None), ("http", "sh%6fp", None), ("http", "10.0.0.1", None), ("http", "[::1]", None),
-        ("http", " shop", None), ("http", "", None), ("http", "s\u212ahop", None), ("http", "shop:80", None),
+        ("http", "shop", 443),
+        ("https", "shop", 80),
+        ("http", "shop", 8080),
+        ("http", "shop", 0),
+        ("ftp", "shop", None),
+        ("HTTP", "shop", None),
+        ("http", "shop..", None),
+        ("http", ".shop", None),
+        ("http", "shop.example", None),
+        ("http", "user@shop", None),
+        ("http", "sh%6fp", None),
+        ("http", "10.0.0.1", None),
+        ("http", "[::1]", None),
+        ("http", " shop", None),
+        ("http", "", None),
+        ("http", "s\u212ahop", None),
+        ("http", "shop:80", None),
     ],
-)  # fmt: skip
+)
 def test_anything_else_is_another_name(make, scheme, host, port):
     assert make().find(scheme, host, port) is None
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from importlib import import_module
 from inspect import isfunction
+from pathlib import Path
 from traceback import extract_tb
 from types import ModuleType
 from typing import Any
@@ -50,11 +51,12 @@ def _run(expected: str, source: str, code: Callable[[], Any]) -> Any:
 
 
 def _reason(error: Exception) -> str:
-    """What was raised, and where; a module that is not there says it all by itself."""
+    """What was raised, and the user's own line, not the library's below it; some say it all by themselves."""
     if isinstance(error, ImportError | SyntaxError):
         return str(error)
-    where = extract_tb(error.__traceback__)[-1]
-    return f"{type(error).__name__}: {error}, at {where.filename}:{where.lineno}"
+    frames = extract_tb(error.__traceback__)
+    own = [each for each in frames if Path(each.filename).is_relative_to(Path.cwd())] or frames
+    return f"{type(error).__name__}: {error}, at {own[-1].filename}:{own[-1].lineno}"
 
 
 def _named(module: ModuleType, name: str) -> Any:

@@ -24,6 +24,7 @@ class Again(str):
 
     __slots__ = ("other",)
     __hash__ = object.__hash__
+    __ne__ = object.__ne__
 
     def __init__(self, name: str, other: str) -> None:
         self.other = other

@@ -1,0 +1,105 @@
+"""The reference of the settings, made from the models: a page for people and a JSON Schema for tools."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from meshware.settings.schema import MeshSettings
+
+Schema = dict[str, Any]
+
+SHORT: dict[str, list[Schema]] = {
+    "EndpointSettings": [{"type": "string", "description": "`host:port`"}],
+    "StrategyChoice": [
+        {"type": "string", "description": "a strategy's name"},
+        {"type": "object", "minProperties": 1, "maxProperties": 1, "description": "`{name: {option: value}}`"},
+    ],
+}
+"""What may also be written in place of a whole section."""
+
+
+def json_schema() -> Schema:
+    """The JSON Schema (2020-12) of the settings, their short forms included."""
+    schema = MeshSettings.model_json_schema()
+    for name, forms in SHORT.items():
+        schema["$defs"][name] = {"anyOf": [*forms, schema["$defs"][name]]}
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema"} | schema
+
+
+def markdown() -> str:
+    """One table per section: key, type, default, meaning."""
+    schema = MeshSettings.model_json_schema()
+    models = schema["$defs"]
+    return "\n".join(_section(path, model, models) for path, model in _sections("", schema, models))
+
+
+def _sections(path: str, model: Schema, models: dict[str, Schema]) -> Iterator[tuple[str, Schema]]:
+    yield path, model
+    for key, field in model["properties"].items():
+        below = _reference(field)
+        if below is None or key == "defaults":  # those are a service's, and are shown there
+            continue
+        several = {"object": ".<name>", "array": "[]"}.get(field.get("type", ""), "")
+        yield from _sections(f"{path}.{key}{several}".lstrip("."), models[below], models)
+
+
+def _section(path: str, model: Schema, models: dict[str, Schema]) -> str:
+    needed = model.get("required", ())
+    rows = [_row(key, field, models, needed=key in needed) for key, field in model["properties"].items()]
+    heading = f"## `{path}`" if path else "## At the top"
+    return "\n".join([heading, "", model["description"], "", *_HEAD, *rows, ""])
+
+
+_HEAD = ("| key | type | default | meaning |", "|---|---|---|---|")
+
+
+def _row(key: str, field: Schema, models: dict[str, Schema], *, needed: bool) -> str:
+    below = _reference(field)
+    meaning = field.get("description") or models[below or ""]["description"]  # left out where both are the same
+    default = "needed" if needed else _default(field)
+    return f"| `{key}` | {_type(field)} | {default} | {meaning} |".replace("\n", " ")
+
+
+def _default(field: Schema) -> str:
+    default = field.get("default")
+    if isinstance(default, dict) and "name" in default:
+        return f"`{default['name']}`"
+    if default is None:
+        return "none"
+    return "" if isinstance(default, dict) and default else f"`{json.dumps(default)}`"
+
+
+def _type(field: Schema) -> str:
+    """In words: `number, more than 0, at most 10`."""
+    if "anyOf" in field:
+        return " or ".join(_type(each) for each in field["anyOf"])
+    if "$ref" in field:
+        return "name or section" if field["$ref"].endswith("StrategyChoice") else "section"
+    if "const" in field:
+        return f"`{field['const']}`"
+    kind = field.get("type", "anything")
+    if kind == "array":
+        return f"list of {_type(field['items'])}"
+    if kind == "object":
+        inner = field.get("additionalProperties")
+        return f"dict of {_type(inner)}" if isinstance(inner, dict) else "dict"
+    words = {"null": "none", "integer": "whole number", "boolean": "true or false", "string": "text"}
+    kinds = " or ".join(words.get(each, each) for each in ([kind] if isinstance(kind, str) else kind))
+    return ", ".join([kinds, *_bounds(field)])
+
+
+def _bounds(field: Schema) -> Iterator[str]:
+    for name, words in (("exclusiveMinimum", "more than"), ("minimum", "at least"), ("maximum", "at most")):
+        if name in field:
+            yield f"{words} {field[name]:g}"
+
+
+def _reference(field: Schema) -> str | None:
+    """The name of the model inside a field, behind a list, a dict or an alternative."""
+    if "$ref" in field:
+        name: str = field["$ref"].rpartition("/")[2]
+        return name
+    inner = [*field.get("anyOf", ()), field.get("items"), field.get("additionalProperties")]
+    return next((found for each in inner if isinstance(each, dict) and (found := _reference(each)) is not None), None)

@@ -41,6 +41,7 @@ class _Cuttable:
 
     def connect(self) -> None:
         self._wire = wire = current.get()
+        wire.dialled = True
         began = time.monotonic()
         self.timeout = max(LEAST, wire.connect_by - began)
         super().connect()  # type: ignore[misc]
@@ -174,6 +175,13 @@ class WirePools(PoolManager):
         self.pool_classes_by_scheme = {"http": WireHTTPConnectionPool, "https": WireHTTPSConnectionPool}
         self.key_fn_by_scheme: Any = {scheme: _keyed(scheme) for scheme in ("http", "https")}
         self._known: dict[Any, Any] = {}
+
+    def clear(self) -> None:
+        """Close every connection that nobody is using."""
+        known, self._known = self._known, {}
+        super().clear()
+        for pool in known.values():
+            pool.close()
 
     def get(self, known: Any, attributes: Callable[[], tuple[Any, Any]], endpoint: Dial) -> Any:
         """The pool for `known`; `attributes()` gives urllib3's host and pool arguments when it is not open yet."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 import weakref
 from collections.abc import Callable, Iterator
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
     from meshware.core.call import Attempt, Call
     from meshware.core.service import Service
     from meshware.mesh import Mesh
+
+CA_BUNDLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+"""Where a session takes `verify` from when nobody said anything for this call."""
 
 SLACK = 0.1
 """Seconds after a deadline at which the socket's own timeout would end what the reaper did not."""
@@ -113,7 +117,8 @@ class RequestsCall:
         tls = self.service.tls
         if tls is None:
             raise InsecureService(self.service.name)
-        if tls.ca is not None and self.options["verify"] is True:
+        said = self.options["verify"] not in (True, *map(os.environ.get, CA_BUNDLES))
+        if tls.ca is not None and not said:
             self.options["verify"] = tls.ca
         if tls.cert is not None and self.options["cert"] is None:
             self.options["cert"] = tls.cert if tls.key is None else (tls.cert, tls.key)
@@ -154,6 +159,8 @@ class RequestsCall:
         return headers
 
     def _failed(self, wire: Wire, error: Exception, elapsed: float) -> Outcome:
+        if isinstance(error, PoolError):  # requests lets this one through as urllib3's
+            error = requests.ConnectionError(error, request=self.request)
         return Outcome(
             elapsed=elapsed, cause=cause_of(error, wire), error=error, sent=wire.sent, connect=wire.connected_in
         )

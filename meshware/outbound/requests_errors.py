@@ -83,7 +83,7 @@ _MEANING: tuple[tuple[type[BaseException], Cause, Cause], ...] = (
 def cause_of(error: BaseException, wire: Wire) -> Cause:
     """Why an attempt has no answer."""
     if wire.cut.fired:
-        return Cause.TIMEOUT
+        return Cause.TIMEOUT if wire.dialled or wire.sent else Cause.LOCAL
     for each in _chain(error):
         if isinstance(each, OSError) and each.errno in _LOCAL:
             return Cause.LOCAL

@@ -48,7 +48,7 @@ class Wire:
     """
 
     __slots__ = (
-        "_ended", "answer", "connect_by", "connected_in", "cut", "ending", "endpoint",
+        "_ended", "answer", "connect_by", "connected_in", "cut", "dialled", "ending", "endpoint",
         "eof", "failed", "last", "reading", "request", "sent", "socket", "until",
     )  # fmt: skip
 
@@ -60,6 +60,7 @@ class Wire:
         self.until = until
         self.connected_in: float | None = None
         self.socket: socket.socket | None = None
+        self.dialled = False
         self.sent = False
         self.reading = 0.0
         self.last = 0.0

@@ -46,8 +46,9 @@ def _sections(path: str, model: Schema, models: dict[str, Schema]) -> Iterator[t
 
 
 def _section(path: str, model: Schema, models: dict[str, Schema]) -> str:
-    needed = model.get("required", ())
-    rows = [_row(key, field, models, needed=key in needed) for key, field in model["properties"].items()]
+    fields, needed = model["properties"], model.get("required", ())
+    first = sorted(fields, key=lambda key: key not in needed)
+    rows = [_row(key, fields[key], models, needed=key in needed) for key in first]
     heading = f"## `{path}`" if path else "## At the top"
     return "\n".join([heading, "", model["description"], "", *_HEAD, *rows, ""])
 
@@ -72,7 +73,7 @@ def _default(field: Schema) -> str:
 
 
 def _type(field: Schema) -> str:
-    """In words: `number, more than 0, at most 10`."""
+    """In words: `number (more than 0, at most 10) or none`."""
     if "anyOf" in field:
         return " or ".join(_type(each) for each in field["anyOf"])
     if "$ref" in field:
@@ -87,7 +88,8 @@ def _type(field: Schema) -> str:
         return f"dict of {_type(inner)}" if isinstance(inner, dict) else "dict"
     words = {"null": "none", "integer": "whole number", "boolean": "true or false", "string": "text"}
     kinds = " or ".join(words.get(each, each) for each in ([kind] if isinstance(kind, str) else kind))
-    return ", ".join([kinds, *_bounds(field)])
+    bounds = ", ".join(_bounds(field))
+    return f"{kinds} ({bounds})" if bounds else kinds
 
 
 def _bounds(field: Schema) -> Iterator[str]:

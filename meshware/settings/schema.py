@@ -26,11 +26,11 @@ from pydantic import (
 from meshware.settings import grammar, references, shape
 
 Number = BeforeValidator(grammar.no_bool)
-Seconds = Annotated[float, Number, Field(gt=0, le=86_400, allow_inf_nan=False, strict=True)]
-SecondsOrNone = Annotated[float, Number, Field(ge=0, le=86_400, allow_inf_nan=False, strict=True)]
-Share = Annotated[float, Number, Field(ge=0, le=1, allow_inf_nan=False, strict=True)]
-Weight = Annotated[float, Number, Field(ge=0, le=1e6, allow_inf_nan=False, strict=True)]
-Count = Annotated[int, Number, Field(ge=1, le=1_000_000, strict=True)]
+Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False, strict=True), Number]
+SecondsOrNone = Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False, strict=True), Number]
+Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False, strict=True), Number]
+Weight = Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False, strict=True), Number]
+Count = Annotated[int, Field(ge=1, le=1_000_000, strict=True), Number]
 Path = Annotated[str, AfterValidator(references.path)]
 
 
@@ -80,7 +80,7 @@ class BudgetSettings(Model):
     """What retries are paid from."""
 
     ratio: Share = Field(0.2, description="Tokens earned per success (Finagle and Linkerd: 20 %).")
-    minimum: Annotated[float, Number, Field(ge=0, le=1000, allow_inf_nan=False, strict=True)] = Field(
+    minimum: Annotated[float, Field(ge=0, le=1000, allow_inf_nan=False, strict=True), Number] = Field(
         2.0, description="Tokens to start with, and room kept for at least so many."
     )
     window: Seconds = Field(10.0, description="Seconds of calls that the capacity follows.")
@@ -89,7 +89,7 @@ class BudgetSettings(Model):
 class RetrySettings(Model):
     """When a call is sent again."""
 
-    attempts: Annotated[int, Number, Field(ge=1, le=10, strict=True)] = Field(
+    attempts: Annotated[int, Field(ge=1, le=10, strict=True), Number] = Field(
         2, description="Attempts in all; 1 is no retry (Envoy's num_retries 1 is 2 here)."
     )
     base: Seconds = Field(0.025, description="Back-off base in seconds, full jitter (Envoy: 25 ms).")
@@ -98,7 +98,7 @@ class RetrySettings(Model):
         ("GET", "HEAD", "OPTIONS", "PUT", "DELETE"),
         description="Methods that may be sent twice after bytes may have arrived (RFC 9110, 9.2.2).",
     )
-    statuses: tuple[Annotated[int, Number, Field(ge=400, le=599, strict=True)], ...] = Field(
+    statuses: tuple[Annotated[int, Field(ge=400, le=599, strict=True), Number], ...] = Field(
         (429, 502, 503, 504), description="Answers that are tried elsewhere (Envoy: gateway-error)."
     )
     budget: BudgetSettings = Field(BudgetSettings(), description="What retries are paid from, per service.")

@@ -274,6 +274,10 @@ def test_a_breaker_may_be_the_path_of_one(module):
     assert shop(circuit={"breaker": "shop_breakers:inventory"}).circuit.breaker is shop_breakers.inventory
 
 
+def test_no_breaker_is_none():
+    assert shop(circuit={"breaker": None}).circuit.breaker is None
+
+
 @pytest.mark.parametrize(
     "breaker", ["no_such_module:breaker", "os:path", "os:nothing", "os", "", 5, pybreaker.CircuitBreaker, object()]
 )

@@ -1,0 +1,61 @@
+"""The reference is made from the models, so that none of it can be wrong or missing."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+from pydantic import BaseModel
+
+from meshware.settings import schema
+from meshware.settings.reference import json_schema, markdown
+
+MODELS = [
+    each
+    for each in vars(schema).values()
+    if isinstance(each, type) and issubclass(each, BaseModel) and each.__module__ == schema.__name__
+]
+SECTIONS = [each for each in MODELS if each.__name__ not in ("Model", "Policy")]
+
+
+@pytest.mark.parametrize("model", SECTIONS, ids=lambda model: model.__name__)
+def test_every_key_of_every_section_is_on_the_page(model):
+    (page,) = [each for each in re.split("^## ", markdown(), flags=re.MULTILINE) if f"\n\n{model.__doc__}\n\n" in each]
+    assert set(re.findall(r"^\| `(\w+)` \|", page, flags=re.MULTILINE)) == set(model.model_fields)
+
+
+def test_every_row_says_what_it_means():
+    rows = [line for line in markdown().splitlines() if line.startswith("| `")]
+    assert len(rows) == sum(len(model.model_fields) for model in SECTIONS)
+    assert all(len(row.split(" | ")[3]) > 10 for row in rows)
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        "| `timeout` | number (more than 0, at most 86400) | `10.0` |",
+        '| `attempt_timeout` | `adaptive` or number (more than 0) or none | `"adaptive"` |',
+        "| `failure_rate` | number (at least 0, at most 1) or none | none |",
+        "| `strategy` | name or section | `peak_ewma` |",
+        "| `endpoints` | list of section | needed |",
+        "| `services` | dict of section | `{}` |",
+        "| `trusted_peers` | list of text | `[]` |",
+        "| `retry` | section |  | When a call is sent again. |",
+        "| `attempts` | whole number (at least 1, at most 10) | `2` |",
+    ],
+)
+def test_a_row_says_type_and_default(row):
+    assert f"\n{row}" in markdown()
+
+
+def test_the_json_schema_knows_every_key_and_the_short_forms():
+    made = json_schema()
+    assert json.loads(json.dumps(made)) == made
+    assert set(made["properties"]) == set(schema.MeshSettings.model_fields)
+    assert {"type": "string", "description": "`host:port`"} in made["$defs"]["EndpointSettings"]["anyOf"]
+    assert [form["type"] for form in made["$defs"]["StrategyChoice"]["anyOf"]] == ["string", "object", "object"]
+    service = made["$defs"]["ServiceSettings"]
+    assert (service["required"], service["additionalProperties"]) == (["endpoints"], False)
+    assert service["properties"]["endpoints"]["minItems"] == 1
+    assert service["properties"]["timeout"]["exclusiveMinimum"] == 0

@@ -7,6 +7,7 @@ it has died. Nothing on the call path waits for it, and no call depends on it fo
 
 from __future__ import annotations
 
+import errno
 import logging
 import selectors
 import socket
@@ -23,6 +24,9 @@ PACE = 0.05
 
 IDLE = 1.0
 """Seconds between two rounds while nothing has changed."""
+
+UNDER_WAY = frozenset({0, errno.EINPROGRESS, errno.EWOULDBLOCK})
+"""What a non-blocking connect says that may yet succeed."""
 
 _log = logging.getLogger("meshware")
 
@@ -52,12 +56,11 @@ class Housekeeper:
 
     def start(self) -> None:
         """Have the thread run, starting it if need be."""
-        if self.running or self._stopping:
-            return
         with self._starting:
-            if not self.running:
-                self._thread = threading.Thread(target=self._run, name="meshware-housekeeper", daemon=True)
-                self._thread.start()
+            if self.running or self._stopping:
+                return
+            self._thread = threading.Thread(target=self._run, name="meshware-housekeeper", daemon=True)
+            self._thread.start()
 
     def wake(self) -> None:
         """Something has changed. Cheap; any thread, but no finalizer."""
@@ -84,17 +87,20 @@ class Housekeeper:
         """Do once what is due; True while there is more to come soon."""
         busy = False
         for service in tuple(self._services()):
-            if service.inbox:
-                service.settle(now)
-            busy = service.changed or busy
-            if service.stale(now):
-                service.refresh(now)
-            ejection = service.ejection
-            busy = busy or bool(ejection.waiting)
-            for endpoint in ejection.probes(now) if ejection.waiting else ():
-                self._probes.start(endpoint, service.connect_timeout, ejection.connected, now)
+            busy = self._keep(service, now) or busy
         self._probes.poll(now)
         return busy or bool(self._probes)
+
+    def _keep(self, service: Service, now: float) -> bool:
+        if service.inbox:
+            service.settle(now)
+        ejection = service.ejection
+        busy = service.changed or bool(ejection.waiting)
+        if service.stale(now):
+            service.refresh(now)
+        for endpoint in ejection.probes(now) if ejection.waiting else ():
+            self._probes.start(endpoint, service.connect_timeout, ejection.connected, now)
+        return busy
 
     def _run(self) -> None:
         while not self._stopping:
@@ -130,14 +136,17 @@ class Probes:
                 endpoint.host, endpoint.port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST
             )[0]
             sock = socket.socket(family, kind, proto)
-        except socket.gaierror:
-            self._named.add(endpoint)
+        except (socket.gaierror, UnicodeError):
             threading.Thread(target=self._connect, args=(endpoint, timeout, done), daemon=True).start()
+            self._named.add(endpoint)
             return
         except OSError:
             return  # no descriptor to spare: says nothing of the endpoint, tried again when next due
         sock.setblocking(False)
-        sock.connect_ex(address)
+        if sock.connect_ex(address) not in UNDER_WAY:  # a socket that never began to connect has no SO_ERROR to show
+            sock.close()
+            self._results.append((endpoint, False, done))
+            return
         self._selector.register(sock, selectors.EVENT_WRITE, endpoint)
         self._open[endpoint] = (sock, now + timeout, done)
 
@@ -171,6 +180,6 @@ class Probes:
         try:
             socket.create_connection((endpoint.host, endpoint.port), timeout).close()
             ok = True
-        except OSError:
+        except (OSError, UnicodeError):  # the latter: a name that cannot be looked up, such as "a..b"
             ok = False
         self._results.append((endpoint, ok, done))

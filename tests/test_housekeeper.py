@@ -7,16 +7,19 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 import time
+import warnings
 
 import pytest
 from world import NAME, World
 
 from meshware.core.endpoint import Endpoint
-from meshware.core.outcome import Cause, Ending
+from meshware.core.outcome import Cause
 from meshware.housekeeper import Housekeeper, Probes
 
 PATIENCE = 5.0
+THREAD = "meshware-housekeeper"
 
 
 @pytest.fixture
@@ -85,6 +88,15 @@ def test_a_host_name_is_connected_on_a_thread_of_its_own(probes, listening):
     assert not outcome_of(probes, Endpoint("no-such-host.invalid:80"))
 
 
+def test_a_connect_that_fails_at_once_is_no_success(probes):
+    """There is no route to the broadcast address: the socket never began to connect, so it has no error to show."""
+    assert not outcome_of(probes, Endpoint("255.255.255.255:80"))
+
+
+def test_a_name_that_cannot_be_looked_up_is_no_success_and_stops_no_round(probes):
+    assert not outcome_of(probes, Endpoint("a..b:80"))
+
+
 def test_one_connect_at_a_time_per_endpoint(probes, full):
     endpoint = Endpoint(f"127.0.0.1:{full}")
     named = Endpoint(f"localhost:{full}")
@@ -107,17 +119,23 @@ def test_without_a_descriptor_to_spare_nothing_is_said_of_the_endpoint(probes, m
     assert len(probes) == 0
 
 
+def refuse(world, endpoint):
+    """A call whose connect this endpoint refuses, and whose retry nobody makes."""
+    call = world.call()
+    attempt = call.begin(world.now)
+    while attempt.endpoint is not endpoint:
+        call.abandon(attempt, world.now)
+        call = world.call()
+        attempt = call.begin(world.now)
+    step = world.fail(call, attempt, Cause.REFUSED, sent=False)
+    call.abandon(step.attempt, world.now)
+
+
 def test_a_round_settles_refreshes_and_tries_what_refused(listening):
     world = World(2)
     world.service.replace([Endpoint(f"127.0.0.1:{listening}"), Endpoint("10.0.0.2:80")], world.now)
     keeper = Housekeeper(lambda: [world.service], clock=lambda: world.now)
-    call = world.call()
-    attempt = call.begin(world.now)
-    while attempt.endpoint is not world.endpoints[0]:
-        call.abandon(attempt, world.now)
-        call = world.call()
-        attempt = call.begin(world.now)
-    world.fail(call, attempt, Cause.REFUSED, sent=False)
+    refuse(world, world.endpoints[0])
     assert not world.endpoints[0].availability.available(world.now)
     assert keeper.round(world.now)
     assert not world.service.changed
@@ -127,7 +145,18 @@ def test_a_round_settles_refreshes_and_tries_what_refused(listening):
         keeper.round(world.now)
         time.sleep(0.005)
     assert world.endpoints[0].availability.available(world.now)
-    world.read(call, attempt, Ending.DROPPED)
+    keeper.stop()
+
+
+def test_a_round_gives_back_what_endings_left_behind():
+    world = World()
+    keeper = Housekeeper(lambda: [world.service])
+    call = world.call()
+    held = world.answer(call, call.begin(world.now), 503).attempt
+    assert world.tokens == 1.0
+    call.abandon(held, world.now)
+    keeper.round(world.now)
+    assert world.tokens == 2.0
     keeper.stop()
 
 
@@ -161,6 +190,43 @@ def test_it_starts_once_is_woken_and_stops():
     assert not keeper.running
 
 
+def test_many_first_calls_at_once_start_one_thread():
+    before = threading.enumerate()
+    keeper = Housekeeper(lambda: ())
+    barrier = threading.Barrier(16)
+
+    def start():
+        barrier.wait()
+        keeper.start()
+
+    starters = [threading.Thread(target=start) for _ in range(16)]
+    for starter in starters:
+        starter.start()
+    for starter in starters:
+        starter.join()
+    assert len([each for each in threading.enumerate() if each.name == THREAD and each not in before]) == 1
+    keeper.stop()
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_thread_that_has_died_is_started_again():
+    rounds = []
+
+    def services():
+        rounds.append(1)
+        if len(rounds) == 1:
+            raise SystemExit  # ends a thread without a word
+        return ()
+
+    keeper = Housekeeper(services)
+    keeper.start()
+    wait_for(lambda: not keeper.running)
+    keeper.start()
+    wait_for(lambda: len(rounds) > 1)
+    assert keeper.running
+    keeper.stop()
+
+
 def test_a_round_that_fails_is_logged_and_it_goes_on(caplog):
     rounds = []
 
@@ -179,6 +245,37 @@ def test_a_round_that_fails_is_logged_and_it_goes_on(caplog):
         wait_for(lambda: len(rounds) > 1)
     keeper.stop()
     assert "failed in a round" in caplog.text
+
+
+def test_after_a_fork_it_is_as_before_its_first_start(full):
+    world = World(2)
+    world.service.replace([Endpoint(f"127.0.0.1:{full}"), Endpoint("10.0.0.2:80")], world.now)
+    keeper = Housekeeper(lambda: [world.service], clock=lambda: world.now)
+    refuse(world, world.endpoints[0])
+    world.now += 2
+    assert keeper.round(world.now)  # a connect is under way
+    keeper.after_fork()
+    assert not keeper.running
+    keeper.start()
+    assert keeper.running
+    keeper.stop()
+
+
+def test_a_forked_child_leaves_its_parents_connects_alone(probes, full):
+    """A child shares the parent's epoll: what it closes must stay registered there."""
+    endpoint, results = Endpoint(f"127.0.0.1:{full}"), []
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # 3.12 on: some thread of the test run may be alive
+        probes.start(endpoint, 0.2, lambda *facts: results.append(facts), 0.0)
+        child = os.fork()
+        if child == 0:
+            probes.close()
+            os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+    probes.poll(0.1)
+    assert len(probes) == 1
+    probes.poll(0.2)
+    assert [ok for _, ok, _ in results] == [False]
 
 
 def test_a_forked_child_has_no_thread_until_its_first_call():

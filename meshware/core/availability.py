@@ -19,6 +19,7 @@ class Bar(Enum):
     UNHEALTHY = "unhealthy"
     OVERLOADED = "asked to wait"
     HELD = "held by hand"
+    WEIGHTLESS = "weight 0"
     WARMING = "warming up"
 
 
@@ -50,16 +51,16 @@ class Availability:
         self.bars[Bar.WARMING] = now + seconds
 
     def available(self, now: float) -> bool:
-        """Whether it may be picked now; drops the bars whose time has passed."""
+        """Whether it may be picked now. A bar whose time has passed stays until `expire`, so that one can see it."""
         if not self.bars:
             return True
-        open_bars = 0
+        return not any(until > now and bar is not Bar.WARMING for bar, until in tuple(self.bars.items()))
+
+    def expire(self, now: float) -> None:
+        """Drop the bars whose time has passed: only for who makes the picker anew right after."""
         for bar, until in tuple(self.bars.items()):
             if until <= now:
                 self.bars.pop(bar, None)
-            elif bar is not Bar.WARMING:
-                open_bars += 1
-        return open_bars == 0
 
     def warmth(self, now: float, floor: float) -> float:
         """The share of its fair traffic that it should get now: `floor` to 1.0."""

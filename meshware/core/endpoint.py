@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from meshware.core.availability import Availability
+from meshware.core.availability import Availability, Bar
 
 if TYPE_CHECKING:
     from meshware.core.call import Attempt
@@ -53,17 +53,25 @@ class Endpoint:
         host, _, port = address.rpartition(":")
         self.host = host[1:-1] if host.startswith("[") else host
         self.port = int(port)
-        self.weight = weight
         self.locality = locality
         self.metadata: Mapping[str, Any] = dict(metadata or {})
         self.availability = Availability()
         self.bars = self.availability.bars
+        self.weigh(weight)
         self.epoch = 0
         self.open: dict[Attempt, float] = {}
         self.waiting: dict[Attempt, float] = {}
         self.streams: dict[Attempt, float] = {}
         self.readings: dict[Meter, Reading] = {}
         self.samplers: tuple[Reading, ...] = ()
+
+    def weigh(self, weight: float) -> None:
+        """Set its share beside the others; with 0 it is not available."""
+        self.weight = weight
+        if weight > 0:
+            self.availability.lift(Bar.WEIGHTLESS)
+        else:
+            self.availability.bar(Bar.WEIGHTLESS)
 
     @property
     def load(self) -> float:

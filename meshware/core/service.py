@@ -124,12 +124,15 @@ class Service:
     def refresh(self, now: float) -> None:
         """Make the picker anew over the endpoints that may be used now. Off the call path."""
         self.changed = False
-        available = [each for each in self.endpoints if each.availability.available(now)]
-        panic = self.guard.on and len(available) < self.panic_below * len(self.endpoints)
+        for each in self.endpoints:
+            each.availability.expire(now)
+        available = sum(each.availability.available(now) for each in self.endpoints)
+        wanted = sum(PANIC_SPARES.issuperset(each.bars) for each in self.endpoints)
+        panic = self.guard.on and available < self.panic_below * wanted
         if panic is not self.panic:
             self.panic = panic
             self.emit(PanicTurned(self.name, now, panic))
-        usable = [each for each in self.endpoints if self.usable(each, now) and each.weight > 0]
+        usable = [each for each in self.endpoints if self.usable(each, now)]
         try:
             self.picker = self.strategy.picker(tuple(usable)) if usable else None
         except Exception as error:
@@ -220,5 +223,6 @@ def _merged(old: Endpoint | None, new: Endpoint) -> Endpoint:
     """The endpoint that was known at this address, with what the source now says of it."""
     if old is None:
         return new
-    old.weight, old.locality, old.metadata = new.weight, new.locality, new.metadata
+    old.weigh(new.weight)
+    old.locality, old.metadata = new.locality, new.metadata
     return old

@@ -12,12 +12,21 @@ def test_an_endpoint_without_a_bar_is_available():
     assert Availability().state() == "available"
 
 
-def test_a_bar_holds_until_its_time_and_is_then_forgotten():
+def test_a_bar_holds_until_its_time():
     availability = Availability()
     availability.bar(Bar.OVERLOADED, until=10.0)
     assert not availability.available(9.9)
     assert availability.available(10.0)
-    assert availability.bars == {}
+
+
+def test_a_bar_whose_time_has_passed_is_seen_until_it_is_dropped():
+    availability = Availability()
+    availability.bar(Bar.OVERLOADED, until=10.0)
+    availability.bar(Bar.WARMING, until=20.0)
+    assert availability.available(10.0)
+    assert availability.state() == "asked to wait, warming up"
+    availability.expire(10.0)
+    assert availability.state() == "warming up"
 
 
 def test_everyone_lifts_only_his_own_bar():

@@ -127,11 +127,26 @@ def test_no_endpoint_says_the_state_of_each():
     assert refused.value.states == {"10.0.0.1:80": "ejected (3 failures in a row)", "10.0.0.2:80": "drained"}
 
 
-def test_a_weight_of_zero_takes_no_traffic():
+def test_a_weight_of_zero_takes_no_traffic_not_even_a_retry():
     world = World(2)
-    world.endpoints[0].weight = 0.0
-    world.service.refresh(world.now)
+    world.service.replace([Endpoint("10.0.0.1:80", weight=0.0), Endpoint("10.0.0.2:80")], world.now)
     assert set(picks(world)) == {"10.0.0.2:80"}
+    call = world.call()
+    assert world.answer(call, call.begin(world.now), 503).attempt.endpoint.address == "10.0.0.2:80"
+    assert world.endpoints[0].availability.state() == "weight 0"
+    world.service.replace([Endpoint("10.0.0.1:80"), Endpoint("10.0.0.2:80", weight=0.0)], world.now)
+    assert set(picks(world)) == {"10.0.0.1:80"}
+
+
+def test_an_endpoint_is_in_the_picker_again_once_its_bar_has_fallen_whoever_saw_that_first():
+    world = World(2)
+    world.endpoints[0].availability.bar(Bar.OVERLOADED, world.now + 1)
+    world.service.refresh(world.now)
+    world.now += 1
+    call = world.call()
+    assert world.answer(call, call.begin(world.now), 503).attempt.endpoint is world.endpoints[0]  # by the stand-in
+    world.keep_house()
+    assert picks(world, 100) == {"10.0.0.1:80": 50, "10.0.0.2:80": 50}
 
 
 def test_an_endpoint_that_warms_up_gets_a_growing_share():
@@ -215,6 +230,15 @@ def test_panic_spares_what_was_held_or_removed_by_order():
     world = panicking(3)
     world.endpoints[0].availability.bar(Bar.HELD)
     assert set(picks(world)) == {each.address for each in world.endpoints[1:]}
+
+
+def test_panic_does_not_count_what_is_out_by_order():
+    world = World(5)
+    world.service.guard.on = True
+    for endpoint in world.endpoints[:3]:
+        endpoint.availability.bar(Bar.DRAINED)
+    world.service.refresh(world.now)
+    assert not world.service.panic
 
 
 def test_there_is_no_panic_while_half_are_left_or_the_guard_is_off():

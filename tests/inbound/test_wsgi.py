@@ -177,6 +177,19 @@ def test_a_context_is_active_until_the_body_ends_and_done_when_it_is_closed():
     assert kept[0].phase is Phase.DONE
 
 
+def test_the_last_chunk_is_the_end_of_the_answer_even_if_the_server_closes_later_or_never():
+    kept = []
+
+    def app(environ, start_response):
+        start_response("200 OK", list(TEXT))
+        kept.append(current())
+        return iter([b"x"])
+
+    body = door(app)(environ_of(), Recorder())
+    assert list(body) == [b"x"]
+    assert kept[0].phase is Phase.RESPONDED
+
+
 def test_a_body_that_is_closed_early_has_responded():
     phases = []
 
@@ -282,9 +295,14 @@ def test_an_error_in_close_passes_and_still_ends_the_context():
 
 
 def test_a_plain_list_reaches_the_server_as_it_is_so_that_it_may_count_it():
-    chunks = [b"hello"]
-    body = door(lambda environ, start_response: chunks)(environ_of(), Recorder())
-    assert body is chunks
+    chunks, kept = [b"hello"], []
+
+    def app(environ, start_response):
+        kept.append(current())
+        return chunks
+
+    assert door(app)(environ_of(), Recorder()) is chunks
+    assert kept[0].phase is Phase.DONE
 
 
 def test_a_file_reaches_the_server_in_the_servers_own_wrapper():

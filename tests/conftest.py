@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import ssl
 
 import pytest
 from hypothesis import settings
@@ -27,6 +28,90 @@ def _no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in PROXIES:
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.upper(), raising=False)
+
+
+@pytest.fixture
+def upstreams():
+    """Three faulty servers (tests/faults/upstream.py)."""
+    from faults.upstream import Upstream
+
+    servers = [Upstream().start() for _ in range(3)]
+    yield servers
+    for server in servers:
+        server.stop()
+
+
+@pytest.fixture
+def upstream(upstreams):
+    """One faulty server."""
+    return upstreams[0]
+
+
+@pytest.fixture(scope="session")
+def authority():
+    """A throw-away certificate authority."""
+    import trustme
+
+    return trustme.CA()
+
+
+@pytest.fixture
+def tls_upstream(authority):
+    """`tls_upstream("inventory")`: a faulty server with a certificate for these names."""
+    from faults.upstream import Upstream
+
+    servers = []
+
+    def make(*names):
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        authority.issue_cert(*names).configure_cert(context)
+        servers.append(Upstream(context).start())
+        return servers[-1]
+
+    yield make
+    for server in servers:
+        server.stop()
+
+
+@pytest.fixture
+def mesh_of():
+    """`mesh_of({"timeout": 1.0}, inventory=[server])`: a mesh of these services, closed at the end."""
+    from meshware.mesh import Mesh
+
+    made = []
+
+    def make(settings=None, **services):
+        named = {
+            name: {"endpoints": [getattr(each, "address", each) for each in servers], **(settings or {})}
+            for name, servers in services.items()
+        }
+        made.append(Mesh.from_settings({"services": named}))
+        return made[-1]
+
+    yield make
+    for mesh in made:
+        mesh.close()
+
+
+@pytest.fixture
+def session_of():
+    """`session_of(mesh)`: a requests session whose mesh names go through an adapter of that mesh."""
+    import requests
+
+    from meshware.outbound.requests import MeshAdapter
+
+    made = []
+
+    def make(mesh, **options):
+        session = requests.Session()
+        for scheme in ("http://", "https://"):
+            session.mount(scheme, MeshAdapter(mesh, **options))
+        made.append(session)
+        return session
+
+    yield make
+    for session in made:
+        session.close()
 
 
 @pytest.fixture

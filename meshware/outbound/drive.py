@@ -37,31 +37,27 @@ def drive(
     clock: Clock = time.monotonic,
 ) -> Attempt:
     """Drive a call on the calling thread to the attempt whose answer is delivered; raises what the call says."""
-    attempt = call.begin(clock())
-    while True:
-        try:
+    attempt = None
+    try:
+        attempt = call.begin(clock())
+        while True:
             outcome = send(attempt)
-            step = call.answered(attempt, outcome, clock())
-        except BaseException:  # cancelled: says nothing of the endpoint
-            call.abandon(attempt, clock())
-            raise
-        match step:
-            case Deliver(won):
-                return won
-            case Retry(held, after):
-                try:
+            match call.answered(attempt, outcome, clock()):
+                case Deliver(won):
+                    return won
+                case Retry(held, after):
                     if outcome.cause is None:
                         drop(attempt)
                     if after > 0:
                         sleep(after)
-                except BaseException:  # cancelled while closing or asleep: what the held attempt took goes back
-                    call.abandon(held, clock())
-                    raise
-                attempt = held
-            case Raise(error):
-                raise error
-            case _:
-                raise AssertionError(f"one attempt at a time, yet {step!r}")
+                    attempt = held
+                case Raise(error):
+                    raise error
+                case step:
+                    raise AssertionError(f"one attempt at a time, yet {step!r}")
+    except BaseException:  # failed, or cancelled wherever it stands: says nothing of the endpoint
+        call.leave(attempt, clock())
+        raise
 
 
 async def drive_async(
@@ -73,28 +69,24 @@ async def drive_async(
     clock: Clock = time.monotonic,
 ) -> Attempt:
     """Drive a call on the running loop; the same decisions as `drive`, since the call makes them."""
-    attempt = call.begin(clock())
-    while True:
-        try:
+    attempt = None
+    try:
+        attempt = call.begin(clock())
+        while True:
             outcome = await send(attempt)
-            step = call.answered(attempt, outcome, clock())
-        except BaseException:  # cancelled: says nothing of the endpoint
-            call.abandon(attempt, clock())
-            raise
-        match step:
-            case Deliver(won):
-                return won
-            case Retry(held, after):
-                try:
+            match call.answered(attempt, outcome, clock()):
+                case Deliver(won):
+                    return won
+                case Retry(held, after):
                     if outcome.cause is None:
                         await drop(attempt)
                     if after > 0:
                         await sleep(after)
-                except BaseException:  # cancelled while closing or asleep: what the held attempt took goes back
-                    call.abandon(held, clock())
-                    raise
-                attempt = held
-            case Raise(error):
-                raise error
-            case _:
-                raise AssertionError(f"one attempt at a time, yet {step!r}")
+                    attempt = held
+                case Raise(error):
+                    raise error
+                case step:
+                    raise AssertionError(f"one attempt at a time, yet {step!r}")
+    except BaseException:  # failed, or cancelled wherever it stands: says nothing of the endpoint
+        call.leave(attempt, clock())
+        raise

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import time
-import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -50,7 +49,9 @@ class Limits(NamedTuple):
         if timeout is None:
             return _NO_LIMITS
         if isinstance(timeout, Timeout):
-            total, connect, read = timeout.total, timeout.connect_timeout, timeout.read_timeout
+            started = timeout.clone()
+            started.start_connect()
+            total, connect, read = started.total, started.connect_timeout, started.read_timeout
         elif isinstance(timeout, tuple):
             total, (connect, read) = None, timeout
         else:
@@ -188,16 +189,18 @@ class RequestsCall:
     def _deliver(self, attempt: Attempt) -> requests.Response:
         """Hand the answer out, its body bounded and its end watched; the attempt must not keep it alive."""
         wire: Wire = attempt.cancel
-        answer: Any = attempt.answer
+        answer: requests.Response = attempt.answer
         outcome = attempt.outcome
         attempt.cancel = attempt.answer = None
         assert outcome is not None
         reaper().watch(wire.cut)
         wire.bound(self._patience(outcome.stream))
         wire.follow(answer.raw, partial(_ended, self.call, attempt, outcome.elapsed))
-        answer.iter_content = partial(_iter_content, weakref.ref(answer), self.call, wire)
-        made: requests.Response = answer
-        return made
+        if type(answer) is requests.Response:  # a class of the user's own is left alone
+            made: Any = answer
+            made.__class__ = MeshedResponse
+            made._body = self.call, wire
+        return answer
 
     def _patience(self, endless: bool) -> float | None:
         """Seconds without a byte after which the body counts as broken; None: for ever."""
@@ -212,23 +215,24 @@ def _ended(call: Call, attempt: Attempt, elapsed: float, ending: Ending, reading
     call.ended(attempt, ending, elapsed + reading, time.monotonic())
 
 
-def _iter_content(
-    answer: weakref.ref[requests.Response], call: Call, wire: Wire, *args: Any, **options: Any
-) -> Iterator[Any]:
-    """`Response.iter_content`, which every way to the body goes through; our own cut is said to be ours."""
-    me = answer()
-    assert me is not None
-    return _chunks(me, call, wire, type(me).iter_content(me, *args, **options))
+class MeshedResponse(requests.Response):
+    """What `requests.Response` is, but a body that we cut at the deadline says so."""
 
+    _body: tuple[Call, Wire] | None = None
 
-def _chunks(answer: requests.Response, call: Call, wire: Wire, chunks: Iterator[Any]) -> Iterator[Any]:
-    try:
-        yield from chunks
-    except requests.RequestException as error:
-        if not wire.cut.fired:
-            raise
-        deadline = DeadlineExceeded(call.service.name, call.deadline.timeout, call.number)
-        raise twin(deadline, answer.request) from error
+    def iter_content(self, *args: Any, **options: Any) -> Iterator[Any]:
+        """The body in pieces; every way to it goes through here."""
+        chunks = super().iter_content(*args, **options)
+        return chunks if self._body is None else self._cut(chunks, *self._body)
+
+    def _cut(self, chunks: Iterator[Any], call: Call, wire: Wire) -> Iterator[Any]:
+        try:
+            yield from chunks
+        except requests.RequestException as error:
+            if not wire.cut.fired:
+                raise
+            deadline = DeadlineExceeded(call.service.name, call.deadline.timeout, call.number)
+            raise twin(deadline, self.request) from error
 
 
 def _position(request: requests.PreparedRequest) -> int | None:

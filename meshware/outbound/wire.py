@@ -205,8 +205,7 @@ class WireResponse(http.client.HTTPResponse):
             return Ending.BROKEN
         if self._whole():
             return Ending.COMPLETE
-        nonsense = isinstance(sys.exc_info()[1], http.client.HTTPException)  # such as a chunk without a size
-        return Ending.BROKEN if wire.eof or nonsense else Ending.DROPPED
+        return Ending.BROKEN if wire.eof or _not_understood() else Ending.DROPPED
 
     def _whole(self) -> bool:
         """Whether all was read, by whichever of the two reads the chunks."""
@@ -214,3 +213,10 @@ class WireResponse(http.client.HTTPResponse):
             answer = self.wire.answer()
             return self._trailed or (answer is not None and answer.chunk_left == 0)
         return self.length == 0 or (self.length is None and self.wire.eof)
+
+
+def _not_understood() -> bool:
+    """Whether a reader gives up on what it read, such as a chunk without a size: it closes while it handles that."""
+    error = sys.exc_info()[1]
+    handler = None if error is None or error.__traceback__ is None else error.__traceback__.tb_frame
+    return handler is not None and handler.f_globals.get("__name__") in ("http.client", "urllib3.response")

@@ -8,6 +8,7 @@ import pickle
 import pybreaker
 import pytest
 import requests
+from faults.upstream import in_flight
 from requests.adapters import HTTPAdapter
 
 import meshware
@@ -167,8 +168,6 @@ def test_a_generator_is_never_sent_again(session, upstream):
 
 
 def test_a_body_that_raises_reaches_the_user_and_leaves_nothing(session, mesh, upstream):
-    from clients.conftest import in_flight
-
     def body():
         yield b"some"
         raise LookupError("mine")

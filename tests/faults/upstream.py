@@ -231,20 +231,26 @@ BEHAVIOURS: dict[str, Behaviour] = {
 class Upstream:
     """The server. `answers` may replace behaviours by path segment while it runs."""
 
-    def __init__(self, context: ssl.SSLContext | None = None) -> None:
+    def __init__(self, context: ssl.SSLContext | None = None, port: int = 0) -> None:
         self.requests: list[Seen] = []
         self.connections: list[Connection] = []
         self.answers: dict[str, Behaviour] = dict(BEHAVIOURS)
         self.stopping = threading.Event()
         self._context = context
+        if context is not None:
+            context.sni_callback = _remember_server_name
         self._threads: list[threading.Thread] = []
-        self._server = socket.create_server(("127.0.0.1", 0))
+        self._server = socket.create_server(("127.0.0.1", port))
         self.port: int = self._server.getsockname()[1]
         self.address = f"127.0.0.1:{self.port}"
 
-    def __enter__(self) -> Upstream:
+    def start(self) -> Upstream:
+        """Accept from now on."""
         self._start(self._accept)
         return self
+
+    def __enter__(self) -> Upstream:
+        return self.start()
 
     def __exit__(self, *_: object) -> None:
         self.stop()
@@ -317,6 +323,12 @@ class Upstream:
                 return
 
 
-def remember_server_name(sock: Any, name: str | None, context: ssl.SSLContext) -> None:
-    """For `SSLContext.sni_callback`: what the client asked for is on the socket."""
+def _remember_server_name(sock: Any, name: str | None, context: ssl.SSLContext) -> None:
+    """What the client asked for is on the socket."""
     sock.server_name = name
+
+
+def in_flight(mesh: Any) -> int:
+    """Attempts that are open anywhere in a mesh."""
+    endpoints = [each for service in mesh.services.values() for each in service.endpoints]
+    return sum(len(each.open) + len(each.waiting) + len(each.streams) for each in endpoints)

@@ -1,0 +1,117 @@
+"""Automatic mode: every session of the process, and nothing of it left afterwards."""
+
+from __future__ import annotations
+
+import pytest
+import requests
+from requests.adapters import HTTPAdapter
+
+import meshware
+from meshware.context import request_context
+from meshware.outbound.instrument import RequestsClient
+from meshware.outbound.requests import MeshAdapter
+
+URL = "http://inventory"
+NAMES = ("send", "get_connection_with_tls_context", "close")
+
+
+@pytest.fixture
+def mesh(mesh_of, upstream):
+    return mesh_of(inventory=[upstream])
+
+
+@pytest.fixture
+def instrumented(mesh):
+    """The process instrumented with this mesh."""
+    before = {name: getattr(HTTPAdapter, name) for name in NAMES}
+    yield meshware.instrument(lambda: mesh)
+    meshware.uninstrument()
+    assert {name: getattr(HTTPAdapter, name) for name in NAMES} == before
+
+
+def test_the_clients_that_are_there_are_named(instrumented):
+    assert instrumented == ("requests",)
+    assert RequestsClient().find() is requests
+
+
+def test_plain_calls_and_sessions_made_before_are_meshed(mesh, upstream):
+    with requests.Session() as old:
+        meshware.instrument(lambda: mesh)
+        try:
+            assert old.get(f"{URL}/ok").text == "ok"
+            assert requests.get(f"{URL}/ok").text == "ok"
+        finally:
+            meshware.uninstrument()
+        with pytest.raises(requests.ConnectionError):
+            old.get(f"{URL}/ok", timeout=1)
+
+
+def test_instrumenting_twice_is_once_and_the_last_mesh_counts(instrumented, mesh_of, upstream):
+    other = mesh_of(pricing=[upstream])
+    meshware.instrument(lambda: other)
+    assert requests.get("http://pricing/ok").text == "ok"
+    with pytest.raises(requests.ConnectionError):
+        requests.get(f"{URL}/ok", timeout=1)
+    assert len(upstream.requests) == 1
+    meshware.uninstrument()
+    meshware.uninstrument()
+
+
+def test_an_explicit_adapter_is_meshed_once_while_instrumented(instrumented, session_of, mesh, upstream):
+    assert session_of(mesh).get(f"{URL}/echo").json()["headers"]["host"] == "inventory"
+    assert len(upstream.requests) == 1
+
+
+def test_the_mesh_is_looked_up_at_each_call(mesh_of, upstream, mesh):
+    other = mesh_of(pricing=[upstream])
+    meshware.instrument()
+    try:
+        with request_context(mesh=mesh):
+            assert requests.get(f"{URL}/ok").text == "ok"
+        with request_context(mesh=other):
+            assert requests.get("http://pricing/ok").text == "ok"
+            with pytest.raises(requests.ConnectionError):
+                requests.get(f"{URL}/ok", timeout=1)
+    finally:
+        meshware.uninstrument()
+
+
+def test_the_default_mesh_serves_calls_without_a_context(mesh, upstream):
+    mesh.install()
+    with requests.Session() as session:
+        session.mount("http://", MeshAdapter())
+        assert session.get(f"{URL}/ok").text == "ok"
+    mesh.close()
+    with requests.Session() as session:
+        session.mount("http://", MeshAdapter())
+        assert session.get(f"http://{upstream.address}/ok").text == "ok"
+
+
+def test_a_call_made_while_a_body_is_sent_is_a_call_of_its_own(instrumented, mesh, upstream):
+    def body():
+        yield requests.get(f"{URL}/ok").content
+        yield requests.get(f"http://{upstream.address}/ok").content
+
+    assert requests.post(f"{URL}/echo", data=body()).json()["body"] == "okok"
+
+
+def test_closing_a_session_closes_its_mesh_connections(instrumented, upstream):
+    with requests.Session() as session:
+        session.get(f"{URL}/ok")
+        assert upstream.open_connections == 1
+    assert upstream.let_go_within(1.0)
+
+
+def test_a_client_that_is_not_installed_is_left_out(monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "requests", None)
+    assert RequestsClient().find() is None
+    assert meshware.instrument(lambda: None) == ()
+
+
+def test_a_client_that_is_installed_but_broken_says_so(monkeypatch, tmp_path):
+    from meshware.outbound import instrument
+
+    (tmp_path / "half_a_client.py").write_text("import no_such_part\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(ModuleNotFoundError, match="no_such_part"):
+        instrument._installed("half_a_client")

@@ -1,0 +1,149 @@
+"""Whatever becomes of an answer, its slot, its socket and its memory come back."""
+
+from __future__ import annotations
+
+import gc
+import threading
+import time
+
+import pytest
+import requests
+from faults.upstream import in_flight
+
+URL = "http://inventory"
+
+
+@pytest.fixture
+def mesh(mesh_of, upstream):
+    return mesh_of(inventory=[upstream])
+
+
+@pytest.fixture
+def session(session_of, mesh):
+    return session_of(mesh)
+
+
+def closed(answer):
+    answer.close()
+
+
+def left_by_with(answer):
+    with answer:
+        next(answer.iter_content(10))
+
+
+def dropped(answer):
+    del answer
+
+
+def generator_closed(answer):
+    chunks = answer.iter_content(10)
+    next(chunks)
+    chunks.close()
+
+
+def raw_released(answer):
+    answer.raw.release_conn()
+
+
+def in_a_cycle(answer):
+    answer.itself = answer
+
+
+DROPS = [closed, left_by_with, dropped, generator_closed, raw_released, in_a_cycle]
+
+
+def half_read(session):
+    answer = session.get(f"{URL}/big", stream=True)
+    if len(answer.raw.read(50)) != 50:  # an assert would keep what it looked at
+        raise AssertionError
+    return answer
+
+
+@pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")  # Python's, for a socket in a cycle, as without us
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("count", [60, pytest.param(1000, marks=pytest.mark.soak)])
+def test_answers_dropped_half_read(session, mesh, upstream, count):
+    for number in range(count):
+        DROPS[number % len(DROPS)](half_read(session))
+    gc.collect()
+    assert in_flight(mesh) == 0
+    assert upstream.let_go_within(2.0)
+    assert session.get(f"{URL}/ok").text == "ok"
+    service = mesh.services["inventory"]
+    service.settle(time.monotonic())
+    assert service.guard.failures == 0
+    assert not service.inbox
+
+
+def test_an_answer_that_nobody_reads_is_in_flight_until_it_is_collected(session, mesh):
+    answer = session.get(f"{URL}/stall-body", stream=True)
+    assert mesh.status()["inventory"][mesh.services["inventory"].endpoints[0].address]["in_flight"] == 1
+    del answer
+    assert in_flight(mesh) == 0  # by reference count alone: nothing of ours keeps it in a cycle
+
+
+def test_an_interrupt_while_waiting_leaves_nothing(session, mesh, upstream):
+    def interrupt(connection, seen):
+        raise_in(threading.main_thread())
+        connection.gone(5)
+
+    upstream.answers["interrupt"] = interrupt
+    with pytest.raises(KeyboardInterrupt):
+        session.get(f"{URL}/interrupt", timeout=5)
+    assert in_flight(mesh) == 0
+    assert upstream.let_go_within(1.0)
+
+
+def raise_in(thread):
+    """Ctrl-C, as the terminal would send it."""
+    import signal
+
+    signal.pthread_kill(thread.ident, signal.SIGINT)
+
+
+@pytest.mark.parametrize("seconds", [1.0, pytest.param(60, marks=pytest.mark.soak)])
+def test_64_threads_on_one_service(mesh_of, session_of, upstreams, seconds):
+    mesh = mesh_of({"timeout": 5.0}, inventory=upstreams)
+    until, seen, wrong = time.monotonic() + seconds, [], []
+    paths = ["ok", "ok", "ok", "echo", "chunked", "status/503", "close", "short", "big"]
+
+    def work(number):
+        session, count = session_of(mesh), 0
+        while time.monotonic() < until:
+            try:
+                session.get(f"{URL}/{paths[(number + count) % len(paths)]}", stream=count % 5 == 0).close()
+            except requests.RequestException:
+                pass  # as scripted
+            except BaseException as error:
+                wrong.append(error)
+                raise
+            count += 1
+        seen.append(count)
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(64)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    gc.collect()
+    assert wrong == []
+    assert sum(seen) > 100
+    assert in_flight(mesh) == 0
+    service = mesh.services["inventory"]
+    service.settle(time.monotonic())
+    assert service.budget.tokens >= 0
+
+
+@pytest.mark.parametrize("limit", [0.45, pytest.param(0.3, marks=pytest.mark.soak)])
+def test_ten_threads_wait_together(mesh_of, session_of, upstreams, limit):
+    mesh = mesh_of(inventory=upstreams)
+    session_of(mesh).get(f"{URL}/ok")
+    threads = [threading.Thread(target=session_of(mesh).get, args=(f"{URL}/sleep/0.2",)) for _ in range(10)]
+    began = time.monotonic()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert time.monotonic() - began <= limit
+    assert in_flight(mesh) == 0

@@ -14,3 +14,10 @@ def open_mesh(settings: Any) -> Mesh:
     Raises SettingsError with every problem found.
     """
     return Mesh.from_settings(settings, observers=[EventLog()]).install()
+
+
+def unasked_timeout() -> float:
+    """Seconds that a call has when no setting and no caller says how many."""
+    from meshware.settings.schema import Policy
+
+    return float(Policy.model_fields["timeout"].default)

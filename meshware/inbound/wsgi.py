@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from meshware.context import RequestContext, current, enter, leave
 from meshware.core.deadline import Deadline
-from meshware.inbound.door import open_mesh
+from meshware.inbound.door import open_mesh, unasked_timeout
 from meshware.outbound.instrument import instrument as instrument_clients
 from meshware.security.trust import ATTEMPT, RETRIED, TIMEOUT, TrustedPeers, read_headers
 
@@ -41,14 +41,19 @@ class MeshMiddleware:
             raise TypeError("MeshMiddleware takes settings or a mesh, not both")
         self.app = app
         self.mesh = open_mesh(settings) if mesh is None else mesh
+        self._unasked = unasked_timeout()
         if instrument:
             instrument_clients()
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Serve one request."""
         now = self.mesh.clock()
-        inbound = read_headers(_reader(environ), trusted=self._trusts(environ), maximum=self._maximum())
-        deadline = _deadline(inbound.timeout, now)
+        maximum = self.mesh.settings.request_timeout
+        inbound = read_headers(_reader(environ), trusted=self._trusts(environ), maximum=maximum)
+        timeout = inbound.timeout
+        if maximum is None and timeout is not None and timeout > self._unasked:
+            timeout = None  # a deadline that was set stands above that default: a stranger must not lengthen it
+        deadline = _deadline(timeout, now)
         if deadline is not None and deadline.at <= now:
             return _expired(environ, start_response)
         context = RequestContext(deadline, mesh=self.mesh, attempt=inbound.attempt)
@@ -64,9 +69,6 @@ class MeshMiddleware:
             leave(token)
         context.done()
         return body
-
-    def _maximum(self) -> float | None:
-        return self.mesh.settings.request_timeout
 
     def _trusts(self, environ: WSGIEnvironment) -> bool:
         """Whether the peer's marks are believed; asked only when there is one."""

@@ -17,6 +17,7 @@ import requests.adapters
 
 from meshware import DeadlineExceeded, SettingsError, propagate, remaining, request_context
 from meshware.context import Phase, current
+from meshware.core.request import Request
 from meshware.inbound.wsgi import MeshMiddleware
 from meshware.mesh import Mesh, default_mesh
 from meshware.settings.schema import MeshSettings
@@ -375,6 +376,25 @@ def test_the_callers_deadline_counts_where_it_is_shorter():
     assert deadline_seen("999999999", maximum=2.5) == pytest.approx(2.5)
     assert deadline_seen(maximum=2.5) == pytest.approx(2.5)
     assert deadline_seen() is None
+
+
+def test_where_no_maximum_is_set_nobody_can_lengthen_the_default_timeout_of_a_call():
+    assert deadline_seen("10") == pytest.approx(10.0)
+    assert deadline_seen("10.001") is None
+    assert deadline_seen("999999999") is None
+    begun = []
+
+    def app(environ, start_response):
+        mesh = meshed.mesh
+        call = mesh.call(mesh.services["inventory"], Request("GET", "inventory", "/", {}))
+        attempt = call.begin(mesh.clock())
+        begun.append(call.deadline.remaining(mesh.clock()))
+        call.abandon(attempt, mesh.clock())
+        return hello(environ, start_response)
+
+    meshed = MeshMiddleware(app, SERVICES, instrument=False)
+    serve(meshed, HTTP_X_MESHWARE_TIMEOUT="999999999")
+    assert 0 < begun[0] <= 10.0
 
 
 BAD = ["-1", "nan", "inf", "-inf", "1e308", "1_0", "\u0661\u0662", "", " ", " 1", "1 ", "+1", "0x1", "1.", ".5"]

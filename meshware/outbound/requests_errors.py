@@ -73,6 +73,7 @@ _MEANING: tuple[tuple[type[BaseException], Cause, Cause], ...] = (
     (urllib3.exceptions.ConnectTimeoutError, Cause.CONNECT_TIMEOUT, Cause.CONNECT_TIMEOUT),
     (urllib3.exceptions.PoolError, Cause.LOCAL, Cause.LOCAL),
     (ConnectionRefusedError, Cause.REFUSED, Cause.RESET),
+    (urllib3.exceptions.ReadTimeoutError, Cause.CONNECT_TIMEOUT, Cause.TIMEOUT),
     (TimeoutError, Cause.CONNECT_TIMEOUT, Cause.TIMEOUT),
     (http.client.RemoteDisconnected, Cause.CONNECT, Cause.RESET),
     (http.client.IncompleteRead, Cause.CONNECT, Cause.RESET),

@@ -15,13 +15,13 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any, Protocol
 
 from meshware.core.deadline import Deadline
-from meshware.core.errors import CircuitOpen, DeadlineExceeded, MeshError, NoEndpoint, Overloaded
+from meshware.core.errors import CircuitOpen, DeadlineExceeded, NoEndpoint, Overloaded
 from meshware.core.outcome import Cause, Ending, Outcome, Verdict
 
 if TYPE_CHECKING:
     from meshware.core.endpoint import Endpoint
     from meshware.core.operations import Operation
-    from meshware.core.policy import Lease, Rng
+    from meshware.core.policy import Lease, Limiter, Rng
     from meshware.core.request import Request
     from meshware.core.service import Service
 
@@ -157,7 +157,7 @@ class Call:
     """
 
     __slots__ = (
-        "_begun", "_held", "_hedged", "_lease", "_lock", "_open", "_won", "context", "deadline",
+        "_held", "_hedged", "_lease", "_limiter", "_lock", "_open", "_over", "_won", "context", "deadline",
         "decided", "figures", "now", "number", "parent", "request", "rng", "service", "tried",
     )  # fmt: skip
 
@@ -180,7 +180,8 @@ class Call:
         self._won: Attempt | None = None
         self._hedged = False
         self._lease: Lease | None = None
-        self._begun = False
+        self._limiter: Limiter | None = None
+        self._over = False
         self._lock: Lock | None = None
 
     @property
@@ -204,18 +205,16 @@ class Call:
         try:
             self._admit(now)
             attempt = self._attempt(now, now)
-        except MeshError as error:
-            self._finish(Verdict.NEUTRAL, now)
+            service.budget.request(now)
+            if service.hedging is not None and self.parent is None:
+                self._may_hedge(attempt, service.hedging.delay(self, now))
+        except BaseException as error:
+            for each in tuple(self._open):
+                self.abandon(each, now)
+            self._undo(None, None, 0.0, now)
             for done in service.on_done:
                 done(self, error, now)
             raise
-        service.budget.request(now)
-        hedging = service.hedging
-        if hedging is not None and self.parent is None:
-            wait = hedging.delay(self, now)
-            if wait is not None:
-                attempt.hedge_at = now + wait
-                self._lock = Lock()
         return attempt
 
     def _inherit(self, now: float) -> Deadline:
@@ -245,17 +244,12 @@ class Call:
             refused = limiter.acquire(self, now)
             if refused is not None:
                 raise Overloaded(service.name, refused)
-            self._begun = True
+            self._limiter = limiter
 
-    def _attempt(self, now: float, began: float) -> Attempt:
-        """Pick an endpoint and open an attempt there; raises NoEndpoint."""
+    def _attempt(self, now: float, began: float, *, hedge: bool = False) -> Attempt:
+        """Pick an endpoint and open an attempt there; raises NoEndpoint. A hedge has all the time that is left."""
         service = self.service
-        left = self._spare() if service.retry.retryable(self.request) else 1
-        trial = None
-        if service.ejection.waiting and not self.tried:
-            trial = service.ejection.trial(left > 1, now)
-        endpoint, lease = trial or (service.pick(self, now), None)
-        self.number += 1
+        left = self._spare() if service.retry.retryable(self.request) and not hedge else 1
         deadline, fair = self.deadline.at, False
         if left > 1 and not service.guard.on:
             remaining = deadline - began
@@ -263,11 +257,17 @@ class Call:
             if limit is not None:
                 deadline, fair = began + limit, limit < remaining / left
         connect_by = began + service.connect_timeout
-        attempt = Attempt(endpoint, self.number, began, deadline, connect_by if connect_by < deadline else deadline)
-        attempt.fair = fair
-        attempt.lease = lease
-        self.tried += (endpoint,)
+        if connect_by > deadline:
+            connect_by = deadline
+        trial = None
+        if service.ejection.waiting and not self.tried:
+            trial = service.ejection.trial(left > 1, now)
+        endpoint, lease = trial or (service.pick(self, now), None)
+        self.number += not hedge
+        attempt = Attempt(endpoint, self.number, began, deadline, connect_by)
+        attempt.fair, attempt.hedge, attempt.lease = fair, hedge, lease
         self._open.append(attempt)
+        self.tried += (endpoint,)
         endpoint.open[attempt] = endpoint.waiting[attempt] = began
         return attempt
 
@@ -278,6 +278,11 @@ class Call:
         return (1 if single else self.service.retry.attempts) - self.number
 
     # Hedging
+
+    def _may_hedge(self, attempt: Attempt, wait: float | None) -> None:
+        if wait is not None:
+            attempt.hedge_at = attempt.began + wait
+            self._lock = Lock()
 
     def hedge(self, now: float) -> Attempt | None:
         """A second attempt beside the first, at `attempt.hedge_at`; None when decided, hedged or unaffordable."""
@@ -294,15 +299,12 @@ class Call:
         if not service.untried(self, now) or not service.budget.withdraw(now):
             return None
         self._hedged = True
-        number = self.number
         try:
-            attempt = self._attempt(now, now)
+            attempt = self._attempt(now, now, hedge=True)
         except NoEndpoint:
             service.budget.give_back(now)
             return None
-        self.number = number
-        attempt.number, attempt.hedge, attempt.paid = number, True, True
-        attempt.deadline = self.deadline.at
+        attempt.paid = True
         return attempt
 
     # Answers
@@ -350,7 +352,7 @@ class Call:
             service.guard.record(False, now)
         elif verdict is not Verdict.NEUTRAL:
             service.guard.record(True, now)
-            endpoint.sample(max(outcome.elapsed, service.penalty), True, now)
+            self._sample(endpoint, max(outcome.elapsed, service.penalty), True, now)
         elif outcome.cause is Cause.CUT:
             self._at_least(endpoint, outcome.elapsed, now)
         service.ejection.record(attempt, outcome, now)
@@ -360,7 +362,14 @@ class Call:
         """A loser cut before its answer took at least so long; worth knowing once it is more than usual."""
         pace = self.figures.figures(now)
         if pace is not None and elapsed > pace:
-            endpoint.sample(elapsed, False, now)
+            self._sample(endpoint, elapsed, False, now)
+
+    def _sample(self, endpoint: Endpoint, elapsed: float, failed: bool, now: float) -> None:
+        """Feed the endpoint's meters, which may be a user's own."""
+        try:
+            endpoint.sample(elapsed, failed, now)
+        except Exception as error:
+            self.service.failed("meter", error, now)
 
     def _decide(self, attempt: Attempt, outcome: Outcome, now: float) -> Step:
         self._open.remove(attempt)
@@ -438,6 +447,7 @@ class Call:
         else:
             return
         self.service.circuit.record(self._lease, outcome.verdict, now)
+        self._over = True
         if error is not None:
             self._finish(outcome.verdict, now)
         for done in self.service.on_done:
@@ -471,11 +481,10 @@ class Call:
         if outcome.verdict is Verdict.SUCCESS:
             if ending is Ending.BROKEN:
                 service.guard.record(True, now)
-                endpoint.sample(max(wire, service.penalty), True, now)
+                self._sample(endpoint, max(wire, service.penalty), True, now)
             else:
-                endpoint.sample(
-                    wire if ending is Ending.COMPLETE and not outcome.stream else outcome.elapsed, False, now
-                )
+                whole = ending is Ending.COMPLETE and not outcome.stream
+                self._sample(endpoint, wire if whole else outcome.elapsed, False, now)
             service.ejection.body(attempt, ending is Ending.BROKEN, now)
             if attempt is self._won:
                 service.circuit.body(self._lease, ending is Ending.BROKEN, now)
@@ -486,8 +495,9 @@ class Call:
 
     def abandon(self, attempt: Attempt, now: float) -> None:
         """The caller went away before an answer. Idempotent; says nothing of the endpoint."""
-        if attempt.state is not State.OPEN:
+        if attempt not in self._open:
             return
+        self._open.remove(attempt)
         attempt.state = State.ABANDONED
         attempt.endpoint.ended(attempt)
         self.service.inbox.append((self._abandoned, attempt, now < attempt.began, 0.0))
@@ -498,19 +508,50 @@ class Call:
             self._refund(now)
         service.ejection.release(attempt, now)
         attempt.lease = None
-        self._open.remove(attempt)
         for watch in service.on_abandon:
             watch(self, attempt, now)
-        if not self._open and not self.decided:
-            self._finish(Verdict.NEUTRAL, now)
-            self.decided = True
+        if self._forsaken():
+            self._undo(attempt, None, 0.0, now)
+
+    def leave(self, attempt: Attempt | None, now: float) -> None:
+        """Whoever drives the call goes away, wherever it stands: nothing stays in flight. Idempotent.
+
+        `attempt` is the one that the driver last sent: its answer, if it had one, is dropped.
+        """
+        for each in tuple(self._open):
+            self.abandon(each, now)
+        if attempt is not None:
+            self.ended(attempt, Ending.DROPPED, 0.0, now)
+        if not self._over:
+            self.service.inbox.append((self._undo, attempt, None, 0.0))
+
+    def _forsaken(self) -> bool:
+        """Whether nothing is left that could decide the call; then this does."""
+        if self._lock is None:
+            return self._settle_undecided()
+        with self._lock:
+            return self._settle_undecided()
+
+    def _settle_undecided(self) -> bool:
+        if self._open or self.decided:
+            return False
+        self.decided = True
+        return True
+
+    def _undo(self, _attempt: Attempt | None, _how: object, _wire: float, now: float) -> None:
+        """A call that was never decided says nothing: give back, once, what it holds as a whole."""
+        if self._over:
+            return
+        self._over = self.decided = True
+        self._finish(Verdict.NEUTRAL, now)
+        if self._lease is not None:
+            self.service.circuit.release(self._lease, now)
 
     def _finish(self, verdict: Verdict, now: float) -> None:
-        """Give back what the call as a whole holds."""
-        if self._begun and self.service.limiter is not None:
-            self.service.limiter.release(self, verdict, now)
-        if self._lease is not None and not self.decided:
-            self.service.circuit.release(self._lease, now)
+        """The call is over: the limiter may let another in."""
+        limiter, self._limiter = self._limiter, None
+        if limiter is not None:
+            limiter.release(self, verdict, now)
 
 
 def repeats_at_same(outcome: Outcome) -> bool:

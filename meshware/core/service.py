@@ -151,7 +151,10 @@ class Service:
                 work, attempt, how, wire = inbox.popleft()
             except IndexError:
                 return
-            work(attempt, how, wire, now)
+            try:
+                work(attempt, how, wire, now)
+            except Exception as error:  # the call that happens to settle this is another one
+                self.failed("ending", error, now)
 
     # For each call
 

@@ -10,7 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import requests
-from urllib3.exceptions import PoolError
+from urllib3.exceptions import EmptyPoolError
 from urllib3.util.timeout import Timeout
 
 from meshware.context import current as current_context
@@ -137,7 +137,7 @@ class RequestsCall:
         try:
             with _dressed(self.request, self._headers(attempt, began)), _sending(wire):
                 answer = self.send_once(self.request, timeout=(patience, patience), **self.options)
-        except (requests.ConnectionError, requests.Timeout, PoolError) as error:
+        except (requests.ConnectionError, requests.Timeout, EmptyPoolError) as error:
             wire.cut.release()
             return self._failed(wire, error, time.monotonic() - began)
         attempt.answer = answer
@@ -160,7 +160,7 @@ class RequestsCall:
         return headers
 
     def _failed(self, wire: Wire, error: Exception, elapsed: float) -> Outcome:
-        if isinstance(error, PoolError):  # requests lets this one through as urllib3's
+        if isinstance(error, EmptyPoolError):  # requests lets this one through as urllib3's
             error = requests.ConnectionError(error, request=self.request)
         return Outcome(
             elapsed=elapsed, cause=cause_of(error, wire), error=error, sent=wire.sent, connect=wire.connected_in

@@ -65,13 +65,10 @@ def twin(error: errors.MeshError, request: requests.PreparedRequest) -> Exceptio
 _LOCAL = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL}
 """Our own want of descriptors, memory or ports: nothing that the endpoint did."""
 
-_WRAPS = (urllib3.exceptions.MaxRetryError, urllib3.exceptions.NewConnectionError)
-"""Say only that something else happened; by their bases they would be a pool's error and a connect timeout."""
-
 _MEANING: tuple[tuple[type[BaseException], Cause, Cause], ...] = (
     # error, before the request went out, and after
     (urllib3.exceptions.ConnectTimeoutError, Cause.CONNECT_TIMEOUT, Cause.CONNECT_TIMEOUT),
-    (urllib3.exceptions.PoolError, Cause.LOCAL, Cause.LOCAL),
+    (urllib3.exceptions.EmptyPoolError, Cause.LOCAL, Cause.LOCAL),
     (ConnectionRefusedError, Cause.REFUSED, Cause.RESET),
     (urllib3.exceptions.ReadTimeoutError, Cause.CONNECT_TIMEOUT, Cause.TIMEOUT),
     (TimeoutError, Cause.CONNECT_TIMEOUT, Cause.TIMEOUT),
@@ -88,7 +85,9 @@ def cause_of(error: BaseException, wire: Wire) -> Cause:
     for each in _chain(error):
         if isinstance(each, OSError) and each.errno in _LOCAL:
             return Cause.LOCAL
-        for kind, before, after in () if isinstance(each, _WRAPS) else _MEANING:
+        if isinstance(each, urllib3.exceptions.NewConnectionError):
+            continue  # by its base a connect timeout; what happened is its cause
+        for kind, before, after in _MEANING:
             if isinstance(each, kind):
                 return after if wire.sent else before
     return Cause.RESET if wire.sent else Cause.CONNECT

@@ -23,3 +23,12 @@ def test_a_refused_connection_is_the_endpoint_s_and_not_a_local_cause():
     later = time.monotonic() + 10
     wire = Wire(caught.value.request, Cut(later), connect_by=later, until=later, endpoint=Dial("127.0.0.1", port))
     assert cause_of(caught.value, wire) is Cause.REFUSED
+
+
+def test_a_read_timeout_is_a_timeout_though_urllib3_counts_it_among_pool_errors(session_of, mesh_of, upstream):
+    mesh = mesh_of({"retry": {"attempts": 1}}, inventory=[upstream])
+    heard = []
+    mesh.services["inventory"].on_answer = (lambda call, attempt, outcome, step, now: heard.append(outcome.cause),)
+    with pytest.raises(requests.ReadTimeout):
+        session_of(mesh).get("http://inventory/hole", timeout=(5.0, 0.1))
+    assert heard == [Cause.TIMEOUT]

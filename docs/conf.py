@@ -1,0 +1,37 @@
+"""How the docs are built: `sphinx-build -W -b html docs OUT`. The settings' reference is made from the models."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import meshware
+from meshware.settings.reference import markdown
+
+project = "meshware"
+author = "The meshware authors"
+copyright = "The meshware authors"
+version = release = meshware.__version__
+
+extensions = ["myst_parser"]
+source_suffix = {".md": "markdown"}
+exclude_patterns = ["_build", "_generated"]
+myst_enable_extensions = ["colon_fence"]
+myst_heading_anchors = 3
+
+html_theme = "furo"
+html_title = f"meshware {release}"
+html_static_path = ["_static"]
+html_show_sphinx = False
+
+
+def write_reference(app: Any) -> None:
+    """What settings.md includes."""
+    page = Path(app.srcdir) / "_generated" / "settings.md"
+    page.parent.mkdir(exist_ok=True)
+    page.write_text(markdown())
+
+
+def setup(app: Any) -> None:
+    """Called by Sphinx."""
+    app.connect("builder-inited", write_reference)

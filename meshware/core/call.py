@@ -234,11 +234,10 @@ class Call:
         service = self.service
         if self.deadline.at <= now:
             raise DeadlineExceeded(service.name, self.deadline.timeout, 0)
-        lease = service.circuit.admit(now)
-        if lease is None:
+        self._lease = service.circuit.admit(now)
+        if self._lease is None:
             until = service.circuit.until(now) or now
             raise CircuitOpen(service.name, until, until - now)
-        self._lease = lease
         limiter = service.limiter
         if limiter is not None:
             refused = limiter.acquire(self, now)

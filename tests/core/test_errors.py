@@ -19,6 +19,7 @@ MADE = [
     (errors.InsecureService("inventory"), "services.inventory.tls"),
     (errors.MissingExtra("redis", "redis"), 'pip install "meshware[redis]"'),
     (errors.PluginError("no such"), "no such"),
+    (errors.BadHeader("a value with CR"), "a value with CR"),
     (
         SettingsError([Problem("services.a", 1, "a dict", "services")]),
         "services.a: 1: a dict; did you mean 'services'?",
@@ -38,6 +39,15 @@ def test_an_error_survives_pickling_with_all_that_it_knows(error):
     assert type(copy) is type(error)
     assert str(copy) == str(error)
     assert copy.__dict__ == error.__dict__
+
+
+def test_every_error_is_among_those_tested():
+    tree = {each for each in vars(errors).values() if isinstance(each, type) and issubclass(each, MeshError)}
+    assert tree == {MeshError} | {type(error) for error, _ in MADE}
+
+
+def test_a_problem_shows_at_least_the_type_of_what_cannot_be_printed():
+    assert str(Problem("x", 10**5000, "less")) == "x: <int>: less"
 
 
 def test_a_problem_cuts_a_long_value_short():

@@ -113,8 +113,7 @@ class ServiceCircuit:
 
     def _feed(self, lease: GateLease, verdict: Verdict, now: float) -> None:
         gate = self._gate
-        if gate is None:
-            return
+        assert gate is not None  # made at the first failure, or the user's
         before = gate.epoch
         gate.record(lease, verdict, now)
         if gate.epoch == before:

@@ -198,7 +198,8 @@ class EndpointEjection:
     def _eject(self, record: Record, endpoint: Endpoint, reason: str, now: float) -> list[object]:
         gate = self._gate_of(record)
         if endpoint not in self.waiting:
-            gate.k = max(0, gate.k - int(max(0.0, now - record.since) / HEALTHY_SPAN)) if gate.k else 0
+            if gate.k:
+                gate.k = max(0, gate.k - int((now - record.since) / HEALTHY_SPAN))
             record.since = now
         record.wait = self._backoff.seconds(gate.k, self._rng)
         record.until = now + record.wait
@@ -278,8 +279,6 @@ class EndpointEjection:
                 self._records.pop(each, None)
 
     def _restore(self, record: Record, endpoint: Endpoint, now: float) -> list[object]:
-        if endpoint not in self.waiting:
-            return []
         away = now - record.since
         self._gate_of(record).close(now)
         record.window.clear()

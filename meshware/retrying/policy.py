@@ -48,7 +48,7 @@ class Retries:
 
     def delay(self, number: int, outcome: Outcome, *, same_endpoint: bool, rng: Rng) -> float:
         """Seconds before attempt `number`: the full back-off at the same endpoint, none where nothing was sent."""
-        ceiling = min(self.options.cap, self.options.base * 2.0 ** (number - 1))
+        ceiling = min(self.options.cap, self.options.base * 2.0 ** (number - 2))
         if same_endpoint:
             return self.options.cap
         if not outcome.sent and number == 2:

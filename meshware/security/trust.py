@@ -88,4 +88,5 @@ class TrustedPeers:
             peer = ip_address(address)
         except ValueError:
             return False
-        return any(peer in network for network in self._networks)
+        mapped = getattr(peer, "ipv4_mapped", None)  # how a dual-stack server sees an IPv4 peer
+        return any((mapped or peer) in network for network in self._networks)

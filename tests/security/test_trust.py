@@ -1,0 +1,125 @@
+"""Every header that we read, with its rule: from whom, in what grammar, and what it may do at most."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as some
+
+from meshware.security.trust import (
+    ATTEMPT,
+    RETRIED,
+    RETRY_AFTER,
+    RULES,
+    TIMEOUT,
+    Inbound,
+    TrustedPeers,
+    read_headers,
+    retry_after,
+    seconds,
+)
+
+
+def read(headers, *, trusted=False, maximum=None):
+    return read_headers(lambda name: headers.get(name, []), trusted=trusted, maximum=maximum)
+
+
+def test_these_are_the_headers():
+    assert set(RULES) == {TIMEOUT, ATTEMPT, RETRIED, RETRY_AFTER, "content-type"}
+
+
+# The deadline: from anybody, since it can only shorten
+
+WRONG = [
+    "", " ", "-1", "+1", "nan", "NaN", "inf", "Infinity", "1e308", "1e3", "1_0", "0x10", "\u0661\u0660", "\uff11\uff10",
+    "1.", ".5", "1.5.2",
+    "1,5", " 1", "1 ", "1\n", "1s", "9" * 10, "1." + "0" * 10, "1" * (1 << 20), "\x00", "1\x00",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("value", WRONG, ids=lambda each: repr(each[:12]))
+def test_a_deadline_in_any_other_form_says_nothing(value):
+    assert seconds(value) is None
+    assert read({TIMEOUT: [value]}).timeout is None
+    assert read({TIMEOUT: [value]}, maximum=2.0).timeout == 2.0
+
+
+def test_a_repeated_deadline_says_nothing():
+    assert read({TIMEOUT: ["1", "1"]}, maximum=2.0).timeout == 2.0
+
+
+@pytest.mark.parametrize(("value", "timeout"), [("1", 1.0), ("0.25", 0.25), ("000.5", 0.5), ("0", 0.0), ("0.000", 0.0)])
+def test_a_deadline_in_seconds_is_taken_and_zero_has_passed(value, timeout):
+    assert read({TIMEOUT: [value]}).timeout == timeout
+
+
+@given(some.lists(some.text(max_size=40), max_size=3), some.floats(0.001, 1000))
+def test_nothing_raises_and_nothing_lengthens_the_maximum(values, maximum):
+    timeout = read({TIMEOUT: values}, maximum=maximum).timeout
+    assert 0 <= timeout <= maximum
+
+
+def test_without_a_header_the_maximum_holds_and_without_both_there_is_none():
+    assert read({}, maximum=2.0).timeout == 2.0
+    assert read({}).timeout is None
+
+
+# The attempt's number: from trusted peers
+
+
+def test_an_attempt_is_believed_of_trusted_peers_only():
+    assert read({ATTEMPT: ["2"]}, trusted=True) == Inbound(None, 2)
+    assert read({ATTEMPT: ["2"]}) == Inbound(None, 1)
+
+
+@pytest.mark.parametrize("value", ["0", "-1", "100", "1e9", "x", ""])
+def test_an_attempt_out_of_bounds_is_the_first(value):
+    assert read({ATTEMPT: [value]}, trusted=True).attempt == 1
+
+
+# Retry-After: of what we called
+
+
+@pytest.mark.parametrize(
+    ("text", "wait"),
+    [
+        (None, None),
+        ("3", 3.0),
+        ("0", 0.0),
+        ("10", 10.0),
+        ("86400", 10.0),
+        ("999999999", 10.0),
+        ("9999999999", None),
+        ("1.5", None),
+        ("-1", None),
+        ("Wed, 21 Oct 2026 07:28:00 GMT", None),
+        ("٣", None),
+        ("", None),
+    ],
+)
+def test_retry_after_is_whole_seconds_and_capped(text, wait):
+    assert retry_after(text) == wait
+
+
+# Peers
+
+
+@pytest.mark.parametrize(
+    ("address", "trusted"),
+    [
+        ("10.1.2.3", True),
+        ("::ffff:10.1.2.3", True),
+        ("11.1.2.3", False),
+        ("fd00::1", True),
+        ("fe80::1%eth0", False),
+        ("", False),
+        ("unix:", False),
+        ("10.1.2.3, 1.1.1.1", False),
+    ],
+)
+def test_a_peer_is_trusted_by_its_network(address, trusted):
+    assert TrustedPeers(["10.0.0.0/8", "fd00::/8"])(address) is trusted
+
+
+def test_nobody_is_trusted_unless_named():
+    assert not TrustedPeers()("127.0.0.1")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import isfinite
+from math import inf, isfinite
 
 from meshware.balancing.draw import several
 from meshware.core.call import Call
@@ -37,16 +37,19 @@ class ChooserPicker:
         self._choices = choices
 
     def pick(self, call: Call) -> Endpoint:
-        """The least score among the drawn; the first drawn wins a tie. ValueError for a score that is none."""
-        endpoints, choices = self._endpoints, self._choices
+        """The least score among the drawn; ties are drawn lots for. ValueError for a score that is none."""
+        endpoints = self._endpoints
+        best, least, ties = endpoints[0], inf, 1
         if len(endpoints) == 1:
-            return endpoints[0]
-        drawn = several(endpoints, choices, call.rng)
-        best, least = drawn[0], self._score(drawn[0], call)
-        for endpoint in drawn[1:]:
+            return best
+        for endpoint in several(endpoints, self._choices, call.rng):
             score = self._score(endpoint, call)
             if score < least:
-                best, least = endpoint, score
+                best, least, ties = endpoint, score, 1
+            elif score == least:
+                ties += 1
+                if call.rng.random() * ties < 1:
+                    best = endpoint
         return best
 
     def _score(self, endpoint: Endpoint, call: Call) -> float:

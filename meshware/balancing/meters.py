@@ -65,10 +65,8 @@ class _Peak:
         self._value = self._at = 0.0
 
     def sample(self, elapsed: float, failed: bool, now: float) -> None:
-        if elapsed >= self._value:
-            self._value = elapsed
-        else:
-            self._value = elapsed + (self._value - elapsed) * exp((self._at - now) / self._tau)
+        decayed = self.value(now)
+        self._value = elapsed if elapsed > decayed else decayed
         self._at = now
 
     def value(self, now: float) -> float:

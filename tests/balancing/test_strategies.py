@@ -1,0 +1,162 @@
+"""The built-in strategies: a distribution over 10,000 picks with its bound, and what each must not do."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+
+import pytest
+from world import World
+
+from meshware.core.outcome import Ending
+
+STRATEGIES = ["round_robin", "random", "least_request", "peak_ewma"]
+
+
+def picks(world, count=10_000):
+    """Where so many calls go, each over before the next."""
+    seen = Counter()
+    for _ in range(count):
+        call = world.call()
+        attempt = call.begin(world.now)
+        seen[attempt.endpoint.address] += 1
+        call.abandon(attempt, world.now)
+    return seen
+
+
+def weighted(strategy, *weights):
+    """A world whose endpoints weigh so much."""
+    world = World(len(weights), strategy=strategy)
+    for endpoint, weight in zip(world.endpoints, weights, strict=True):
+        endpoint.weight = weight
+    world.service.refresh(world.now)
+    return world
+
+
+@pytest.mark.parametrize(
+    ("strategy", "bound"), [("round_robin", 1), ("random", 250), ("least_request", 250), ("peak_ewma", 250)]
+)
+def test_equal_endpoints_get_equal_shares(strategy, bound):
+    seen = picks(World(4, strategy=strategy))
+    assert all(abs(count - 2500) <= bound for count in seen.values())
+
+
+@pytest.mark.parametrize(("strategy", "bound"), [("round_robin", 1), ("random", 250)])
+def test_shares_follow_the_weights(strategy, bound):
+    seen = picks(weighted(strategy, 1.0, 2.0, 5.0))
+    for address, share in (("10.0.0.1:80", 1250), ("10.0.0.2:80", 2500), ("10.0.0.3:80", 6250)):
+        assert abs(seen[address] - share) <= bound
+
+
+@pytest.mark.parametrize("strategy", ["least_request", "peak_ewma"])
+def test_of_two_the_one_with_more_weight_is_kept_busier(strategy):
+    world = weighted(strategy, 1.0, 3.0)
+    if strategy == "peak_ewma":
+        world.succeed(50)
+    for _ in range(400):
+        world.call().begin(world.now)
+    light, heavy = (each.load for each in world.endpoints)
+    assert heavy / light == pytest.approx(3.0, rel=0.15)
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_one_endpoint_takes_all(strategy):
+    assert picks(World(1, strategy=strategy), 10) == {"10.0.0.1:80": 10}
+
+
+@pytest.mark.parametrize("strategy", ["least_request", "peak_ewma"])
+def test_the_idle_one_of_two_is_taken(strategy):
+    world = World(2, strategy=strategy)
+    for _ in range(20):
+        world.call().begin(world.now)
+    assert [each.load for each in world.endpoints] == [10, 10]
+
+
+def test_round_robin_interleaves_weights_smoothly():
+    world = weighted("round_robin", 1.0, 2.0)
+    row = [world.call().begin(world.now).endpoint.address[-4] for _ in range(30)]
+    assert "222" not in "".join(row)
+    assert "11" not in "".join(row)
+
+
+def test_round_robins_of_several_workers_do_not_start_in_step():
+    first = {World(5, strategy="round_robin", seed=seed).call().begin(1000.0).endpoint.address for seed in range(40)}
+    assert len(first) == 5
+
+
+# Peak EWMA
+
+
+def answered_in(world, times, count):
+    """So many calls, one after another, each endpoint answering in its own time; the shares."""
+    seen = Counter()
+    for _ in range(count):
+        call = world.call("POST")
+        attempt = call.begin(world.now)
+        seen[attempt.endpoint.address] += 1
+        elapsed, status = times[attempt.endpoint.address]
+        world.answer(call, attempt, status, after=elapsed)
+        world.read(call, attempt, Ending.COMPLETE, wire=elapsed)
+    return seen
+
+
+def test_a_slow_endpoint_gets_little():
+    world = World(3, strategy="peak_ewma")
+    times = {"10.0.0.1:80": (0.2, 200), "10.0.0.2:80": (0.01, 200), "10.0.0.3:80": (0.01, 200)}
+    assert answered_in(world, times, 1000)["10.0.0.1:80"] <= 20
+
+
+def test_a_fast_failure_is_no_fast_endpoint():
+    world = World(3, strategy="peak_ewma", ejection={"enabled": False}, circuit={"enabled": False})
+    times = {"10.0.0.1:80": (0.001, 500), "10.0.0.2:80": (0.01, 200), "10.0.0.3:80": (0.01, 200)}
+    assert answered_in(world, times, 1000)["10.0.0.1:80"] <= 20
+
+
+def test_a_slow_endpoint_that_recovers_is_found_again():
+    world = World(2, strategy="peak_ewma")
+    slow = {"10.0.0.1:80": (0.5, 200), "10.0.0.2:80": (0.01, 200)}
+    answered_in(world, slow, 200)
+    well = {"10.0.0.1:80": (0.01, 200), "10.0.0.2:80": (0.01, 200)}
+    answered_in(world, well, 5000)
+    assert answered_in(world, well, 1000)["10.0.0.1:80"] > 300
+
+
+def test_an_endpoint_that_nothing_is_known_of_counts_as_the_other_does():
+    world = World(2, strategy="peak_ewma")
+    answered_in(world, {each.address: (0.01, 200) for each in world.endpoints}, 1)
+    seen = picks(world, 1000)
+    assert min(seen.values()) > 400
+
+
+def test_under_the_guard_it_is_plain_least_request():
+    world = World(2, strategy="peak_ewma")
+    answered_in(world, {"10.0.0.1:80": (1.0, 200), "10.0.0.2:80": (0.01, 200)}, 200)
+    world.service.guard.on = True
+    seen = picks(world, 1000)
+    assert min(seen.values()) > 400
+
+
+# Cost
+
+
+@pytest.mark.parametrize("strategy", ["least_request", "peak_ewma", "random"])
+def test_a_pick_costs_the_same_in_a_fleet_of_any_size(strategy):
+    assert operations(strategy, 10) == operations(strategy, 5_000)
+
+
+def operations(strategy, endpoints):
+    """Function calls of one pick."""
+    world = World(2, strategy=strategy)
+    from meshware.core.endpoint import Endpoint
+
+    fleet = [Endpoint(f"10.{number // 250}.{number % 250}.1:80") for number in range(endpoints)]
+    world.service.replace(fleet, world.now)
+    call = world.call()
+    call.now = world.now
+    calls = []
+    sys.setprofile(lambda frame, event, arg: calls.append(event))
+    try:
+        world.service.picker.pick(call)
+    finally:
+        sys.setprofile(None)
+    return len(calls)

@@ -295,6 +295,8 @@ class Call:
         service = self.service
         if self.decided or self._hedged or service.guard.on or len(self._open) != 1:
             return None
+        if self._open[0].hedge_at is None:  # the first has failed, and this is its retry
+            return None
         if not service.untried(self, now) or not service.budget.withdraw(now):
             return None
         self._hedged = True

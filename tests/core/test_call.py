@@ -688,7 +688,7 @@ def test_a_loser_cut_sooner_than_usual_teaches_nothing():
     assert first.endpoint.samplers[0].value(world.now) == 0.0
 
 
-@pytest.mark.parametrize("why", ["decided", "guard", "no budget", "no other endpoint", "first has failed"])
+@pytest.mark.parametrize("why", ["decided", "guard", "no budget", "no other endpoint", "first has failed", "retry"])
 def test_there_is_no_hedge_when_it_cannot_help(why):
     world = hedged_world(endpoints=1 if why == "no other endpoint" else 3)
     call = world.call("POST" if why == "first has failed" else "GET")
@@ -700,7 +700,7 @@ def test_there_is_no_hedge_when_it_cannot_help(why):
     elif why == "no budget":
         world.service.budget.withdraw(world.now)
         world.service.budget.withdraw(world.now)
-    elif why == "first has failed":
+    elif why in ("first has failed", "retry"):
         world.fail(call, first)
     before = world.tokens
     assert call.hedge(world.now) is None

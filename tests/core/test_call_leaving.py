@@ -9,7 +9,7 @@ from world import World
 
 from meshware.context import RequestContext
 from meshware.core.call import Deliver, Lost, Raise, Retry, State
-from meshware.core.errors import CircuitOpen
+from meshware.core.errors import CircuitOpen, Overloaded
 from meshware.core.events import PluginFailed
 from meshware.core.outcome import Cause, Ending, Verdict
 
@@ -163,6 +163,17 @@ def test_leaving_a_call_that_is_over_changes_nothing():
     call.leave(attempt, world.now)
     assert not world.service.inbox
     assert world.service.limiter.released == [Verdict.FAILURE]
+
+
+def test_leaving_a_call_that_was_refused_changes_nothing():
+    world = hedged_world()
+    world.service.limiter.left = 0
+    call = world.call()
+    with pytest.raises(Overloaded):
+        call.begin(world.now)
+    call.leave(None, world.now)
+    world.service.settle(world.now)
+    assert world.service.limiter.released == []
 
 
 def test_leaving_takes_no_lock():

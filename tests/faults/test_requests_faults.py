@@ -310,3 +310,23 @@ assert session.get("http://inventory/ok").text == "ok"
 """
     assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] > 64
     subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_what_was_queued_at_the_cut_is_not_delivered_as_a_good_answer(
+    tls_upstream, upstream, mesh_of, session_of, authority, tmp_path, scheme
+):
+    """The reader sleeps over its deadline while a megabyte waits for it."""
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    server = upstream if scheme == "http" else tls_upstream("inventory")
+    mesh = mesh_of({"tls": {"ca": str(tmp_path / "ca.pem")}}, inventory=[server])
+    with meshware.request_context(deadline=0.3):
+        answer = session_of(mesh).get(f"{scheme}://inventory/big", stream=True)
+        chunks = answer.iter_content(1000)
+        assert next(chunks) == b"x" * 1000
+        time.sleep(0.4)
+        with pytest.raises(meshware.DeadlineExceeded):
+            read = sum(map(len, chunks))
+            pytest.fail(f"{read} more bytes were delivered")
+    assert server.let_go_within(0.5)
+    assert in_flight(mesh) == 0

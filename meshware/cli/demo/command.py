@@ -66,7 +66,7 @@ def demo(seconds: int, as_json: bool, seed: int) -> None:
 
 
 def _watched(seconds: float, seed: int, console: Console) -> dict[str, Any]:
-    """All runs behind a live view; SIGTERM ends them as Ctrl-C does."""
+    """All runs behind a live view; ends them all on Ctrl-C and SIGTERM."""
     from meshware.cli.demo.view import View
 
     view = View()
@@ -81,7 +81,11 @@ def _watched(seconds: float, seed: int, console: Console) -> dict[str, Any]:
 
 async def _terminable(runs: Any) -> dict[str, Any]:
     task = asyncio.ensure_future(runs)
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    for number in (
+        signal.SIGINT,
+        signal.SIGTERM,
+    ):  # asyncio's own cancels between any two steps of the loop's callbacks
+        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
     found: dict[str, Any] = await task
     return found
 

@@ -326,7 +326,6 @@ def test_what_was_queued_at_the_cut_is_not_delivered_as_a_good_answer(
         assert next(chunks) == b"x" * 1000
         time.sleep(0.4)
         with pytest.raises(meshware.DeadlineExceeded):
-            read = sum(map(len, chunks))
-            pytest.fail(f"{read} more bytes were delivered")
+            sum(map(len, chunks))
     assert server.let_go_within(0.5)
     assert in_flight(mesh) == 0

@@ -79,20 +79,20 @@ class Ledger:
         assert round(1000 * world.tokens) == self.tokens
         for context in contexts:
             assert sum(context.spend() for _ in range(ALLOWANCE + 1)) == ALLOWANCE - self.spent.get(context, 0)
-        self._permits()
+        permits_are_back(world)
 
-    def _permits(self) -> None:
-        """Well after every ejection, each call is a trial until no endpoint is out; the circuit lets them through."""
-        world = self.world
-        world.pass_time(120)
-        waiting = world.service.ejection.waiting
-        for endpoint in tuple(waiting):
-            world.service.ejection.connected(endpoint, True, world.now)
-        world.succeed()  # may be the circuit's trial, and an endpoint's
-        for _ in range(len(world.service.ejection.waiting)):
-            call = world.call()
-            attempt = call.begin(world.now)
-            assert attempt.lease is not None
-            world.answer(call, attempt)
-            world.read(call, attempt)
-        assert not world.service.ejection.waiting
+
+def permits_are_back(world) -> None:
+    """Well after every ejection, each call is a trial until no endpoint is out; the circuit lets them through."""
+    world.pass_time(120)
+    ejection = world.service.ejection
+    for endpoint in tuple(ejection.waiting):
+        ejection.connected(endpoint, True, world.now)
+    world.succeed()  # may be the circuit's trial, and an endpoint's
+    for _ in range(len(ejection.waiting)):
+        call = world.call()
+        attempt = call.begin(world.now)
+        assert attempt.lease is not None
+        world.answer(call, attempt)
+        world.read(call, attempt)
+    assert not ejection.waiting

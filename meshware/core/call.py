@@ -10,10 +10,10 @@ service's inbox, which the next begin or the housekeeper settles: no lock is tak
 
 from __future__ import annotations
 
-from enum import Enum
 from threading import Lock
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
+from meshware.core.attempt import Attempt, Deliver, Lost, Raise, Retry, State, Step, Wait
 from meshware.core.deadline import Deadline
 from meshware.core.errors import CircuitOpen, DeadlineExceeded, NoEndpoint, Overloaded
 from meshware.core.outcome import Cause, Ending, Outcome, Verdict
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from meshware.core.policy import Lease, Limiter, Rng
     from meshware.core.request import Request
     from meshware.core.service import Service
+
+__all__ = ["Attempt", "Call", "Context", "Deliver", "Lost", "Raise", "Retry", "State", "Step", "Wait"]
 
 UNKNOWN_PACE = 1.0
 """A cut that left less than this, while nothing is known of an operation's pace, blames nobody (seconds)."""
@@ -45,109 +47,6 @@ class Context(Protocol):
     def give_back(self) -> None:
         """What was taken was never used."""
         ...
-
-
-class State(Enum):
-    """Where an attempt stands."""
-
-    OPEN = "open"
-    ANSWERED = "answered"
-    ENDED = "ended"
-    ABANDONED = "abandoned"
-
-
-class Attempt:
-    """One try at one endpoint. The door sets `cancel` and `answer`; times are monotonic seconds.
-
-    `fair` tells that it was given its whole attempt timeout, and not merely what the call had left.
-    """
-
-    __slots__ = (
-        "answer", "began", "cancel", "connect_by", "deadline", "endpoint", "epoch", "fair", "hedge",
-        "hedge_at", "lease", "number", "outcome", "paid", "state",
-    )  # fmt: skip
-
-    def __init__(self, endpoint: Endpoint, number: int, began: float, deadline: float, connect_by: float) -> None:
-        self.endpoint = endpoint
-        self.number = number
-        self.began = began
-        self.deadline = deadline
-        self.connect_by = connect_by
-        self.epoch = endpoint.epoch
-        self.fair = False
-        self.hedge_at: float | None = None
-        self.hedge = False
-        self.paid = False
-        self.lease: Lease | None = None
-        self.state = State.OPEN
-        self.outcome: Outcome | None = None
-        self.cancel: Any = None
-        self.answer: Any = None
-
-    def __repr__(self) -> str:
-        kind = "hedge" if self.hedge else "attempt"
-        return f"<{kind} {self.number} at {self.endpoint.address}: {self.state.value}>"
-
-
-class Deliver:
-    """Hand this attempt's answer to the caller; close any other that is held."""
-
-    __slots__ = ("attempt",)
-    __match_args__ = ("attempt",)
-
-    def __init__(self, attempt: Attempt) -> None:
-        self.attempt = attempt
-
-    def __repr__(self) -> str:
-        return f"Deliver({self.attempt.endpoint.address})"
-
-
-class Retry:
-    """Drop the old answer, wait `after` seconds, send this attempt, which already holds all that it needs."""
-
-    __slots__ = ("after", "attempt")
-    __match_args__ = ("attempt", "after")
-
-    def __init__(self, attempt: Attempt, after: float) -> None:
-        self.attempt = attempt
-        self.after = after
-
-    def __repr__(self) -> str:
-        return f"Retry({self.attempt.endpoint.address} after {self.after:.3f})"
-
-
-class Wait:
-    """Another attempt is open and decides; keep this answer unread."""
-
-    __slots__ = ()
-
-    def __repr__(self) -> str:
-        return "Wait()"
-
-
-class Lost:
-    """Another attempt was delivered; close this answer."""
-
-    __slots__ = ()
-
-    def __repr__(self) -> str:
-        return "Lost()"
-
-
-class Raise:
-    """The call has failed; this is what the caller gets."""
-
-    __slots__ = ("error",)
-    __match_args__ = ("error",)
-
-    def __init__(self, error: BaseException) -> None:
-        self.error = error
-
-    def __repr__(self) -> str:
-        return f"Raise({type(self.error).__name__})"
-
-
-Step = Deliver | Retry | Wait | Lost | Raise
 
 
 class Call:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 
 import pytest
+from core.policies import Hedging, Limiter, hedged_world
 from world import World
 
 from meshware.context import RequestContext
@@ -14,35 +15,10 @@ from meshware.core.events import PluginFailed
 from meshware.core.outcome import Cause, Ending, Verdict
 
 
-class Hedging:
-    """Hedges each call after 50 ms."""
-
-    def delay(self, call, now):
-        return 0.05
-
-
-class Room:
-    """A limiter with room for one call."""
-
-    def __init__(self):
-        self.left = 1
-        self.released = []
-
-    def acquire(self, call, now):
-        if not self.left:
-            return "full"
-        self.left -= 1
-        return None
-
-    def release(self, call, verdict, now):
-        self.left += 1
-        self.released.append(verdict)
-
-
-def hedged_world(**settings):
-    world = World(**settings)
-    world.service.hedging = Hedging()
-    world.service.limiter = Room()
+def limited_world(**settings):
+    """A world in which every call may hedge, with room for one call at a time."""
+    world = hedged_world(**settings)
+    world.service.limiter = Limiter(1)
     return world
 
 
@@ -54,7 +30,7 @@ def failures(world):
 
 
 def test_the_other_attempts_failure_decides_even_before_the_abandonment_was_settled():
-    world = hedged_world(retry={"attempts": 1})
+    world = limited_world(retry={"attempts": 1})
     call = world.call()
     first, second = call.begin(world.now), call.hedge(world.now)
     call.abandon(first, world.now)
@@ -64,7 +40,7 @@ def test_the_other_attempts_failure_decides_even_before_the_abandonment_was_sett
 
 
 def test_a_call_whose_only_attempt_was_abandoned_is_not_hedged():
-    world = hedged_world()
+    world = limited_world()
     call = world.call()
     call.abandon(call.begin(world.now), world.now)
     assert call.hedge(world.now) is None
@@ -83,7 +59,7 @@ def test_an_answer_that_comes_after_its_abandonment_is_lost():
 
 def test_the_call_ends_once_when_one_attempt_fails_while_the_others_abandonment_is_settled():
     for _ in range(200):
-        world = hedged_world(retry={"attempts": 1})
+        world = limited_world(retry={"attempts": 1})
         call = world.call()
         first, second = call.begin(world.now), call.hedge(world.now)
         barrier = threading.Barrier(2)
@@ -119,7 +95,7 @@ def test_a_hedge_has_all_the_time_that_is_left_and_its_cut_by_the_deadline_is_ju
 
 
 def test_leaving_while_a_retry_waits_ends_the_old_answer_and_refunds_the_new_attempt():
-    world = hedged_world()
+    world = limited_world()
     context = RequestContext()
     call = world.call(context=context)
     attempt = call.begin(world.now)
@@ -135,7 +111,7 @@ def test_leaving_while_a_retry_waits_ends_the_old_answer_and_refunds_the_new_att
 
 
 def test_leaving_with_a_hedge_under_way_abandons_both():
-    world = hedged_world()
+    world = limited_world()
     call = world.call()
     first, second = call.begin(world.now), call.hedge(world.now)
     call.leave(first, world.now)
@@ -145,7 +121,7 @@ def test_leaving_with_a_hedge_under_way_abandons_both():
 
 
 def test_leaving_a_delivered_answer_drops_it():
-    world = hedged_world()
+    world = limited_world()
     call = world.call()
     attempt = call.begin(world.now)
     assert isinstance(world.answer(call, attempt), Deliver)
@@ -156,7 +132,7 @@ def test_leaving_a_delivered_answer_drops_it():
 
 
 def test_leaving_a_call_that_is_over_changes_nothing():
-    world = hedged_world()
+    world = limited_world()
     call = world.call("POST")
     attempt = call.begin(world.now)
     assert isinstance(world.fail(call, attempt), Raise)
@@ -166,8 +142,8 @@ def test_leaving_a_call_that_is_over_changes_nothing():
 
 
 def test_leaving_a_call_that_was_refused_changes_nothing():
-    world = hedged_world()
-    world.service.limiter.left = 0
+    world = limited_world()
+    world.service.limiter.room = 0
     call = world.call()
     with pytest.raises(Overloaded):
         call.begin(world.now)
@@ -194,7 +170,7 @@ def test_a_beginning_that_fails_gives_all_back(error):
         call = world.call()
         world.fail(call, call.begin(world.now), after=0.2)
     world.pass_time(5)
-    room = world.service.limiter = Room()
+    limiter = world.service.limiter = Limiter(1)
 
     class Failing:
         def delay(self, call, now):
@@ -203,7 +179,7 @@ def test_a_beginning_that_fails_gives_all_back(error):
     world.service.hedging = Failing()
     with pytest.raises(error):
         world.call().begin(world.now)
-    assert room.left == 1
+    assert limiter.room == 1
     assert world.in_flight() == 0
     world.service.hedging = None
     world.call().begin(world.now)  # the circuit's trial may be had again

@@ -250,41 +250,6 @@ def test_there_is_no_panic_while_half_are_left_or_the_guard_is_off():
     assert PanicTurned("inventory", START, False) in world.events
 
 
-# A common pause
-
-
-def waiting_world(late):
-    """`late[i]`: how many late and how many prompt attempts are open at endpoint i."""
-    world = World(3)
-    world.succeed(30, elapsed=0.1)
-    for endpoint, (slow, prompt) in zip(world.endpoints, late, strict=True):
-        for began in [world.now - 5] * slow + [world.now] * prompt:
-            endpoint.waiting[object()] = began
-    return world
-
-
-@pytest.mark.parametrize(
-    ("late", "paused"),
-    [
-        ([(2, 0), (2, 0), (2, 0)], True),
-        ([(2, 0), (2, 0), (0, 0)], True),
-        ([(4, 0), (0, 0), (0, 0)], False),  # one slow endpoint
-        ([(4, 0), (0, 1), (0, 1)], False),
-        ([(1, 2), (1, 2), (1, 2)], False),  # most are prompt
-        ([(0, 0), (0, 0), (0, 0)], False),
-    ],
-)
-def test_a_pause_is_common_when_most_attempts_at_most_endpoints_are_late(late, paused):
-    world = waiting_world(late)
-    assert world.service.paused(world.now) is paused
-
-
-def test_before_the_pace_is_known_nothing_is_a_pause():
-    world = World()
-    world.call().begin(world.now)
-    assert not world.service.paused(world.now + 60)
-
-
 def test_the_inbox_may_be_emptied_by_another_thread_meanwhile():
     world = World()
 

@@ -1,0 +1,152 @@
+"""Call: which deadline holds, how long an attempt may take, and whom a cut blames."""
+
+from __future__ import annotations
+
+import pytest
+from world import START, World
+
+from meshware.context import RequestContext
+from meshware.core.call import Raise, Retry
+from meshware.core.deadline import Deadline
+from meshware.core.errors import DeadlineExceeded
+from meshware.core.outcome import Cause, Verdict
+
+
+def test_nothing_is_sent_after_the_deadline():
+    world = World()
+    call = world.call(context=RequestContext(Deadline(world.now - 0.1, 1.0)))
+    with pytest.raises(DeadlineExceeded, match="nothing was sent"):
+        call.begin(world.now)
+    assert world.in_flight() == 0
+
+
+@pytest.mark.parametrize(
+    ("settings", "timeout", "inherited", "expected", "chosen"),
+    [
+        ({}, None, None, 10.0, False),
+        ({"timeout": 2.0}, None, None, 2.0, True),
+        ({"timeout": 2.0}, 1.0, None, 1.0, True),
+        ({"timeout": 2.0}, 5.0, None, 2.0, True),
+        ({}, 30.0, None, 30.0, True),
+        ({}, None, 0.5, 0.5, True),
+        ({}, None, 60.0, 60.0, True),
+        ({"timeout": 2.0}, 1.0, 0.5, 0.5, True),
+        ({"timeout": 2.0}, 1.0, 1.5, 1.0, True),
+    ],
+)
+def test_the_deadline_is_the_least_that_somebody_chose(settings, timeout, inherited, expected, chosen):
+    world = World(**settings)
+    context = RequestContext(None if inherited is None else Deadline.after(inherited, world.now))
+    call = world.call(context=context, timeout=timeout)
+    call.begin(world.now)
+    assert call.deadline.at == pytest.approx(world.now + expected)
+    assert call.deadline.chosen is chosen
+
+
+def test_the_callers_timeout_of_a_streamed_answer_ends_at_its_headers():
+    world = World()
+    call = world.call(timeout=1.0, streamed=True)
+    call.begin(world.now)
+    assert call.deadline.at == world.now + 1.0
+    assert not call.deadline.chosen
+
+
+def test_a_context_that_has_responded_lends_no_deadline():
+    world = World()
+    context = RequestContext(Deadline(world.now - 1, 1.0))
+    context.responded()
+    call = world.call(context=context)
+    call.begin(world.now)
+    assert call.deadline.at == world.now + 10.0
+
+
+def test_a_connect_has_its_own_limit():
+    world = World()
+    assert world.call().begin(world.now).connect_by == world.now + 1.5
+    assert world.call(timeout=0.5).begin(world.now).connect_by == world.now + 0.5
+
+
+def test_an_attempt_has_three_times_the_operations_p95_while_another_could_follow():
+    world = World()
+    world.succeed(30, elapsed=0.1)
+    attempt = world.call().begin(world.now)
+    assert attempt.deadline - attempt.began == pytest.approx(0.3, rel=0.1)
+    assert world.call("POST").begin(world.now).deadline == pytest.approx(world.now + 10.0)
+
+
+def test_an_attempt_cut_by_its_own_timeout_is_a_failure_and_retried():
+    world = World()
+    world.succeed(30, elapsed=0.1)
+    call = world.call()
+    attempt = call.begin(world.now)
+    step = world.fail(call, attempt, Cause.TIMEOUT, after=attempt.deadline - world.now, error=None)
+    assert attempt.outcome.verdict is Verdict.FAILURE
+    assert isinstance(step, Retry)
+
+
+def test_a_cut_by_a_deadline_that_left_too_little_blames_nobody():
+    world = World()
+    world.succeed(30, elapsed=0.1)
+    call = world.call(timeout=0.15)
+    attempt = call.begin(world.now)
+    step = world.fail(call, attempt, Cause.TIMEOUT, after=0.15, error=None)
+    assert attempt.outcome.verdict is Verdict.NEUTRAL
+    assert isinstance(step, Raise)
+    assert isinstance(step.error, DeadlineExceeded)
+
+
+@pytest.mark.parametrize(("timeout", "verdict"), [(0.5, Verdict.NEUTRAL), (2.0, Verdict.FAILURE)])
+def test_before_the_pace_is_known_only_a_second_or_more_blames_the_endpoint(timeout, verdict):
+    world = World()
+    call = world.call(timeout=timeout)
+    attempt = call.begin(world.now)
+    world.fail(call, attempt, Cause.TIMEOUT, after=timeout, error=None)
+    assert attempt.outcome.verdict is verdict
+
+
+def overdue_world(**settings):
+    world = World(**settings)
+    world.succeed(30, elapsed=0.1)
+    call = world.call()
+    attempt = call.begin(world.now)
+    world.now = attempt.deadline
+    return world, call, attempt
+
+
+def test_an_overdue_attempt_is_cut_when_another_endpoint_can_be_tried():
+    world, call, attempt = overdue_world()
+    assert call.overdue(attempt, world.now) == world.now
+
+
+def test_an_overdue_attempt_goes_on_when_no_other_endpoint_is_there():
+    world, call, attempt = overdue_world(endpoints=1)
+    assert call.overdue(attempt, world.now) == call.deadline.at
+    assert attempt.deadline == call.deadline.at
+
+
+def test_an_overdue_attempt_goes_on_without_budget_and_under_the_guard():
+    world, call, attempt = overdue_world()
+    world.service.guard.on = True
+    assert call.overdue(attempt, world.now) == call.deadline.at
+    world.service.guard.on = False
+    while world.service.budget.withdraw(world.now):
+        pass
+    assert call.overdue(attempt, world.now) == call.deadline.at
+
+
+def test_an_overdue_attempt_goes_on_in_a_common_pause():
+    world, call, attempt = overdue_world()
+    for other in world.endpoints:
+        if other is not attempt.endpoint:
+            world.call().begin(START)
+    began = world.now - 5
+    for endpoint in world.endpoints:
+        for each in endpoint.waiting:
+            endpoint.waiting[each] = began
+    assert call.overdue(attempt, world.now) == call.deadline.at
+
+
+def test_past_the_calls_deadline_an_attempt_is_cut():
+    _, call, attempt = overdue_world()
+    now = call.deadline.at
+    assert call.overdue(attempt, now) == now

@@ -105,7 +105,7 @@ def test_cpu_seconds_of_dead_children_still_count():
             time.sleep(0.05)
         used = processes.cpu()
         child.kill()
-        assert used >= 0.3
+        assert used >= 0.25  # counted in ticks
         assert processes.cpu() >= used
         assert child.process.pid not in cpu_of(processes.group)
     finally:

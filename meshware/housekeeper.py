@@ -35,30 +35,29 @@ Done = Callable[[Endpoint, bool, float], None]
 
 
 class Housekeeper:
-    """One per mesh. `start` is cheap to call again; `wake` says that there is something to do."""
+    """One per mesh. `start` is cheap to call again; `wake` says that there is something to do.
+
+    `running`: whether the thread lives; False before the first call, after `stop` and in a forked child.
+    """
 
     def __init__(
         self, services: Callable[[], Iterable[Service]], *, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._services = services
         self._clock = clock
+        self.running = False
         self._thread: threading.Thread | None = None
         self._starting = threading.Lock()
         self._wake = threading.Event()
         self._stopping = False
         self._probes = Probes()
 
-    @property
-    def running(self) -> bool:
-        """Whether the thread lives; False before the first call, after `stop` and in a forked child."""
-        thread = self._thread
-        return thread is not None and thread.is_alive()
-
     def start(self) -> None:
         """Have the thread run, starting it if need be."""
         with self._starting:
             if self.running or self._stopping:
                 return
+            self.running = True
             self._thread = threading.Thread(target=self._run, name="meshware-housekeeper", daemon=True)
             self._thread.start()
 
@@ -77,6 +76,7 @@ class Housekeeper:
 
     def after_fork(self) -> None:
         """In the child: the thread did not come along, nor may its locks and sockets be used."""
+        self.running = False
         self._thread = None
         self._starting = threading.Lock()
         self._wake = threading.Event()
@@ -103,16 +103,21 @@ class Housekeeper:
         return busy
 
     def _run(self) -> None:
-        while not self._stopping:
-            self._wake.clear()
-            try:
-                busy = self.round(self._clock())
-            except Exception:
-                _log.exception("meshware's housekeeper failed in a round and goes on")
-                busy = False
-            if not busy:
-                self._wake.wait(IDLE)
-            time.sleep(0 if self._stopping else PACE)
+        try:
+            while not self._stopping:
+                self._wake.clear()
+                if not self._round():
+                    self._wake.wait(IDLE)
+                time.sleep(0 if self._stopping else PACE)
+        finally:
+            self.running = False
+
+    def _round(self) -> bool:
+        try:
+            return self.round(self._clock())
+        except Exception:
+            _log.exception("meshware's housekeeper failed in a round and goes on")
+            return False
 
 
 class Probes:

@@ -25,6 +25,9 @@ from meshware.outbound.wire import LEAST, Dial, Wire, WireResponse, current
 NO_RETRIES = Retry(0, read=False)
 """Urllib3 tries once: trying again is the call's business."""
 
+PROXY_SECRET = "Proxy-Authorization"
+"""As requests writes it. There is no proxy here, and it is not the endpoint's to see."""
+
 
 class _Cuttable:
     """What both connection classes add to urllib3's: the endpoint to dial, and what the wire must know."""
@@ -130,7 +133,11 @@ class _Once:
     """What both pool classes add: one try, a bounded wait for a connection, a check of what comes back."""
 
     def urlopen(self, *args: Any, **kwargs: Any) -> Any:
-        kwargs |= {"retries": NO_RETRIES, "pool_timeout": current.get().left()}
+        """The attempt's headers are put on here, below what the client keeps: a redirect does not carry them along."""
+        wire = current.get()
+        mine, given = wire.headers, kwargs["headers"].items()
+        sent = {name: value for name, value in given if name.lower() not in mine and name != PROXY_SECRET}
+        kwargs |= {"headers": sent | mine, "retries": NO_RETRIES, "pool_timeout": wire.left()}
         return super().urlopen(*args, **kwargs)  # type: ignore[misc]
 
     def _put_conn(self, conn: Any) -> None:

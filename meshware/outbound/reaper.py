@@ -9,6 +9,7 @@ reaper before it cuts, under one short lock that also covers the `shutdown` call
 from __future__ import annotations
 
 import heapq
+import logging
 import os
 import socket
 import threading
@@ -18,6 +19,8 @@ from itertools import count
 
 Clock = Callable[[], float]
 _COMPACT = 1024
+
+_log = logging.getLogger("meshware")
 
 
 class Cut:
@@ -93,7 +96,7 @@ class Reaper:
         self._heap: list[tuple[float, int, Cut]] = []
         self._order = count()
         self._changed = threading.Condition(threading.Lock())
-        self._thread: threading.Thread | None = None
+        self._running = False
         self._wakes_at = float("inf")
         self._compact_at = _COMPACT
 
@@ -106,9 +109,9 @@ class Reaper:
             heapq.heappush(self._heap, (at, next(self._order), cut))
             if len(self._heap) >= self._compact_at:
                 self._compact()
-            if self._thread is None or not self._thread.is_alive():
-                self._thread = threading.Thread(target=self._run, name="meshware-reaper", daemon=True)
-                self._thread.start()
+            if not self._running:
+                self._running = True
+                threading.Thread(target=self._run, name="meshware-reaper", daemon=True).start()
             elif at < self._wakes_at:
                 self._changed.notify()
 
@@ -125,7 +128,11 @@ class Reaper:
         while True:
             cut, now = self._next()
             seen = cut.at
-            later = cut.due(now)
+            try:
+                later = cut.due(now)
+            except Exception:
+                _log.exception("meshware's reaper cannot learn whether a deadline was put off, and keeps it")
+                later = now
             if later <= now:
                 cut.fire(now)
             elif cut.move(seen, later):

@@ -20,7 +20,6 @@ from meshware.outbound.pools import WirePools
 from meshware.outbound.requests_call import RequestsCall
 
 if TYPE_CHECKING:
-    from meshware.core.service import Service
     from meshware.mesh import Mesh
 
 FindMesh = Callable[[], "Mesh | None"]
@@ -91,18 +90,15 @@ def _meshed(
     """What stands in for `HTTPAdapter.send`, with its arguments."""
     mine = wires.current.get(None)
     mesh = None if mine is not None and mine.request is request else find_mesh()
-    service = None if mesh is None else _service(mesh, request)
-    if mesh is None or service is None:
-        return _send(adapter, request, stream=stream, timeout=timeout, verify=verify, cert=cert, proxies=proxies)
-    options = {"stream": stream, "verify": verify, "cert": cert}
-    return RequestsCall(partial(_send, adapter), mesh, service, request, timeout=timeout, options=options).run()
-
-
-def _service(mesh: Mesh, request: requests.PreparedRequest) -> Service | None:
-    """The service that the URL names, exactly."""
-    url = urlsplit(str(request.url))
-    name = _name(url.scheme, url.netloc)
-    return None if name is None else mesh.find(*name)
+    if mesh is not None:
+        url = urlsplit(str(request.url))
+        name = _name(url.scheme, url.netloc)
+        service = None if name is None else mesh.find(*name)
+        if service is not None:
+            options = {"stream": stream, "verify": verify, "cert": cert, "proxies": {}}
+            call = RequestsCall(partial(_send, adapter), service, request, url, timeout=timeout, options=options)
+            return call.run(mesh)
+    return _send(adapter, request, stream=stream, timeout=timeout, verify=verify, cert=cert, proxies=proxies)
 
 
 @lru_cache(maxsize=1024)
@@ -128,9 +124,8 @@ def _pool(
     if pools is None:
         made = WirePools(POOLS, **adapter.poolmanager.connection_pool_kw)
         pools = adapter.__dict__.setdefault("_meshware_pools", made)
-    url = urlsplit(str(request.url))
     return pools.get(
-        (url.scheme, url.netloc, wire.endpoint, verify, cert),
+        (wire.authority, wire.endpoint, verify, cert),
         lambda: adapter.build_connection_pool_key_attributes(request, verify, cert),
         wire.endpoint,
     )

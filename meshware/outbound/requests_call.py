@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import SplitResult
 
 import requests
 from urllib3.exceptions import EmptyPoolError
@@ -76,42 +76,41 @@ class RequestsCall:
     def __init__(
         self,
         send: Callable[..., requests.Response],
-        mesh: Mesh,
         service: Service,
         request: requests.PreparedRequest,
+        url: SplitResult,
         *,
         timeout: Any,
         options: dict[str, Any],
     ) -> None:
-        self.send_once, self.service, self.request = send, service, request
+        self.send_once, self.service, self.request, self.url, self.options = send, service, request, url, options
         self.limits = Limits.of(timeout)
-        self.options = options | {"proxies": {}}
-        self.position = _position(request)
-        self.call: Call = mesh.call(service, self._described())
+        self.position = None if request.body is None else _position(request)
+        self.call: Call
+
+    def run(self, mesh: Mesh) -> requests.Response:
+        """The answer of the attempt that is delivered; raises requests' errors, and ours as requests'."""
+        self.call = mesh.call(self.service, self._described())
+        try:
+            if self.url.scheme == "https":
+                self._secure()
+            won = drive(self.call, self.send, self.drop)
+        except MeshError as error:
+            raise twin(error, self.request) from error.__cause__
+        return self._deliver(won)
 
     def _described(self) -> Request:
-        request = self.request
-        context = current_context()
+        request, context = self.request, current_context()
         return Request(
             str(request.method),
             self.service.name,
-            request.path_url,
+            self.url.path or "/",
             request.headers,
             replayable=self.position is not None or request.body is None or isinstance(request.body, str | bytes),
             streamed=bool(self.options["stream"]),
             timeout=self.limits.total,
             name=context.operation if context is not None else None,
         )
-
-    def run(self) -> requests.Response:
-        """The answer of the attempt that is delivered; raises requests' errors, and ours as requests'."""
-        try:
-            if str(self.request.url).startswith("https:"):
-                self._secure()
-            won = drive(self.call, self.send, self.drop)
-        except MeshError as error:
-            raise twin(error, self.request) from error.__cause__
-        return self._deliver(won)
 
     def _secure(self) -> None:
         """The service's TLS settings, under what the caller gave for this call."""
@@ -127,36 +126,44 @@ class RequestsCall:
     def send(self, attempt: Attempt) -> Outcome:
         """Send one attempt; what the endpoint or the network did comes back as an outcome."""
         began = time.monotonic()
-        wire = attempt.cancel = self._wire(attempt)
+        wire = attempt.cancel = self._wire(attempt, self._headers(attempt, began))
         reaper().watch(wire.cut)
         if attempt.number > 1 and self.position is not None:
             body: Any = self.request.body
             body.seek(self.position)
-        limit = self.limits.read
-        patience = wire.left() if limit is None else min(limit, wire.left())
         try:
-            with _dressed(self.request, self._headers(attempt, began)), _sending(wire):
-                answer = self.send_once(self.request, timeout=(patience, patience), **self.options)
+            answer = self._sent(wire)
         except (requests.ConnectionError, requests.Timeout, EmptyPoolError) as error:
             wire.cut.release()
             return self._failed(wire, error, time.monotonic() - began)
         attempt.answer = answer
         return self._answered(wire, answer, time.monotonic() - began)
 
-    def _wire(self, attempt: Attempt) -> Wire:
+    def _sent(self, wire: Wire) -> requests.Response:
+        limit = self.limits.read
+        patience = wire.left() if limit is None else min(limit, wire.left())
+        token = wires.current.set(wire)
+        try:
+            return self.send_once(self.request, timeout=(patience, patience), **self.options)
+        finally:
+            wires.current.reset(token)
+
+    def _wire(self, attempt: Attempt, headers: dict[str, str]) -> Wire:
         call, tls = self.call, self.service.tls
         connect_by = attempt.connect_by
         if self.limits.connect is not None:
             connect_by = min(connect_by, attempt.began + self.limits.connect)
         endpoint = Dial(attempt.endpoint.host, attempt.endpoint.port, None if tls is None else tls.server_name)
         cut = Cut(attempt.deadline, lambda now: call.overdue(attempt, now))
-        return Wire(self.request, cut, connect_by=connect_by, until=call.deadline.at + SLACK, endpoint=endpoint)
+        wire = Wire(self.request, cut, connect_by=connect_by, until=call.deadline.at + SLACK, endpoint=endpoint)
+        wire.headers, wire.authority = headers, self.url[:2]
+        return wire
 
     def _headers(self, attempt: Attempt, now: float) -> dict[str, str]:
         headers = headers_for(self.call, attempt, now)
         host = self.service.host
         if host != "logical" and "Host" not in self.request.headers:
-            headers["Host"] = attempt.endpoint.address if host == "endpoint" else host
+            headers["host"] = attempt.endpoint.address if host == "endpoint" else host
         return headers
 
     def _failed(self, wire: Wire, error: Exception, elapsed: float) -> Outcome:
@@ -177,7 +184,7 @@ class RequestsCall:
             status=answer.status_code,
             connect=wire.connected_in,
             retry_after=retry_after(headers.get(RETRY_AFTER)) if answer.status_code in (429, 503) else None,
-            retried=RETRIED in headers,
+            retried=answer.status_code >= 429 and RETRIED in headers,
             stream=answer.status_code == 101 or headers.get("content-type", "").startswith("text/event-stream"),
         )
 
@@ -239,25 +246,3 @@ def _position(request: requests.PreparedRequest) -> int | None:
     """Where a file's body began, when it can be sent again from there."""
     position = getattr(request, "_body_position", None)
     return position if isinstance(position, int) and hasattr(request.body, "seek") else None
-
-
-@contextmanager
-def _dressed(request: requests.PreparedRequest, headers: dict[str, str]) -> Iterator[None]:
-    """The headers of one attempt, on the request only while it is sent: a redirect must not carry them along."""
-    before = request.headers
-    request.headers = before.copy()
-    request.headers.update(headers)
-    request.headers.pop("Proxy-Authorization", None)  # there is no proxy, and it is not the endpoint's to see
-    try:
-        yield
-    finally:
-        request.headers = before
-
-
-@contextmanager
-def _sending(wire: Wire) -> Iterator[None]:
-    token = wires.current.set(wire)
-    try:
-        yield
-    finally:
-        wires.current.reset(token)

@@ -44,18 +44,21 @@ class Dial(NamedTuple):
 class Wire:
     """What one attempt's bytes do: until when they may, and what was seen. Written by the thread that sends.
 
+    `headers` go out with this attempt, by lower-case names; `authority` is the URL's scheme and netloc.
     `until` bounds each single read or write (monotonic), behind the cut, in case no reaper runs.
     """
 
     __slots__ = (
-        "_ended", "answer", "connect_by", "connected_in", "cut", "dialled", "ending", "endpoint",
-        "eof", "failed", "last", "reading", "request", "sent", "socket", "until",
+        "_ended", "answer", "authority", "connect_by", "connected_in", "cut", "dialled", "ending", "endpoint",
+        "eof", "failed", "headers", "last", "reading", "request", "sent", "socket", "until",
     )  # fmt: skip
 
     def __init__(self, request: object, cut: Cut, *, connect_by: float, until: float, endpoint: Dial) -> None:
         self.request = request
         self.cut = cut
         self.endpoint = endpoint
+        self.headers: dict[str, str] = {}
+        self.authority: tuple[str, str] = ("", "")
         self.connect_by = connect_by
         self.until = until
         self.connected_in: float | None = None

@@ -57,9 +57,14 @@ class Housekeeper:
         with self._starting:
             if self.running or self._stopping:
                 return
+            thread = threading.Thread(target=self._run, name="meshware-housekeeper", daemon=True)
             self.running = True
-            self._thread = threading.Thread(target=self._run, name="meshware-housekeeper", daemon=True)
-            self._thread.start()
+            try:
+                thread.start()
+            except RuntimeError:  # no thread to be had: the call goes out without it, the next one tries again
+                self.running = False
+            else:
+                self._thread = thread
 
     def wake(self) -> None:
         """Something has changed. Cheap; any thread, but no finalizer."""
@@ -142,8 +147,7 @@ class Probes:
             )[0]
             sock = socket.socket(family, kind, proto)
         except (socket.gaierror, UnicodeError):
-            threading.Thread(target=self._connect, args=(endpoint, timeout, done), daemon=True).start()
-            self._named.add(endpoint)
+            self._start_named(endpoint, timeout, done)
             return
         except OSError:
             return  # no descriptor to spare: says nothing of the endpoint, tried again when next due
@@ -180,6 +184,14 @@ class Probes:
         self._selector.unregister(sock)
         sock.close()
         done(endpoint, ok, now)
+
+    def _start_named(self, endpoint: Endpoint, timeout: float, done: Done) -> None:
+        thread = threading.Thread(target=self._connect, args=(endpoint, timeout, done), daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:
+            return  # no thread to be had: tried again when next due
+        self._named.add(endpoint)
 
     def _connect(self, endpoint: Endpoint, timeout: float, done: Done) -> None:
         try:

@@ -190,6 +190,22 @@ def test_it_starts_once_is_woken_and_stops():
     assert not keeper.running
 
 
+def test_without_a_thread_to_be_had_calls_go_on_and_the_next_one_tries_again(monkeypatch, probes):
+    def none_left(thread):
+        raise RuntimeError("can't start new thread")
+
+    keeper = Housekeeper(lambda: ())
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", none_left)
+        keeper.start()
+        assert not keeper.running
+        probes.start(Endpoint("localhost:80"), 1.0, lambda *facts: pytest.fail("judged"), 0.0)
+        assert len(probes) == 0
+    keeper.start()
+    assert keeper.running
+    keeper.stop()
+
+
 def test_many_first_calls_at_once_start_one_thread():
     before = threading.enumerate()
     keeper = Housekeeper(lambda: ())
@@ -220,7 +236,7 @@ def test_a_thread_that_has_died_is_started_again():
 
     keeper = Housekeeper(services)
     keeper.start()
-    wait_for(lambda: not keeper.running)
+    wait_for(lambda: not keeper.running and THREAD not in {each.name for each in threading.enumerate()})
     keeper.start()
     wait_for(lambda: len(rounds) > 1)
     assert keeper.running

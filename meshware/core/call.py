@@ -10,8 +10,9 @@ service's inbox, which the next begin or the housekeeper settles: no lock is tak
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from threading import Lock
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from meshware.core.attempt import Attempt, Deliver, Lost, Raise, Retry, State, Step, Wait
 from meshware.core.deadline import Deadline
@@ -29,6 +30,9 @@ __all__ = ["Attempt", "Call", "Context", "Deliver", "Lost", "Raise", "Retry", "S
 
 UNKNOWN_PACE = 1.0
 """A cut that left less than this, while nothing is known of an operation's pace, blames nobody (seconds)."""
+
+PENALTY_PACES = 10.0
+"""What a failed attempt counts at least, in p95s of its operation: a decay of 10 s is back at par after 23 s."""
 
 
 class Context(Protocol):
@@ -133,16 +137,34 @@ class Call:
         service = self.service
         if self.deadline.at <= now:
             raise DeadlineExceeded(service.name, self.deadline.timeout, 0)
-        self._lease = service.circuit.admit(now)
-        if self._lease is None:
-            until = service.circuit.until(now) or now
-            raise CircuitOpen(service.name, until, until - now)
+        refused_until = self._ask_circuit(now)
+        if refused_until is not None:
+            raise CircuitOpen(service.name, refused_until, refused_until - now)
         limiter = service.limiter
         if limiter is not None:
             refused = limiter.acquire(self, now)
             if refused is not None:
                 raise Overloaded(service.name, refused)
             self._limiter = limiter
+
+    def _ask_circuit(self, now: float) -> float | None:
+        """Until when the circuit refuses; None when it does not. A breaker of the user's own that raises is open to all."""
+        circuit = self.service.circuit
+        try:
+            self._lease = circuit.admit(now)
+            return None if self._lease is not None else circuit.until(now) or now
+        except Exception as error:
+            self.service.failed("circuit", error, now)
+            return None
+
+    def _tell_circuit(self, tell: Callable[[Any, Any, float], None], what: object, now: float) -> None:
+        """What became of the call, if the circuit gave it a lease."""
+        if self._lease is None:
+            return
+        try:
+            tell(self._lease, what, now)
+        except Exception as error:
+            self.service.failed("circuit", error, now)
 
     def _attempt(self, now: float, began: float, *, hedge: bool = False) -> Attempt:
         """Pick an endpoint and open an attempt there; raises NoEndpoint. A hedge has all the time that is left."""
@@ -252,11 +274,16 @@ class Call:
             service.guard.record(False, now)
         elif verdict is not Verdict.NEUTRAL:
             service.guard.record(True, now)
-            self._sample(endpoint, max(outcome.elapsed, service.penalty), True, now)
+            self._sample(endpoint, max(outcome.elapsed, self._penalty(now)), True, now)
         elif outcome.cause is Cause.CUT:
             self._at_least(endpoint, outcome.elapsed, now)
         service.ejection.record(attempt, outcome, now)
         attempt.lease = None
+
+    def _penalty(self, now: float) -> float:
+        """Seconds that a failure counts at least: enough to be avoided, not so much that it is for minutes."""
+        pace = self.figures.figures(now)
+        return self.service.penalty if pace is None else min(self.service.penalty, PENALTY_PACES * pace)
 
     def _at_least(self, endpoint: Endpoint, elapsed: float, now: float) -> None:
         """A loser cut before its answer took at least so long; worth knowing once it is more than usual."""
@@ -346,7 +373,7 @@ class Call:
             error = step.error
         else:
             return
-        self.service.circuit.record(self._lease, outcome.verdict, now)
+        self._tell_circuit(self.service.circuit.record, outcome.verdict, now)
         self._over = True
         if error is not None:
             self._finish(outcome.verdict, now)
@@ -381,13 +408,13 @@ class Call:
         if outcome.verdict is Verdict.SUCCESS:
             if ending is Ending.BROKEN:
                 service.guard.record(True, now)
-                self._sample(endpoint, max(wire, service.penalty), True, now)
+                self._sample(endpoint, max(wire, self._penalty(now)), True, now)
             else:
                 whole = ending is Ending.COMPLETE and not outcome.stream
                 self._sample(endpoint, wire if whole else outcome.elapsed, False, now)
             service.ejection.body(attempt, ending is Ending.BROKEN, now)
             if attempt is self._won:
-                service.circuit.body(self._lease, ending is Ending.BROKEN, now)
+                self._tell_circuit(service.circuit.body, ending is Ending.BROKEN, now)
         for watch in service.on_end:
             watch(self, attempt, ending, wire, now)
         if attempt is self._won:
@@ -444,8 +471,7 @@ class Call:
             return
         self._over = self.decided = True
         self._finish(Verdict.NEUTRAL, now)
-        if self._lease is not None:
-            self.service.circuit.release(self._lease, now)
+        self._tell_circuit(self.service.circuit.record, Verdict.NEUTRAL, now)
 
     def _finish(self, verdict: Verdict, now: float) -> None:
         """The call is over: the limiter may let another in."""

@@ -166,25 +166,27 @@ class Service:
                 endpoint = picker.pick(call)
                 if not endpoint.bars and endpoint not in call.tried and endpoint in self._members:
                     return endpoint
-                if self._acceptable(endpoint, call, now, warming=True):
+                if self._acceptable(endpoint, call, now):
                     return endpoint
                 endpoint = picker.pick(call)
-                if self._acceptable(endpoint, call, now, warming=False):
+                if self._acceptable(endpoint, call, now):
                     return endpoint
             except Exception as error:
                 self.failed("strategy", error, now)
         return self._stand_in(call, now)
 
-    def _acceptable(self, endpoint: Endpoint, call: Call, now: float, *, warming: bool) -> bool:
+    def _acceptable(self, endpoint: Endpoint, call: Call, now: float) -> bool:
         """Known, usable, untried; one that warms up is taken with the probability of its warmth."""
         if endpoint not in self._members or endpoint in call.tried or not self.usable(endpoint, now):
             return False
-        return not warming or call.rng.random() < endpoint.availability.warmth(now, self.warm_floor)
+        warmth = endpoint.availability.warmth(now, self.warm_floor)
+        return warmth >= 1.0 or call.rng.random() < warmth
 
     def _stand_in(self, call: Call, now: float) -> Endpoint:
-        """The less loaded of two random draws from what is usable and, if possible, untried."""
+        """The less loaded of two random draws from what is usable and, if possible, untried and warm."""
         usable = [each for each in self.endpoints if self.usable(each, now)]
         pool = [each for each in usable if each not in call.tried] or usable
+        pool = [each for each in pool if Bar.WARMING not in each.bars] or pool
         if not pool:
             raise NoEndpoint(self.name, {each.address: each.availability.state() for each in self.endpoints})
         first = pool[int(call.rng.random() * len(pool))]

@@ -69,6 +69,16 @@ def test_a_stream_weighs_a_tenth_until_it_is_closed_and_its_length_is_no_respons
     assert world.endpoints[0].samplers[0].value(world.now) == pytest.approx(0.01)
 
 
+def test_a_failure_counts_ten_paces_once_the_pace_is_known_and_is_at_par_again_in_half_a_minute():
+    world = World(1, strategy="peak_ewma")
+    world.succeed(40, elapsed=0.02)
+    call = world.call("POST")
+    world.answer(call, call.begin(world.now), 500, after=0.001)
+    reading = world.endpoints[0].samplers[0]
+    assert reading.value(world.now) == pytest.approx(0.2, rel=0.1)
+    assert reading.value(world.now + 25) < 0.02
+
+
 def test_a_failure_is_never_a_fast_answer():
     world = World(1, strategy="peak_ewma")
     call = world.call("POST")

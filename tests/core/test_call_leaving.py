@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 
+import pybreaker
 import pytest
 from core.policies import Hedging, Limiter, hedged_world
 from world import World
@@ -225,3 +226,39 @@ def test_an_ending_that_fails_does_not_break_the_call_that_settles_it():
     call.ended(attempt, Ending.COMPLETE, 0.01, world.now)
     world.call().begin(world.now)
     assert failures(world) == [("ending", "ValueError: hook")]
+
+
+class BadListener(pybreaker.CircuitBreakerListener):
+    """Raises whatever it is told."""
+
+    def failure(self, breaker, error):
+        raise ValueError("listener")
+
+    def state_change(self, breaker, old, new):
+        raise ValueError("listener")
+
+
+class BadStorage(pybreaker.CircuitMemoryStorage):
+    """As where the store that holds the state cannot be reached."""
+
+    @property
+    def state(self):
+        raise ConnectionError("store")
+
+
+def test_a_breaker_of_the_users_that_raises_never_breaks_a_call_nor_loses_its_trial():
+    breaker = pybreaker.CircuitBreaker(fail_max=2, reset_timeout=1, listeners=[BadListener()])
+    world = World(2, circuit={"breaker": breaker}, ejection={"enabled": False})
+    for _ in range(10):
+        world.pass_time(5)
+        call = world.call("POST")
+        assert isinstance(world.answer(call, call.begin(world.now), 500), Deliver)
+    assert {each[0] for each in failures(world)} == {"circuit"}
+
+
+def test_a_breaker_of_the_users_whose_state_cannot_be_read_lets_all_through():
+    breaker = pybreaker.CircuitBreaker(state_storage=BadStorage("closed"))
+    world = World(2, circuit={"breaker": breaker})
+    world.succeed(3)
+    assert world.in_flight() == 0
+    assert failures(world) == [("circuit", "ConnectionError: store")] * 3

@@ -1,0 +1,37 @@
+"""The benchmarks run, with few rounds: that their figures are good is theirs to show, not the tests'."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+
+
+def run(script, *arguments):
+    command = [sys.executable, str(BENCHMARKS / script), *arguments]
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert ran.returncode == 0, ran.stderr
+    return ran.stdout
+
+
+def test_the_cost_of_a_call_is_measured(tmp_path):
+    file = tmp_path / "cost.json"
+    assert "what a call costs" in run("call_cost.py", "--quick", "--json", str(file))
+    found = json.loads(file.read_text())
+    assert {"meshware", "meshware async", "requests + meshware", "import meshware"} <= {each["name"] for each in found}
+    assert all(0 < each["low"] <= each["ratio"] <= each["high"] for each in found)
+
+
+def test_the_reapers_spike_hits_nobody_else(tmp_path):
+    file = tmp_path / "spike.json"
+    run("spikes/reaper.py", "--races", "400", "--json", str(file))
+    found = json.loads(file.read_text())
+    assert set(found) == {
+        f"{client} {scheme}" for client in ("requests", "httpx", "httpx2") for scheme in ("http", "https")
+    }
+    for each in found.values():
+        assert {cell["outcome"] for cell in each["faults"].values()} == {"deadline"}
+        assert not [name for name in each["races"] if name.startswith(("BYSTANDER", "ANOTHER"))]

@@ -90,10 +90,10 @@ class Gate:
                 return GateLease(self.epoch, False)
             if now < self.opens_again or self._trial_out:
                 return None
-            self._trial_out = True
             if self._state == "open":
                 self._breaker.half_open()
                 self._state = "half-open"
+            self._trial_out = True
             return GateLease(self.epoch, True)
 
     def record(self, lease: GateLease, verdict: Verdict, now: float) -> None:
@@ -139,8 +139,9 @@ class Gate:
             except self._expected:
                 if self.closed and self._tripped(now):
                     self._breaker.open()
-            self._trial_out = self._trial_out and not lease.trial
-            self._notice(now)
+            finally:  # a listener of the user's may raise: the trial is back all the same
+                self._trial_out = self._trial_out and not lease.trial
+                self._notice(now)
 
     def _notice(self, now: float) -> None:
         """A state other than the last one seen starts a new epoch."""

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from threading import Lock
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from meshware.core.attempt import Attempt, Deliver, Lost, Raise, Retry, State, Step, Wait
 from meshware.core.deadline import Deadline
@@ -148,7 +148,7 @@ class Call:
             self._limiter = limiter
 
     def _ask_circuit(self, now: float) -> float | None:
-        """Until when the circuit refuses; None when it does not. A breaker of the user's own that raises is open to all."""
+        """Until when the circuit refuses, or None. A breaker of the user's own that raises lets all through."""
         circuit = self.service.circuit
         try:
             self._lease = circuit.admit(now)
@@ -157,12 +157,12 @@ class Call:
             self.service.failed("circuit", error, now)
             return None
 
-    def _tell_circuit(self, tell: Callable[[Any, Any, float], None], what: object, now: float) -> None:
+    def _tell_circuit(self, tell: Callable[..., None], *what: object, now: float) -> None:
         """What became of the call, if the circuit gave it a lease."""
         if self._lease is None:
             return
         try:
-            tell(self._lease, what, now)
+            tell(self._lease, *what, now)
         except Exception as error:
             self.service.failed("circuit", error, now)
 
@@ -373,7 +373,7 @@ class Call:
             error = step.error
         else:
             return
-        self._tell_circuit(self.service.circuit.record, outcome.verdict, now)
+        self._tell_circuit(self.service.circuit.record, outcome.verdict, now=now)
         self._over = True
         if error is not None:
             self._finish(outcome.verdict, now)
@@ -414,7 +414,7 @@ class Call:
                 self._sample(endpoint, wire if whole else outcome.elapsed, False, now)
             service.ejection.body(attempt, ending is Ending.BROKEN, now)
             if attempt is self._won:
-                self._tell_circuit(service.circuit.body, ending is Ending.BROKEN, now)
+                self._tell_circuit(service.circuit.body, ending is Ending.BROKEN, now=now)
         for watch in service.on_end:
             watch(self, attempt, ending, wire, now)
         if attempt is self._won:
@@ -471,7 +471,7 @@ class Call:
             return
         self._over = self.decided = True
         self._finish(Verdict.NEUTRAL, now)
-        self._tell_circuit(self.service.circuit.record, Verdict.NEUTRAL, now)
+        self._tell_circuit(self.service.circuit.release, now=now)
 
     def _finish(self, verdict: Verdict, now: float) -> None:
         """The call is over: the limiter may let another in."""

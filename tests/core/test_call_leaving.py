@@ -239,11 +239,15 @@ class BadListener(pybreaker.CircuitBreakerListener):
 
 
 class BadStorage(pybreaker.CircuitMemoryStorage):
-    """As where the store that holds the state cannot be reached."""
+    """As where the store that holds the state can be reached no more."""
+
+    reached = True
 
     @property
     def state(self):
-        raise ConnectionError("store")
+        if not self.reached:
+            raise ConnectionError("store")
+        return "closed"
 
 
 def test_a_breaker_of_the_users_that_raises_never_breaks_a_call_nor_loses_its_trial():
@@ -257,8 +261,9 @@ def test_a_breaker_of_the_users_that_raises_never_breaks_a_call_nor_loses_its_tr
 
 
 def test_a_breaker_of_the_users_whose_state_cannot_be_read_lets_all_through():
-    breaker = pybreaker.CircuitBreaker(state_storage=BadStorage("closed"))
-    world = World(2, circuit={"breaker": breaker})
+    storage = BadStorage("closed")
+    world = World(2, circuit={"breaker": pybreaker.CircuitBreaker(state_storage=storage)})
+    storage.reached = False
     world.succeed(3)
     assert world.in_flight() == 0
     assert failures(world) == [("circuit", "ConnectionError: store")] * 3

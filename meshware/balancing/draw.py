@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypeVar
 
-from meshware.core.endpoint import Endpoint
 from meshware.core.policy import Rng
+
+T = TypeVar("T")
 
 
 def two(count: int, rng: Rng) -> tuple[int, int]:
@@ -15,13 +17,13 @@ def two(count: int, rng: Rng) -> tuple[int, int]:
     return first, second + (second >= first)
 
 
-def several(endpoints: Sequence[Endpoint], choices: int, rng: Rng) -> Sequence[Endpoint]:
-    """So many distinct endpoints, all when there are no more; Floyd's sampling (CACM 30:9, 1987)."""
-    count = len(endpoints)
+def several(items: Sequence[T], choices: int, rng: Rng) -> Sequence[T]:
+    """So many distinct items, all when there are no more; Floyd's sampling (CACM 30:9, 1987)."""
+    count = len(items)
     if count <= choices:
-        return endpoints
+        return items
     chosen: list[int] = []
     for top in range(count - choices, count):
         drawn = int(rng.random() * (top + 1))
         chosen.append(top if drawn in chosen else drawn)
-    return [endpoints[index] for index in chosen]
+    return [items[index] for index in chosen]

@@ -9,11 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from meshware.balancing.draw import two
+from meshware.balancing.draw import several, two
 from meshware.balancing.meters import PeakResponseTime
 from meshware.core.call import Call
 from meshware.core.endpoint import Endpoint
 from meshware.core.policy import Picker, Reading
+
+RETRY_CHOICES = 5
+"""Endpoints that a retry looks at: two would often be the tried one and a stranger."""
 
 
 class PeakEwma:
@@ -39,6 +42,8 @@ class PeakEwmaPicker:
         """The cheaper of two random endpoints; a tie goes to the less loaded."""
         if self._count == 1:
             return self._endpoints[0]
+        if call.tried:
+            return self._another(call)
         here, there = two(self._count, call.rng)
         one, other = self._endpoints[here], self._endpoints[there]
         first, second = (one.load + 1) / one.weight, (other.load + 1) / other.weight
@@ -48,3 +53,13 @@ class PeakEwmaPicker:
                 first *= slow
                 second *= slower
         return one if first <= second else other
+
+    def _another(self, call: Call) -> Endpoint:
+        """For a retry, the last chance of its call: the cheapest of a few that it has not tried."""
+        drawn = several(range(self._count), RETRY_CHOICES, call.rng)
+        fresh = [each for each in drawn if self._endpoints[each] not in call.tried] or drawn
+        return self._endpoints[min(fresh, key=lambda each: self._cost(each, call))]
+
+    def _cost(self, position: int, call: Call) -> float:
+        endpoint, slow = self._endpoints[position], self._readings[position].value(call.now)
+        return (endpoint.load + 1) / endpoint.weight * (1.0 if call.service.guard.on else slow)

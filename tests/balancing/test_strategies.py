@@ -136,6 +136,33 @@ def test_under_the_guard_it_is_plain_least_request():
     assert min(seen.values()) > 400
 
 
+def test_a_retry_goes_to_the_best_of_those_that_were_not_tried():
+    world = World(3, strategy="peak_ewma", ejection={"enabled": False}, circuit={"enabled": False}, guard=1.0)
+    times = {"10.0.0.1:80": (0.5, 200), "10.0.0.2:80": (0.3, 200), "10.0.0.3:80": (0.01, 200)}
+    for address, (elapsed, _) in times.items():
+        next(each for each in world.endpoints if each.address == address).sample(elapsed, False, world.now)
+    world.service.budget.withdraw = lambda now: True
+    for _ in range(50):
+        call = world.call()
+        first = call.begin(world.now)
+        step = world.answer(call, first, 504, after=0.0)
+        best = "10.0.0.3:80" if first.endpoint.address != "10.0.0.3:80" else "10.0.0.2:80"
+        assert step.attempt.endpoint.address == best
+        call.abandon(step.attempt, world.now)
+        world.read(call, first)
+        for endpoint in world.endpoints:
+            endpoint.samplers[0].reset()
+            endpoint.sample(times[endpoint.address][0], False, world.now)
+
+
+def test_a_retry_with_nothing_untried_takes_what_there_is():
+    world = World(2, strategy="peak_ewma", retry={"attempts": 3})
+    world.service.guard.on = True
+    call = world.call()
+    second = world.answer(call, call.begin(world.now), 504).attempt
+    assert world.answer(call, second, 504).attempt.endpoint in world.endpoints
+
+
 # Cost
 
 

@@ -97,7 +97,11 @@ class RequestsCall:
             won = drive(self.call, self.send, self.drop)
         except MeshError as error:
             raise twin(error, self.request) from error.__cause__
-        return self._deliver(won)
+        try:
+            return self._deliver(won)
+        except BaseException:  # interrupted: nobody will read the answer
+            self.call.leave(won, time.monotonic())
+            raise
 
     def _described(self) -> Request:
         request, context = self.request, current_context()

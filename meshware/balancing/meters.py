@@ -65,7 +65,7 @@ class _Peak:
         self._value = self._at = 0.0
 
     def sample(self, elapsed: float, failed: bool, now: float) -> None:
-        decayed = self.value(now)
+        decayed = self._value * exp((self._at - now) / self._tau)
         self._value = elapsed if elapsed > decayed else decayed
         self._at = now
 

@@ -62,6 +62,7 @@ class ServiceCircuit:
         self._row = 0
         self._row_began = 0.0
         self._rate = RateWindow(options.window) if options.failure_rate is not None else None
+        self.quiet = breaker is None and self._rate is None  # until the first failure
 
     def admit(self, now: float) -> GateLease | None:
         """A lease, or None: the call is refused."""
@@ -102,6 +103,7 @@ class ServiceCircuit:
     def _fail(self, lease: GateLease, now: float) -> None:
         if not self._options.enabled and self._users is None:
             return
+        self.quiet = False
         if self._gate is None:
             self._gate = self._make()
         if self._row == 0:

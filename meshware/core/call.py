@@ -137,25 +137,20 @@ class Call:
         service = self.service
         if self.deadline.at <= now:
             raise DeadlineExceeded(service.name, self.deadline.timeout, 0)
-        refused_until = self._ask_circuit(now)
-        if refused_until is not None:
-            raise CircuitOpen(service.name, refused_until, refused_until - now)
+        try:
+            self._lease = service.circuit.admit(now)
+            until = None if self._lease is not None else service.circuit.until(now) or now
+        except Exception as error:  # a breaker of the user's own: it lets all through
+            until = None
+            service.failed("circuit", error, now)
+        if until is not None:
+            raise CircuitOpen(service.name, until, until - now)
         limiter = service.limiter
         if limiter is not None:
             refused = limiter.acquire(self, now)
             if refused is not None:
                 raise Overloaded(service.name, refused)
             self._limiter = limiter
-
-    def _ask_circuit(self, now: float) -> float | None:
-        """Until when the circuit refuses, or None. A breaker of the user's own that raises lets all through."""
-        circuit = self.service.circuit
-        try:
-            self._lease = circuit.admit(now)
-            return None if self._lease is not None else circuit.until(now) or now
-        except Exception as error:
-            self.service.failed("circuit", error, now)
-            return None
 
     def _tell_circuit(self, tell: Callable[..., None], *what: object, now: float) -> None:
         """What became of the call, if the circuit gave it a lease."""
@@ -237,7 +232,9 @@ class Call:
             return Lost()
         self.now = now
         attempt.outcome = outcome
-        outcome.verdict = self._judge(attempt, outcome)
+        outcome.verdict = verdict = self.service.classify(self.request, outcome)
+        if verdict is not Verdict.SUCCESS and self._too_short(attempt, outcome):
+            outcome.verdict = Verdict.NEUTRAL
         self._learn(attempt, outcome, now)
         if self._lock is None:
             step = self._decide(attempt, outcome, now)
@@ -249,14 +246,12 @@ class Call:
         self._conclude(attempt, step, now)
         return step
 
-    def _judge(self, attempt: Attempt, outcome: Outcome) -> Verdict:
-        """The classifier's verdict; but a cut that left the endpoint too little time says nothing of it."""
-        if outcome.cause is Cause.TIMEOUT and not attempt.fair:
-            allotted = attempt.deadline - attempt.began
-            pace = self.figures.figures(self.now)
-            if allotted < (UNKNOWN_PACE if pace is None else 3 * pace):
-                return Verdict.NEUTRAL
-        return self.service.classify(self.request, outcome)
+    def _too_short(self, attempt: Attempt, outcome: Outcome) -> bool:
+        """Whether it was cut by a deadline that had left the endpoint too little time: that says nothing of it."""
+        if outcome.cause is not Cause.TIMEOUT or attempt.fair:
+            return False
+        pace = self.figures.figures(self.now)
+        return attempt.deadline - attempt.began < (UNKNOWN_PACE if pace is None else 3 * pace)
 
     def _learn(self, attempt: Attempt, outcome: Outcome, now: float) -> None:
         """What every later pick should know of this answer; a failure is never a fast answer."""
@@ -271,7 +266,8 @@ class Call:
             attempt.state = State.ENDED
         if verdict is Verdict.SUCCESS:
             self.figures.record(outcome.elapsed, now)
-            service.guard.record(False, now)
+            if service.guard.failures:
+                service.guard.record(False, now)
         elif verdict is not Verdict.NEUTRAL:
             service.guard.record(True, now)
             self._sample(endpoint, max(outcome.elapsed, self._penalty(now)), True, now)
@@ -373,7 +369,9 @@ class Call:
             error = step.error
         else:
             return
-        self._tell_circuit(self.service.circuit.record, outcome.verdict, now=now)
+        circuit = self.service.circuit
+        if not (circuit.quiet and outcome.verdict is Verdict.SUCCESS):
+            self._tell_circuit(circuit.record, outcome.verdict, now=now)
         self._over = True
         if error is not None:
             self._finish(outcome.verdict, now)
@@ -412,12 +410,13 @@ class Call:
             else:
                 whole = ending is Ending.COMPLETE and not outcome.stream
                 self._sample(endpoint, wire if whole else outcome.elapsed, False, now)
-            service.ejection.body(attempt, ending is Ending.BROKEN, now)
-            if attempt is self._won:
-                self._tell_circuit(service.circuit.body, ending is Ending.BROKEN, now=now)
+            broken = ending is Ending.BROKEN
+            service.ejection.body(attempt, broken, now)
+            if attempt is self._won and (broken or not service.circuit.quiet):
+                self._tell_circuit(service.circuit.body, broken, now=now)
         for watch in service.on_end:
             watch(self, attempt, ending, wire, now)
-        if attempt is self._won:
+        if attempt is self._won and self._limiter is not None:
             self._finish(outcome.verdict, now)
 
     def abandon(self, attempt: Attempt, now: float) -> None:

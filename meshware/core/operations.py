@@ -42,9 +42,15 @@ class Operation:
         bucket = int((log2(seconds) - _LOW) * 8) if seconds > _LEAST else 0
         if bucket >= _BUCKETS:
             bucket = _BUCKETS - 1
-        self._add(bucket, now)
-        if self._parent is not None:
-            self._parent._add(bucket, now)
+        each: Operation | None = self
+        while each is not None:
+            if now - each._at >= HALF:
+                each._rotate(now)
+            each._buckets[bucket] += 1
+            each._count += 1
+            if each._count + each._old_count >= each._due:
+                each._compute()
+            each = each._parent
 
     def p95(self, now: float) -> float | None:
         """Its own 95th percentile in seconds over the last 30 to 60 s; None before 20 samples."""
@@ -54,16 +60,9 @@ class Operation:
 
     def figures(self, now: float) -> float | None:
         """Its own p95, or the service's while it has too few samples."""
-        own = self.p95(now)
-        return own if own is not None or self._parent is None else self._parent.p95(now)
-
-    def _add(self, bucket: int, now: float) -> None:
         if now - self._at >= HALF:
             self._rotate(now)
-        self._buckets[bucket] += 1
-        self._count += 1
-        if self._count + self._old_count >= self._due:
-            self._compute()
+        return self._p95 if self._p95 is not None or self._parent is None else self._parent.p95(now)
 
     def _rotate(self, now: float) -> None:
         """A new half window begins; what is older than two is forgotten."""

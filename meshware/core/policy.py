@@ -106,7 +106,12 @@ class Breaker(Protocol):
 
 
 class Circuit(Breaker, Protocol):
-    """The breaker over a service's calls, each counted once by its final outcome."""
+    """The breaker over a service's calls, each counted once by its final outcome.
+
+    `quiet`: successes need not be told; all that a healthy call reads of it after `admit`.
+    """
+
+    quiet: bool
 
     def body(self, lease: Any, broken: bool, now: float) -> None:
         """A successful answer's body has ended: it ends a row of failures, or takes the success back."""
@@ -154,6 +159,7 @@ class Guard(Protocol):
     """The fleet guard: tells a service that fails everywhere from endpoints that fail."""
 
     on: bool
+    failures: float
 
     def record(self, failed: bool, now: float) -> None:
         """One attempt's verdict."""

@@ -57,8 +57,9 @@ class RetryBudget:
         with self._lock:
             if now >= self._turn:
                 self._advance(now)
-            if self._tokens < self._capacity():
-                self._tokens = min(self._tokens + self._earn, self._capacity())
+            capacity = self._capacity()
+            if self._tokens < capacity:
+                self._tokens = min(self._tokens + self._earn, capacity)
 
     def withdraw(self, now: float) -> bool:
         """Take one token, if there is one."""

@@ -39,7 +39,6 @@ from meshware.mesh import Mesh
 from meshware.outbound.drive import drive, drive_async
 from meshware.outbound.requests import MeshAdapter
 
-OK = Outcome(elapsed=0.001, status=200)
 Run = Callable[[int], float]
 """`run(count)`: seconds that so many calls took."""
 
@@ -104,15 +103,19 @@ def mesh_async(mesh: Mesh) -> Run:
 
 
 def pick_and_complete(mesh: Mesh) -> Run:
-    """The Call alone: begin and answered, without the description, the driver and the body."""
-    service, request = mesh.services["inventory"], Request("GET", "inventory", "/items", {})
+    """Balancing alone: an endpoint is picked and counted in flight; its answer is taken off and learned from."""
+    service = mesh.services["inventory"]
+    made = Call(service, Request("GET", "inventory", "/items", {}))
+    attempt = made.begin(time.monotonic())
 
     def call() -> None:
-        made = Call(service, request)
-        attempt = made.begin(time.monotonic())
-        made.answered(attempt, OK, time.monotonic())
-        attempt.endpoint.ended(attempt)
+        made.now = now = time.monotonic()
+        endpoint = service.pick(made, now)
+        endpoint.open[attempt] = endpoint.waiting[attempt] = now
+        endpoint.ended(attempt)
+        endpoint.sample(0.001, False, now)
 
+    made.tried = ()
     return timed(call)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -72,6 +73,16 @@ class World:
             attempt = call.begin(self.now)
             self.answer(call, attempt, after=elapsed)
             self.read(call, attempt, wire=elapsed)
+
+    def picks(self, count: int) -> Counter[str]:
+        """Where so many calls go, each over before the next."""
+        seen: Counter[str] = Counter()
+        for _ in range(count):
+            call = self.call()
+            attempt = call.begin(self.now)
+            seen[attempt.endpoint.address] += 1
+            call.abandon(attempt, self.now)
+        return seen
 
     def in_flight(self) -> int:
         return sum(len(each.open) + len(each.waiting) + len(each.streams) for each in self.endpoints)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
-
 import pytest
 from world import World
 
@@ -44,29 +42,19 @@ def world_of(scorer, *, endpoints=4, **options):
     return world
 
 
-def picks(world, count=2000):
-    seen = Counter()
-    for _ in range(count):
-        call = world.call()
-        attempt = call.begin(world.now)
-        seen[attempt.endpoint.address] += 1
-        call.abandon(attempt, world.now)
-    return seen
-
-
 def test_the_least_score_of_those_drawn_is_taken():
-    assert picks(world_of(Cheapest(), choices=4)) == {"10.0.0.1:80": 2000}
-    shares = picks(world_of(Cheapest(), choices=2))
+    assert world_of(Cheapest(), choices=4).picks(2000) == {"10.0.0.1:80": 2000}
+    shares = world_of(Cheapest(), choices=2).picks(2000)
     assert shares["10.0.0.1:80"] == pytest.approx(1000, rel=0.1)
     assert shares["10.0.0.4:80"] == 0
 
 
 def test_a_tie_is_spread():
-    assert min(picks(world_of(Scores(1.0), choices=2)).values()) > 350
+    assert min(world_of(Scores(1.0), choices=2).picks(2000).values()) > 350
 
 
 def test_one_endpoint_needs_no_score():
-    assert picks(world_of(Scores(ValueError("never asked")), endpoints=1), 3) == {"10.0.0.1:80": 3}
+    assert world_of(Scores(ValueError("never asked")), endpoints=1).picks(3) == {"10.0.0.1:80": 3}
 
 
 def test_the_meters_that_it_needs_are_attached():
@@ -77,7 +65,7 @@ def test_the_meters_that_it_needs_are_attached():
 @pytest.mark.parametrize("score", [float("nan"), float("inf"), -1.0, RuntimeError("no idea")], ids=str)
 def test_a_score_that_is_none_is_told_of_and_the_stand_in_decides(score):
     world = world_of(Scores(score))
-    assert len(picks(world, 200)) == 4
+    assert len(world.picks(200)) == 4
     failed = next(each for each in world.events if isinstance(each, PluginFailed))
     assert "score" in failed.error or "no idea" in failed.error
 

@@ -13,17 +13,6 @@ from meshware.core.outcome import Ending
 STRATEGIES = ["round_robin", "random", "least_request", "peak_ewma"]
 
 
-def picks(world, count=10_000):
-    """Where so many calls go, each over before the next."""
-    seen = Counter()
-    for _ in range(count):
-        call = world.call()
-        attempt = call.begin(world.now)
-        seen[attempt.endpoint.address] += 1
-        call.abandon(attempt, world.now)
-    return seen
-
-
 def weighted(strategy, *weights):
     """A world whose endpoints weigh so much."""
     world = World(len(weights), strategy=strategy)
@@ -37,13 +26,13 @@ def weighted(strategy, *weights):
     ("strategy", "bound"), [("round_robin", 1), ("random", 250), ("least_request", 250), ("peak_ewma", 250)]
 )
 def test_equal_endpoints_get_equal_shares(strategy, bound):
-    seen = picks(World(4, strategy=strategy))
+    seen = World(4, strategy=strategy).picks(10_000)
     assert all(abs(count - 2500) <= bound for count in seen.values())
 
 
 @pytest.mark.parametrize(("strategy", "bound"), [("round_robin", 1), ("random", 250)])
 def test_shares_follow_the_weights(strategy, bound):
-    seen = picks(weighted(strategy, 1.0, 2.0, 5.0))
+    seen = weighted(strategy, 1.0, 2.0, 5.0).picks(10_000)
     for address, share in (("10.0.0.1:80", 1250), ("10.0.0.2:80", 2500), ("10.0.0.3:80", 6250)):
         assert abs(seen[address] - share) <= bound
 
@@ -61,7 +50,7 @@ def test_of_two_the_one_with_more_weight_is_kept_busier(strategy):
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_one_endpoint_takes_all(strategy):
-    assert picks(World(1, strategy=strategy), 10) == {"10.0.0.1:80": 10}
+    assert World(1, strategy=strategy).picks(10) == {"10.0.0.1:80": 10}
 
 
 @pytest.mark.parametrize("strategy", ["least_request", "peak_ewma"])
@@ -124,7 +113,7 @@ def test_a_slow_endpoint_that_recovers_is_found_again():
 def test_an_endpoint_that_nothing_is_known_of_counts_as_the_other_does():
     world = World(2, strategy="peak_ewma")
     answered_in(world, {each.address: (0.01, 200) for each in world.endpoints}, 1)
-    seen = picks(world, 1000)
+    seen = world.picks(1000)
     assert min(seen.values()) > 400
 
 
@@ -132,7 +121,7 @@ def test_under_the_guard_it_is_plain_least_request():
     world = World(2, strategy="peak_ewma")
     answered_in(world, {"10.0.0.1:80": (1.0, 200), "10.0.0.2:80": (0.01, 200)}, 200)
     world.service.guard.on = True
-    seen = picks(world, 1000)
+    seen = world.picks(1000)
     assert min(seen.values()) > 400
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
-
 import pytest
 from world import START, World
 
@@ -33,17 +31,6 @@ def with_strategy(pick, **settings):
     return world
 
 
-def picks(world, count=300):
-    """Where so many calls go; each ends at once."""
-    seen = Counter()
-    for _ in range(count):
-        call = world.call()
-        attempt = call.begin(world.now)
-        seen[attempt.endpoint.address] += 1
-        call.abandon(attempt, world.now)
-    return seen
-
-
 def stranger(call):
     return Endpoint("192.0.2.1:1")
 
@@ -55,12 +42,12 @@ def raising(call):
 @pytest.mark.parametrize("pick", [stranger, raising], ids=["a stranger", "an exception"])
 def test_a_misbehaving_strategy_never_breaks_a_call(pick):
     world = with_strategy(pick)
-    assert set(picks(world)) == {each.address for each in world.endpoints}
+    assert set(world.picks(300)) == {each.address for each in world.endpoints}
 
 
 def test_a_strategy_that_raises_is_told_of_as_an_event():
     world = with_strategy(raising)
-    picks(world, 1)
+    world.picks(1)
     failed = next(each for each in world.events if isinstance(each, PluginFailed))
     assert (failed.service, failed.plugin, failed.error) == ("inventory", "strategy", "RuntimeError: no idea")
 
@@ -74,7 +61,7 @@ def test_a_strategy_that_cannot_make_a_picker_leaves_the_choice_to_the_stand_in(
 
     world.service.strategy = Broken()
     world.service.refresh(world.now)
-    assert set(picks(world)) == {each.address for each in world.endpoints}
+    assert set(world.picks(300)) == {each.address for each in world.endpoints}
     assert any(isinstance(each, PluginFailed) for each in world.events)
 
 
@@ -130,12 +117,12 @@ def test_no_endpoint_says_the_state_of_each():
 def test_a_weight_of_zero_takes_no_traffic_not_even_a_retry():
     world = World(2)
     world.service.replace([Endpoint("10.0.0.1:80", weight=0.0), Endpoint("10.0.0.2:80")], world.now)
-    assert set(picks(world)) == {"10.0.0.2:80"}
+    assert set(world.picks(300)) == {"10.0.0.2:80"}
     call = world.call()
     assert world.answer(call, call.begin(world.now), 503).attempt.endpoint.address == "10.0.0.2:80"
     assert world.endpoints[0].availability.state() == "weight 0"
     world.service.replace([Endpoint("10.0.0.1:80"), Endpoint("10.0.0.2:80", weight=0.0)], world.now)
-    assert set(picks(world)) == {"10.0.0.1:80"}
+    assert set(world.picks(300)) == {"10.0.0.1:80"}
 
 
 def test_an_endpoint_is_in_the_picker_again_once_its_bar_has_fallen_whoever_saw_that_first():
@@ -146,7 +133,7 @@ def test_an_endpoint_is_in_the_picker_again_once_its_bar_has_fallen_whoever_saw_
     call = world.call()
     assert world.answer(call, call.begin(world.now), 503).attempt.endpoint is world.endpoints[0]  # by the stand-in
     world.keep_house()
-    assert picks(world, 100) == {"10.0.0.1:80": 50, "10.0.0.2:80": 50}
+    assert world.picks(100) == {"10.0.0.1:80": 50, "10.0.0.2:80": 50}
 
 
 def test_an_endpoint_that_warms_up_gets_a_growing_share():
@@ -154,13 +141,13 @@ def test_an_endpoint_that_warms_up_gets_a_growing_share():
     world.endpoints[0].availability.warm(world.now, 10.0)
     shares = []
     for _ in range(3):
-        shares.append(picks(world, 1000)["10.0.0.1:80"] / 1000)
+        shares.append(world.picks(1000)["10.0.0.1:80"] / 1000)
         world.now += 4.5
     assert shares[0] < 0.15
     assert shares[0] < shares[1] < shares[2]
     world.pass_time(5)
     assert not world.endpoints[0].bars
-    assert picks(world, 1000)["10.0.0.1:80"] == 500
+    assert world.picks(1000)["10.0.0.1:80"] == 500
 
 
 # Changes
@@ -223,13 +210,13 @@ def test_in_panic_all_that_are_only_suspected_are_used():
     world = panicking(3)
     assert world.service.panic
     assert PanicTurned("inventory", START, True) in world.events
-    assert len(picks(world)) == 4
+    assert len(world.picks(300)) == 4
 
 
 def test_panic_spares_what_was_held_or_removed_by_order():
     world = panicking(3)
     world.endpoints[0].availability.bar(Bar.HELD)
-    assert set(picks(world)) == {each.address for each in world.endpoints[1:]}
+    assert set(world.picks(300)) == {each.address for each in world.endpoints[1:]}
 
 
 def test_panic_does_not_count_what_is_out_by_order():

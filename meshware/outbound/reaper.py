@@ -49,6 +49,7 @@ class Cut:
     def release(self) -> bool:
         """The connection goes back to its pool. False: it was cut, and must be closed instead."""
         self.dead = True
+        self._extend = None  # what it asks holds the whole call, and the reaper may hold this for minutes
         with self._lock:
             self._socket = None
             return not self.fired
@@ -78,7 +79,12 @@ class Cut:
 
     def due(self, now: float) -> float:
         """Until when to wait on; not after `now`: cut."""
-        return now if self._extend is None else self._extend(now)
+        extend = self._extend  # may be put off or released meanwhile
+        return now if extend is None else extend(now)
+
+    def forked(self) -> None:
+        """In a forked child: whichever thread held the lock is not here to let go of it."""
+        self._lock = threading.RLock()
 
     def _shut(self) -> None:
         if self._socket is not None:
@@ -97,6 +103,7 @@ class Reaper:
         self._order = count()
         self._changed = threading.Condition(threading.Lock())
         self._running = False
+        self._asked: Cut | None = None
         self._wakes_at = float("inf")
         self._compact_at = _COMPACT
 
@@ -110,13 +117,26 @@ class Reaper:
             if len(self._heap) >= self._compact_at:
                 self._compact()
             if not self._running:
-                self._running = True
-                threading.Thread(target=self._run, name="meshware-reaper", daemon=True).start()
+                self._start()
             elif at < self._wakes_at:
                 self._changed.notify()
 
     def __len__(self) -> int:
         return len(self._heap)
+
+    def forked(self) -> Reaper:
+        """In a forked child: one to begin with, since the thread did not come along."""
+        for cut in [self._asked, *(entry[2] for entry in self._heap)]:
+            if cut is not None:
+                cut.forked()
+        return Reaper(self._clock)
+
+    def _start(self) -> None:
+        try:
+            threading.Thread(target=self._run, name="meshware-reaper", daemon=True).start()
+        except RuntimeError:
+            return  # no thread to be had: the sockets' own timeouts stand in, and the next call tries again
+        self._running = True
 
     def _compact(self) -> None:
         """Drop what was released: most calls end long before their deadline."""
@@ -125,18 +145,25 @@ class Reaper:
         self._compact_at = max(_COMPACT, 2 * len(self._heap))
 
     def _run(self) -> None:
-        while True:
-            cut, now = self._next()
-            seen = cut.at
-            try:
-                later = cut.due(now)
-            except Exception:
-                _log.exception("meshware's reaper cannot learn whether a deadline was put off, and keeps it")
-                later = now
-            if later <= now:
-                cut.fire(now)
-            elif cut.move(seen, later):
-                self.watch(cut)
+        try:
+            while True:
+                self._reap()
+        finally:
+            self._running = False  # whatever killed this thread, the next call starts another
+
+    def _reap(self) -> None:
+        cut, now = self._next()
+        seen = cut.at
+        try:
+            later = cut.due(now)
+        except Exception:
+            _log.exception("meshware's reaper cannot learn whether a deadline was put off, and keeps it")
+            later = now
+        if later <= now:
+            cut.fire(now)
+        elif cut.move(seen, later):
+            self.watch(cut)
+        self._asked = None
 
     def _next(self) -> tuple[Cut, float]:
         """The next cut that is due; waits for it."""
@@ -148,6 +175,7 @@ class Reaper:
                 if self._heap and self._heap[0][0] <= now:
                     at, _, cut = heapq.heappop(self._heap)
                     if at >= cut.at:  # else it was put off meanwhile and has another entry
+                        self._asked = cut
                         return cut, now
                     continue
                 self._wakes_at = self._heap[0][0] if self._heap else float("inf")
@@ -163,9 +191,9 @@ def reaper() -> Reaper:
 
 
 def _after_fork() -> None:
-    """The thread did not come along, nor do the parent's deadlines concern the child."""
+    """The parent's deadlines do not concern the child."""
     global _reaper
-    _reaper = Reaper()
+    _reaper = _reaper.forked()
 
 
 os.register_at_fork(after_in_child=_after_fork)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import logging
 import os
+import random
 import socket
 import ssl
+import sys
 import threading
 import time
+import weakref
 from math import inf
 
 import pytest
@@ -105,18 +108,65 @@ def test_when_put_off_nobody_is_asked_any_more():
     assert cut.due(20.0) == 20.0
 
 
+def test_it_may_be_put_off_between_any_two_bytecodes_of_asking():
+    """Asking is the reaper's, putting off the caller's; neither waits for the other."""
+
+    def asked(at):
+        cut, passed = Cut(10.0, lambda now: now + 1), 0
+
+        def trace(frame, event, argument):
+            nonlocal passed
+            if frame.f_code is not Cut.due.__code__:
+                return None
+            frame.f_trace_opcodes = True
+            if event == "opcode":
+                passed += 1
+                if passed == at:
+                    cut.put_off(20.0)
+            return trace
+
+        before = sys.gettrace()
+        sys.settrace(trace)
+        try:
+            assert cut.due(10.0) in (10.0, 11.0)
+        finally:
+            sys.settrace(before)
+        cut.fire(10.0)
+        assert cut.fired == (passed < at)
+        return passed >= at
+
+    at = 1
+    while asked(at):
+        at += 1
+    assert at > 5
+
+
 def test_giving_back_inside_a_cut_of_the_same_thread_does_not_deadlock(pair):
     """A collector that runs while the reaper fires may end another answer, or this one."""
     cut = Cut(0.0)
-
-    class Socket:
-        def fileno(self):
-            return pair[0].fileno()
-
     cut.attach(pair[0])
     with cut._lock:
-        cut.release()
-    assert not cut.fired
+        assert cut.release()
+    cut.fire()
+    assert not is_cut(pair[0])
+
+
+def test_what_was_given_back_keeps_no_call_alive():
+    """The reaper drops it only when its time comes, which may be minutes."""
+
+    class Call:
+        def overdue(self, now):
+            return now
+
+    call = Call()
+    gone = weakref.ref(call)
+    reaper, cut = Reaper(), Cut(time.monotonic() + 60, call.overdue)
+    reaper.watch(cut)
+    del call
+    assert gone() is not None
+    cut.release()
+    assert gone() is None
+    assert len(reaper) == 1
 
 
 def test_racing_threads_agree_on_who_had_the_socket():
@@ -232,6 +282,59 @@ def test_what_was_given_back_does_not_pile_up():
     assert len(reaper) <= 1100
 
 
+def test_what_is_due_in_a_row_is_cut_in_a_row():
+    reaper, now = Reaper(), time.monotonic()
+    cuts = [Cut(now + each / 1000) for each in random.sample(range(100), 100)]
+    for cut in cuts:
+        reaper.watch(cut)
+    wait_for(lambda: all(cut.fired for cut in cuts))
+    assert len(reaper) == 0
+
+
+def test_what_was_cut_is_not_kept():
+    class Call:
+        def overdue(self, now):
+            return now
+
+    call, reaper = Call(), Reaper()
+    gone = weakref.ref(call)
+    reaper.watch(Cut(time.monotonic() + SOON, call.overdue))
+    del call
+    assert gone() is not None
+    wait_for(lambda: gone() is None)
+
+
+def test_without_a_thread_to_be_had_calls_go_on_and_the_next_one_tries_again(monkeypatch):
+    def none_left(thread):
+        raise RuntimeError("can't start new thread")
+
+    reaper, first, second = Reaper(), Cut(time.monotonic()), Cut(time.monotonic())
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", none_left)
+        reaper.watch(first)
+    assert not first.fired
+    reaper.watch(second)
+    wait_for(lambda: first.fired and second.fired)
+
+
+def test_a_thread_that_has_died_is_started_again(monkeypatch):
+    died = threading.Event()
+    monkeypatch.setattr(threading, "excepthook", lambda details: died.set())
+    clock = iter([MemoryError()])
+
+    def now():
+        for error in clock:
+            raise error
+        return time.monotonic()
+
+    reaper, first, second = Reaper(now), Cut(time.monotonic()), Cut(time.monotonic())
+    reaper.watch(first)
+    assert died.wait(PATIENCE)
+    assert not first.fired
+    reaper.watch(second)
+    wait_for(lambda: first.fired and second.fired)
+
+
 def test_tls_bytes_that_were_queued_are_not_turned_into_ciphertext(authority):
     """`SSLSocket.shutdown` would hand the reader raw records; ours ends the file."""
     server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -260,6 +363,47 @@ def test_tls_bytes_that_were_queued_are_not_turned_into_ciphertext(authority):
     assert set(rest) <= {ord("x")}
     sock.close()
     accepted[0].close()
+
+
+def test_a_lock_that_another_thread_held_at_the_fork_stops_no_child(monkeypatch):
+    """Whoever held it is not there to let go of it: a collected answer of the parent's would wait for ever."""
+    monkeypatch.setattr(reapers, "_reaper", Reaper())
+    cut, held, done = Cut(time.monotonic() + 60), threading.Event(), threading.Event()
+    reapers.reaper().watch(cut)
+
+    def hold(lock):
+        with lock:
+            held.set()
+            done.wait(PATIENCE)
+
+    holding = threading.Thread(target=hold, args=(cut._lock,))
+    holding.start()
+    assert held.wait(PATIENCE)
+    reapers._after_fork()  # as in the child, where nobody would ever set `done`
+    giving = threading.Thread(target=cut.release)
+    giving.start()
+    giving.join(PATIENCE)
+    assert not giving.is_alive()
+    done.set()
+    holding.join()
+
+
+def test_one_that_was_being_cut_at_the_fork_stops_no_child_either():
+    asking, done = threading.Event(), threading.Event()
+
+    def extend(now):
+        asking.set()
+        done.wait(PATIENCE)
+        return now
+
+    reaper, cut = Reaper(), Cut(time.monotonic(), extend)
+    reaper.watch(cut)
+    assert asking.wait(PATIENCE)
+    lock = cut._lock
+    reaper.forked()
+    assert cut._lock is not lock
+    done.set()
+    wait_for(lambda: cut.fired)
 
 
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")  # with threads, from 3.12 on

@@ -99,7 +99,8 @@ class _Cuttable:
     def let_go(self) -> None:
         """Back to the pool; closed unless the answer was read to its end and nobody has cut it."""
         wire, self._wire = self._wire, None
-        if wire is not None and (not wire.cut.release() or wire.ending is not Ending.COMPLETE):
+        if wire is not None and (wire.ending is not Ending.COMPLETE or wire.cut.fired):
+            wire.cut.release()
             self.close()
 
 
@@ -137,7 +138,7 @@ class _Once:
         wire = current.get()
         mine, given = wire.headers, kwargs["headers"].items()
         sent = {name: value for name, value in given if name.lower() not in mine and name != PROXY_SECRET}
-        kwargs |= {"headers": sent | mine, "retries": NO_RETRIES, "pool_timeout": wire.left()}
+        kwargs |= {"headers": sent | mine, "retries": NO_RETRIES, "pool_timeout": wire.patience}
         return super().urlopen(*args, **kwargs)  # type: ignore[misc]
 
     def _put_conn(self, conn: Any) -> None:

@@ -21,7 +21,7 @@ from meshware.outbound import wire as wires
 from meshware.outbound.drive import drive, headers_for
 from meshware.outbound.reaper import Cut, reaper
 from meshware.outbound.requests_errors import cause_of, twin
-from meshware.outbound.wire import Dial, Wire
+from meshware.outbound.wire import LEAST, Dial, Wire
 from meshware.security.trust import RETRIED, RETRY_AFTER, retry_after
 
 if TYPE_CHECKING:
@@ -144,11 +144,9 @@ class RequestsCall:
         return self._answered(wire, answer, time.monotonic() - began)
 
     def _sent(self, wire: Wire) -> requests.Response:
-        limit = self.limits.read
-        patience = wire.left() if limit is None else min(limit, wire.left())
         token = wires.current.set(wire)
         try:
-            return self.send_once(self.request, timeout=(patience, patience), **self.options)
+            return self.send_once(self.request, timeout=(wire.patience, wire.patience), **self.options)
         finally:
             wires.current.reset(token)
 
@@ -159,7 +157,10 @@ class RequestsCall:
             connect_by = min(connect_by, attempt.began + self.limits.connect)
         endpoint = Dial(attempt.endpoint.host, attempt.endpoint.port, None if tls is None else tls.server_name)
         cut = Cut(attempt.deadline, lambda now: call.overdue(attempt, now))
-        wire = Wire(self.request, cut, connect_by=connect_by, until=call.deadline.at + SLACK, endpoint=endpoint)
+        patience = max(LEAST, call.deadline.at + SLACK - attempt.began)
+        if self.limits.read is not None and self.limits.read < patience:
+            patience = self.limits.read
+        wire = Wire(self.request, cut, connect_by=connect_by, patience=patience, endpoint=endpoint)
         wire.headers, wire.authority = headers, self.url[:2]
         return wire
 
@@ -182,14 +183,15 @@ class RequestsCall:
         if not wire.cut.put_off(deadline.at if deadline.chosen else float("inf")):
             answer.close()
             return Outcome(elapsed=elapsed, cause=Cause.TIMEOUT, connect=wire.connected_in)
-        headers = answer.headers
+        headers, status = answer.headers, answer.status_code
+        endless = status == 101 or answer.raw.length_remaining is None
         return Outcome(
             elapsed=elapsed,
-            status=answer.status_code,
+            status=status,
             connect=wire.connected_in,
-            retry_after=retry_after(headers.get(RETRY_AFTER)) if answer.status_code in (429, 503) else None,
-            retried=answer.status_code >= 429 and RETRIED in headers,
-            stream=answer.status_code == 101 or headers.get("content-type", "").startswith("text/event-stream"),
+            retry_after=retry_after(headers.get(RETRY_AFTER)) if status in (429, 503) else None,
+            retried=status >= 429 and RETRIED in headers,
+            stream=endless and (status == 101 or headers.get("content-type", "").startswith("text/event-stream")),
         )
 
     def drop(self, attempt: Attempt) -> None:
@@ -204,13 +206,14 @@ class RequestsCall:
         outcome = attempt.outcome
         attempt.cancel = attempt.answer = None
         assert outcome is not None
-        reaper().watch(wire.cut)
         wire.bound(self._patience(outcome.stream))
-        wire.follow(answer.raw, partial(_ended, self.call, attempt, outcome.elapsed))
-        if type(answer) is requests.Response:  # a class of the user's own is left alone
-            made: Any = answer
-            made.__class__ = MeshedResponse
-            made._body = self.call, wire
+        wire.follow(answer.raw, partial(_ended, self.call, attempt, outcome.elapsed - wire.reading))
+        if self.call.deadline.chosen:
+            reaper().watch(wire.cut)
+            if type(answer) is requests.Response:  # a class of the user's own is left alone
+                made: Any = answer
+                made.__class__ = MeshedResponse
+                made._body = self.call, wire
         return answer
 
     def _patience(self, endless: bool) -> float | None:
@@ -222,8 +225,8 @@ class RequestsCall:
         return None if endless else self.service.idle
 
 
-def _ended(call: Call, attempt: Attempt, elapsed: float, ending: Ending, reading: float) -> None:
-    call.ended(attempt, ending, elapsed + reading, time.monotonic())
+def _ended(call: Call, attempt: Attempt, elsewhere: float, ending: Ending, reading: float) -> None:
+    call.ended(attempt, ending, elsewhere + reading, time.monotonic())
 
 
 class MeshedResponse(requests.Response):

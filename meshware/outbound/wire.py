@@ -42,25 +42,25 @@ class Dial(NamedTuple):
 
 
 class Wire:
-    """What one attempt's bytes do: until when they may, and what was seen. Written by the thread that sends.
+    """What one attempt's bytes do, for how long they may, and what was seen. Written by the thread that sends.
 
     `headers` go out with this attempt, by lower-case names; `authority` is the URL's scheme and netloc.
-    `until` bounds each single read or write (monotonic), behind the cut, in case no reaper runs.
+    `patience` is what each single read or write may take (seconds), behind the cut, in case no reaper runs.
     """
 
     __slots__ = (
         "_ended", "answer", "authority", "connect_by", "connected_in", "cut", "dialled", "ending", "endpoint",
-        "eof", "failed", "headers", "last", "reading", "request", "sent", "socket", "until",
+        "eof", "failed", "headers", "last", "patience", "reading", "request", "sent", "socket",
     )  # fmt: skip
 
-    def __init__(self, request: object, cut: Cut, *, connect_by: float, until: float, endpoint: Dial) -> None:
+    def __init__(self, request: object, cut: Cut, *, connect_by: float, patience: float, endpoint: Dial) -> None:
         self.request = request
         self.cut = cut
         self.endpoint = endpoint
         self.headers: dict[str, str] = {}
         self.authority: tuple[str, str] = ("", "")
         self.connect_by = connect_by
-        self.until = until
+        self.patience = patience
         self.connected_in: float | None = None
         self.socket: socket.socket | None = None
         self.dialled = False
@@ -73,15 +73,11 @@ class Wire:
         self.answer: Callable[[], HTTPResponse | None] = _none
         self._ended: Callable[[Ending, float], None] | None = None
 
-    def left(self) -> float:
-        """Seconds that a single read or write may take."""
-        return max(LEAST, self.until - time.monotonic())
-
     def hold(self, sock: socket.socket) -> None:
-        """The connection stands; until the headers have come, no read or write on it takes longer than `until`."""
+        """The connection stands; no read or write on it takes longer than `patience`."""
         self.socket = sock
         self.cut.attach(sock)
-        sock.settimeout(self.left())
+        sock.settimeout(self.patience)
 
     def bound(self, patience: float | None) -> None:
         """Seconds that a read of the body may wait for a byte; None: for ever."""
@@ -89,19 +85,19 @@ class Wire:
             self.socket.settimeout(patience)
 
     def follow(self, answer: HTTPResponse, ended: Callable[[Ending, float], None]) -> None:
-        """Have `ended(ending, seconds inside reads)` called once when the body is over.
+        """Have `ended(ending, seconds inside reads, those of the headers included)` called once when the body is over.
 
         It may be called from a finalizer, and must then take no lock.
         """
-        self.answer = weakref.ref(answer)
-        before = self.reading
         inner: Any = answer._original_response
-        if self.ending is None and inner.length == 0 and not inner.chunked:
+        if inner.chunked:
+            self.answer = weakref.ref(answer)
+        elif self.ending is None and inner.length == 0:
             self.ending = Ending.COMPLETE
-        if self.ending is not None:
-            ended(self.ending, 0.0)
+        if self.ending is None:
+            self._ended = ended
         else:
-            self._ended = lambda ending, reading: ended(ending, reading - before)
+            ended(self.ending, self.reading)
 
     def over(self, ending: Ending) -> None:
         """The body has ended."""
@@ -131,6 +127,10 @@ class _Bytes(io.RawIOBase):
         self._raw: Any = sock.makefile("rb", buffering=0)
         self._wire = wire
 
+    def makefile(self, _mode: str) -> io.BufferedReader:
+        """What http.client asks a socket for."""
+        return io.BufferedReader(self)
+
     def readable(self) -> bool:
         return True
 
@@ -159,23 +159,13 @@ class _Bytes(io.RawIOBase):
         super().close()
 
 
-class _Source:
-    """What http.client takes for the socket: it only makes the file to read from."""
-
-    def __init__(self, sock: socket.socket, wire: Wire) -> None:
-        self._bytes = _Bytes(sock, wire)
-
-    def makefile(self, _mode: str) -> io.BufferedReader:
-        return io.BufferedReader(self._bytes)
-
-
 class WireResponse(http.client.HTTPResponse):
     """http.client's response: reads through _Bytes, skips 1xx, wants whole headers, tells its end."""
 
     def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
         self.wire = current.get()
         self._trailed = False
-        super().__init__(_Source(sock, self.wire), *args, **kwargs)  # type: ignore[arg-type]
+        super().__init__(_Bytes(sock, self.wire), *args, **kwargs)  # type: ignore[arg-type]
 
     def begin(self) -> None:
         super().begin()

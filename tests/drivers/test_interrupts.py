@@ -56,6 +56,7 @@ def interrupted(function, *, at, inside):
         return trace
 
     before = sys.gettrace()
+    sys._getframe().f_trace_opcodes = True  # from 3.12 on, tracing asks at its begin whether anybody wants bytecodes
     sys.settrace(trace)
     try:
         function()

@@ -5,8 +5,10 @@ from __future__ import annotations
 import socket
 import ssl
 import threading
+import time
 
 import pytest
+from faults.upstream import never_accepting
 
 
 def ask(port, path, *, context=None, name="inventory"):
@@ -38,6 +40,16 @@ def ask(port, path, *, context=None, name="inventory"):
         ("/short", b"0123456789"),
         ("/planted", b"planted"),
         ("/until-close", b"all of it"),
+        ("/status/302?Location=/ok", b"302 Whatever\r\nContent-Length: 8\r\nLocation: /ok"),
+        ("/status/200?Set-Cookie=a%3Db", b"Set-Cookie: a=b"),
+        ("/huge-headers", b"x" * 100_000),
+        ("/garbage", b"this is not HTTP"),
+        ("/stall-body", b"0123456789"),
+        ("/short-chunk", b"a\r\n012"),
+        ("/bad-chunk", b"zz\r\n"),
+        ("/early-for-ever", b"103 Early Hints\r\n\r\nHTTP/1.1 103"),
+        ("/sleep/0.05", b"\r\n\r\nok"),
+        ("/big", b"x" * 1_000_000),
     ],
 )
 def test_an_answer_as_scripted(upstream, path, said):
@@ -45,9 +57,43 @@ def test_an_answer_as_scripted(upstream, path, said):
     assert upstream.requests[0].headers == {"host": "inventory"}
 
 
-def test_a_reset_is_a_reset(upstream):
+@pytest.mark.parametrize("path", ["reset", "reset-headers", "reset-body"])
+def test_a_reset_is_a_reset(upstream, path):
     with pytest.raises(ConnectionResetError):
-        ask(upstream.port, "/reset")
+        ask(upstream.port, f"/{path}")
+
+
+def test_it_closes_without_a_word(upstream):
+    assert ask(upstream.port, "/close") == b""
+    assert upstream.let_go_within(1.0)
+
+
+@pytest.mark.parametrize(
+    "sent", [b"Content-Length: 5\r\n\r\norder", b"Transfer-Encoding: chunked\r\n\r\n2\r\nor\r\n3\r\nder\r\n0\r\n\r\n"]
+)
+def test_bodies_are_read_and_connections_kept(upstream, sent):
+    with socket.create_connection(("127.0.0.1", upstream.port), 5) as sock:
+        for number in range(1, 4):
+            sock.sendall(b"POST /ok HTTP/1.1\r\n" + sent)
+            assert sock.recv(65536).endswith(b"\r\n\r\nok")
+            assert [each.body for each in upstream.requests] == [b"order"] * number
+        assert upstream.open_connections == 1
+        assert upstream.requests[0].connection is upstream.requests[2].connection
+    assert upstream.let_go_within(1.0)
+
+
+def test_an_answer_may_be_replaced_while_it_runs(upstream):
+    upstream.answers["ok"] = upstream.answers["garbage"]
+    assert b"not HTTP" in ask(upstream.port, "/ok")
+
+
+def test_an_event_stream_goes_on(upstream):
+    with socket.create_connection(("127.0.0.1", upstream.port), 5) as sock:
+        sock.sendall(b"GET /events HTTP/1.1\r\n\r\n")
+        data = b""
+        while b"data: tick\n\n" not in data:
+            data += sock.recv(65536)
+        assert upstream.open_connections == 1
 
 
 def test_what_drips_comes_a_byte_at_a_time_and_ends_when_the_peer_goes(upstream):
@@ -65,6 +111,21 @@ def test_tls_tells_the_name_that_was_asked_for(tls_upstream, authority):
     context = ssl.create_default_context()
     authority.configure_trust(context)
     assert b'"server_name": "inventory"' in ask(server.port, "/echo", context=context)
+
+
+def test_a_handshake_that_never_comes_does_not_keep_it_from_stopping(tls_upstream):
+    server = tls_upstream("inventory")
+    with socket.create_connection(("127.0.0.1", server.port), 5):
+        while not server.connections:
+            time.sleep(0.005)
+        began = time.monotonic()
+        server.stop()
+        assert time.monotonic() - began < 2.0
+
+
+def test_a_full_queue_accepts_nobody():
+    with never_accepting() as address, pytest.raises(TimeoutError):
+        socket.create_connection(("127.0.0.1", int(address.rpartition(":")[2])), 0.2).close()
 
 
 def test_nothing_is_left_when_it_stops(upstream):

@@ -1,7 +1,7 @@
 """A real server on loopback that misbehaves as its paths say: plain HTTP/1.1 or TLS, a thread a connection.
 
 `with Upstream() as upstream:` then `http://127.0.0.1:{upstream.port}/drip-body`. It records every request,
-and when each connection was opened and let go by its peer.
+and when each connection was let go.
 """
 
 from __future__ import annotations
@@ -9,129 +9,16 @@ from __future__ import annotations
 import json
 import socket
 import ssl
-import struct
 import threading
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-DRIP = 0.3
-"""Seconds between two bytes of what drips."""
+from faults.exchange import Connection, Seen
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
-
-
-@dataclass
-class Seen:
-    """One request as it arrived."""
-
-    method: str
-    target: str
-    headers: dict[str, str]
-    body: bytes
-    server_name: str | None
-    connection: Connection = field(repr=False)
-
-    @property
-    def path(self) -> str:
-        return urlsplit(self.target).path
-
-
-class Connection:
-    """One accepted connection."""
-
-    def __init__(self, sock: socket.socket, upstream: Upstream) -> None:
-        self.sock = sock
-        self.upstream = upstream
-        self.let_go: float | None = None  # when the peer closed it or it broke
-        self._buffer = b""
-
-    def read_request(self) -> Seen | None:
-        """The next request, or None when the peer has gone."""
-        while b"\r\n\r\n" not in self._buffer:
-            if not self._more():
-                return None
-        head, _, self._buffer = self._buffer.partition(b"\r\n\r\n")
-        line, *rest = head.decode("latin-1").split("\r\n")
-        method, target, _ = line.split(" ", 2)
-        headers = {name.strip().lower(): value.strip() for name, _, value in (each.partition(":") for each in rest)}
-        body = (
-            self._chunks()
-            if "chunked" in headers.get("transfer-encoding", "")
-            else self._bytes(int(headers.get("content-length", 0)))
-        )
-        name = getattr(self.sock, "server_name", None)
-        return Seen(method, target, headers, body, name, self)
-
-    def _more(self) -> bool:
-        try:
-            data = self.sock.recv(65536)
-        except OSError:
-            data = b""
-        if not data:
-            self.let_go = self.let_go or time.monotonic()
-        self._buffer += data
-        return bool(data)
-
-    def _bytes(self, count: int) -> bytes:
-        while len(self._buffer) < count and self._more():
-            pass
-        data, self._buffer = self._buffer[:count], self._buffer[count:]
-        return data
-
-    def _chunks(self) -> bytes:
-        body = b""
-        while True:
-            while b"\r\n" not in self._buffer and self._more():
-                pass
-            size, _, self._buffer = self._buffer.partition(b"\r\n")
-            data = self._bytes(int(size or b"0", 16) + 2)[:-2]
-            if not data:
-                return body
-            body += data
-
-    def send(self, data: bytes) -> bool:
-        """False when the peer has gone."""
-        try:
-            self.sock.sendall(data)
-        except OSError:
-            self.let_go = self.let_go or time.monotonic()
-            return False
-        return True
-
-    def drip(self, data: bytes, every: float = DRIP) -> None:
-        """A byte now and then, until the peer has gone."""
-        for byte in data:
-            if not self.send(bytes([byte])) or self.gone(every):
-                return
-
-    def gone(self, within: float) -> bool:
-        """Wait so long for the peer to close; True when it did, or when the server stops."""
-        self.sock.settimeout(0.02)
-        until = time.monotonic() + within
-        try:
-            while time.monotonic() < until and not self.upstream.stopping.is_set():
-                try:
-                    if not self.sock.recv(1):
-                        break
-                except TimeoutError:
-                    continue
-                except OSError:
-                    break
-            else:
-                return self.upstream.stopping.is_set()
-        finally:
-            self.sock.settimeout(None)
-        self.let_go = self.let_go or time.monotonic()
-        return True
-
-    def reset(self) -> None:
-        """RST, not FIN."""
-        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        self.sock.close()
-
 
 Behaviour = Callable[[Connection, Seen], bool | None]
 """Answers one request; True keeps the connection."""
@@ -299,13 +186,9 @@ class Upstream:
     def _serve(self, sock: socket.socket) -> None:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if self._context is not None:
-            try:
-                sock = self._context.wrap_socket(sock, server_side=True)
-            except OSError:
-                sock.close()
-                return
-        connection = Connection(sock, self)
-        self.connections.append(connection)
+            sock = self._context.wrap_socket(sock, server_side=True, do_handshake_on_connect=False)
+        connection = Connection(sock, self.stopping)
+        self.connections.append(connection)  # before hands are shaken, so that `stop` need not wait for that
         try:
             self._talk(connection)
         finally:
@@ -313,6 +196,11 @@ class Upstream:
             sock.close()
 
     def _talk(self, connection: Connection) -> None:
+        if isinstance(connection.sock, ssl.SSLSocket):
+            try:
+                connection.sock.do_handshake()
+            except OSError:
+                return
         while not self.stopping.is_set():
             seen = connection.read_request()
             if seen is None:
@@ -332,3 +220,18 @@ def in_flight(mesh: Any) -> int:
     """Attempts that are open anywhere in a mesh."""
     endpoints = [each for service in mesh.services.values() for each in service.endpoints]
     return sum(len(each.open) + len(each.waiting) + len(each.streams) for each in endpoints)
+
+
+@contextmanager
+def never_accepting() -> Iterator[str]:
+    """An address whose queue is full: connecting to it neither succeeds nor fails."""
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as server:
+        waiting = [socket.socket() for _ in range(4)]
+        for sock in waiting:
+            sock.setblocking(False)
+            sock.connect_ex(server.getsockname())
+        try:
+            yield "{}:{}".format(*server.getsockname())
+        finally:
+            for sock in waiting:
+                sock.close()

@@ -243,7 +243,7 @@ class MeshedResponse(requests.Response):
         try:
             yield from chunks
         except requests.RequestException as error:
-            if not wire.cut.fired:
+            if not wire.cut.fired and time.monotonic() < call.deadline.at:  # later, the reaper was late
                 raise
             deadline = DeadlineExceeded(call.service.name, call.deadline.timeout, call.number)
             raise twin(deadline, self.request) from error

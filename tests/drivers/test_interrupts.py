@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dis
 import sys
+from contextlib import contextmanager
 from functools import partial
 from itertools import count
 
@@ -43,35 +44,68 @@ class Room:
 def interrupted(function, *, at, inside):
     """Run it; at the `at`-th bytecode within these code objects comes the interrupt. False when it had ended before."""
     passed = 0
+    leaves = {
+        code: {each.offset for each in dis.get_instructions(code) if each.opname.startswith("RETURN")}
+        for code in inside
+    }
 
-    def trace(frame, event, argument):
+    def step(code, offset):
         nonlocal passed
-        if frame.f_code not in inside:
-            return None
-        frame.f_trace_opcodes, frame.f_trace_lines = True, False
-        if event == "opcode" and not returning(frame):
-            passed += 1
-            if passed == at:
-                raise Interrupt
-        return trace
+        if offset in leaves[code]:  # what is interrupted then is its caller
+            return
+        passed += 1
+        if passed == at:
+            raise Interrupt
 
-    before = sys.gettrace()
-    sys._getframe().f_trace_opcodes = True  # from 3.12 on, tracing asks at its begin whether anybody wants bytecodes
-    sys.settrace(trace)
     try:
-        function()
+        with stepping(step, inside):
+            function()
     except Interrupt:
         return True
     except ConnectionResetError:
         return False
-    finally:
-        sys.settrace(before)
     return False
 
 
-def returning(frame):
-    """Whether the frame is about to return: what is interrupted then is its caller."""
-    return dis.opname[frame.f_code.co_code[frame.f_lasti]].startswith("RETURN")
+@contextmanager
+def stepping(step, inside):
+    """`step(code, offset)` before each bytecode of these code objects."""
+    if sys.version_info < (3, 12):
+        with traced(step, inside):
+            yield
+        return
+    monitoring, tool = sys.monitoring, sys.monitoring.PROFILER_ID
+    monitoring.use_tool_id(tool, "interrupts")
+    monitoring.register_callback(tool, monitoring.events.INSTRUCTION, step)
+    for code in inside:
+        monitoring.set_local_events(tool, code, monitoring.events.INSTRUCTION)
+    try:
+        yield
+    finally:
+        for code in inside:
+            monitoring.set_local_events(tool, code, 0)
+        monitoring.register_callback(tool, monitoring.events.INSTRUCTION, None)
+        monitoring.free_tool_id(tool)
+
+
+@contextmanager
+def traced(step, inside):
+    """The same by the means of 3.11."""
+
+    def trace(frame, event, argument):
+        if frame.f_code not in inside:
+            return None
+        frame.f_trace_opcodes, frame.f_trace_lines = True, False
+        if event == "opcode":
+            step(frame.f_code, frame.f_lasti)
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        yield
+    finally:
+        sys.settrace(before)
 
 
 def bad_answer(attempt):

@@ -20,7 +20,7 @@ from urllib3.util.connection import create_connection
 from urllib3.util.retry import Retry
 
 from meshware.core.outcome import Ending
-from meshware.outbound.wire import LEAST, Dial, Wire, WireResponse, current
+from meshware.outbound.wire import LEAST, CutOff, Dial, Wire, WireResponse, current
 
 NO_RETRIES = Retry(0, read=False)
 """Urllib3 tries once: trying again is the call's business."""
@@ -126,7 +126,11 @@ class WireHTTPSConnection(_Cuttable, HTTPSConnection):
     def _new_conn(self) -> socket.socket:
         sock = super()._new_conn()
         self._handle = sock.dup()
-        current.get().cut.attach(self._handle)
+        cut = current.get().cut
+        cut.attach(self._handle)
+        if cut.fired:  # ssl would take it for one that is not connected yet, and leave it open
+            sock.close()
+            raise CutOff("cut at the deadline")
         return sock
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import signal
 import threading
 import time
 
@@ -83,9 +84,17 @@ def test_an_answer_that_nobody_reads_is_in_flight_until_it_is_collected(session,
     assert in_flight(mesh) == 0  # by reference count alone: nothing of ours keeps it in a cycle
 
 
-def test_an_interrupt_while_waiting_leaves_nothing(session, mesh, upstream):
+@pytest.fixture
+def ctrl_c():
+    """SIGINT raises KeyboardInterrupt, as in a terminal; a shell's background jobs ignore it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_an_interrupt_while_waiting_leaves_nothing(session, mesh, upstream, ctrl_c):
     def interrupt(connection, seen):
-        raise_in(threading.main_thread())
+        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
         connection.gone(5)
 
     upstream.answers["interrupt"] = interrupt
@@ -93,13 +102,6 @@ def test_an_interrupt_while_waiting_leaves_nothing(session, mesh, upstream):
         session.get(f"{URL}/interrupt", timeout=5)
     assert in_flight(mesh) == 0
     assert upstream.let_go_within(1.0)
-
-
-def raise_in(thread):
-    """Ctrl-C, as the terminal would send it."""
-    import signal
-
-    signal.pthread_kill(thread.ident, signal.SIGINT)
 
 
 @pytest.mark.parametrize("seconds", [1.0, pytest.param(60, marks=pytest.mark.soak)])

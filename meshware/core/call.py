@@ -349,10 +349,12 @@ class Call:
             self.context.give_back()
 
     def _error(self, outcome: Outcome) -> BaseException:
-        """Our own error when our deadline ended the call, else the client's."""
-        if outcome.cause is Cause.TIMEOUT or outcome.error is None:
-            return DeadlineExceeded(self.service.name, self.deadline.timeout, self.number)
-        return outcome.error
+        """Our own error when a deadline of ours ended the call, whichever timer noticed it; else the client's."""
+        if outcome.error is not None and outcome.cause is not Cause.TIMEOUT and self.now < self.deadline.at:
+            return outcome.error
+        error = DeadlineExceeded(self.service.name, self.deadline.timeout, self.number)
+        error.__cause__ = outcome.error
+        return error
 
     def _conclude(self, attempt: Attempt, step: Step, now: float) -> None:
         """Count the call once, by its final outcome."""

@@ -95,6 +95,15 @@ def test_a_cut_by_a_deadline_that_left_too_little_blames_nobody():
     assert isinstance(step.error, DeadlineExceeded)
 
 
+@pytest.mark.parametrize("cause", [Cause.CONNECT_TIMEOUT, Cause.RESET, Cause.LOCAL])
+def test_whatever_timer_was_first_at_the_deadline_the_caller_learns_that_it_has_passed(cause):
+    world = World()
+    call = world.call(timeout=0.15)
+    step = world.fail(call, call.begin(world.now), cause, after=0.15)
+    assert isinstance(step.error, DeadlineExceeded)
+    assert str(step.error.__cause__) == cause.value
+
+
 @pytest.mark.parametrize(("timeout", "verdict"), [(0.5, Verdict.NEUTRAL), (2.0, Verdict.FAILURE)])
 def test_before_the_pace_is_known_only_a_second_or_more_blames_the_endpoint(timeout, verdict):
     world = World()

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import dis
-import sys
-from contextlib import contextmanager
 from functools import partial
 from itertools import count
 
 import pytest
 from drivers.scenario import Network
+from stepping import stepping
 from world import World
 
 from meshware.core.call import Call
@@ -65,47 +64,6 @@ def interrupted(function, *, at, inside):
     except ConnectionResetError:
         return False
     return False
-
-
-@contextmanager
-def stepping(step, inside):
-    """`step(code, offset)` before each bytecode of these code objects."""
-    if sys.version_info < (3, 12):
-        with traced(step, inside):
-            yield
-        return
-    monitoring, tool = sys.monitoring, sys.monitoring.PROFILER_ID
-    monitoring.use_tool_id(tool, "interrupts")
-    monitoring.register_callback(tool, monitoring.events.INSTRUCTION, step)
-    for code in inside:
-        monitoring.set_local_events(tool, code, monitoring.events.INSTRUCTION)
-    try:
-        yield
-    finally:
-        for code in inside:
-            monitoring.set_local_events(tool, code, 0)
-        monitoring.register_callback(tool, monitoring.events.INSTRUCTION, None)
-        monitoring.free_tool_id(tool)
-
-
-@contextmanager
-def traced(step, inside):
-    """The same by the means of 3.11."""
-
-    def trace(frame, event, argument):
-        if frame.f_code not in inside:
-            return None
-        frame.f_trace_opcodes, frame.f_trace_lines = True, False
-        if event == "opcode":
-            step(frame.f_code, frame.f_lasti)
-        return trace
-
-    before = sys.gettrace()
-    sys.settrace(trace)
-    try:
-        yield
-    finally:
-        sys.settrace(before)
 
 
 def bad_answer(attempt):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import threading
 import time
+from itertools import count
 
 import pytest
 from drivers.ledger import permits_are_back
@@ -15,8 +16,8 @@ from meshware.core.outcome import Cause, Ending, Outcome
 from meshware.outbound.drive import drive
 
 
-def hammer(world, seconds, *, threads=64):
-    """So many threads call for so long; gives the numbers of the attempts that each of them sent."""
+def hammer(world, calls, seconds, *, threads=64):
+    """So many threads make so many calls each, and go on for so long; gives the numbers of the attempts they sent."""
     until = time.monotonic() + seconds
     seen, wrong = [], []
 
@@ -35,7 +36,9 @@ def hammer(world, seconds, *, threads=64):
                 return Outcome(elapsed=0.001, cause=Cause.RESET, error=ConnectionResetError())
             return Outcome(elapsed=0.001, status=200)
 
-        while time.monotonic() < until:
+        for made in count():
+            if made >= calls and time.monotonic() >= until:
+                break
             try:
                 one(world.call(), send, chance.choice([Ending.COMPLETE, Ending.DROPPED]))
             except (MeshError, OSError):
@@ -85,15 +88,15 @@ def real_time_world(**settings):
     return world
 
 
-@pytest.mark.parametrize("seconds", [0.6, pytest.param(60, marks=pytest.mark.soak)])
+@pytest.mark.parametrize("seconds", [0, pytest.param(60, marks=pytest.mark.soak)])
 def test_64_threads_leave_nothing_behind(seconds):
     world = real_time_world(retry={"base": 0.001, "cap": 0.001, "budget": {"minimum": 1000, "ratio": 0.0}})
-    count = world.service.limiter = Count()
-    numbers = [number for each in hammer(world, seconds) for number in each]
+    calls = world.service.limiter = Count()
+    numbers = [number for each in hammer(world, 50, seconds) for number in each]
     world.now = time.monotonic()
     world.service.settle(world.now)
     assert world.in_flight() == 0
-    assert len(count.ended) == len(count.begun) > 1000
+    assert len(calls.ended) == len(calls.begun) >= 64 * 50
     assert world.tokens == 1000 - sum(number > 1 for number in numbers)
     permits_are_back(world)
 
@@ -147,7 +150,8 @@ def test_one_trial_at_a_time_is_let_through_under_threads():
     assert leases.count(True) == 1
 
 
-def test_no_lock_is_held_while_an_attempt_is_under_way():
+@pytest.mark.parametrize("within", [1.0, pytest.param(0.3, marks=pytest.mark.soak)])
+def test_no_lock_is_held_while_an_attempt_is_under_way(within):
     world = real_time_world()
 
     def send(attempt):
@@ -164,4 +168,4 @@ def test_no_lock_is_held_while_an_attempt_is_under_way():
         worker.start()
     for worker in workers:
         worker.join()
-    assert time.monotonic() - began < 0.4  # one after another: 2 s
+    assert time.monotonic() - began <= within  # one after another: 2 s

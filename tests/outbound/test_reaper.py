@@ -7,13 +7,13 @@ import os
 import random
 import socket
 import ssl
-import sys
 import threading
 import time
 import weakref
 from math import inf
 
 import pytest
+from stepping import stepping
 
 from meshware.outbound import reaper as reapers
 from meshware.outbound.reaper import Cut, Reaper
@@ -114,23 +114,14 @@ def test_it_may_be_put_off_between_any_two_bytecodes_of_asking():
     def asked(at):
         cut, passed = Cut(10.0, lambda now: now + 1), 0
 
-        def trace(frame, event, argument):
+        def step(code, offset):
             nonlocal passed
-            if frame.f_code is not Cut.due.__code__:
-                return None
-            frame.f_trace_opcodes = True
-            if event == "opcode":
-                passed += 1
-                if passed == at:
-                    cut.put_off(20.0)
-            return trace
+            passed += 1
+            if passed == at:
+                cut.put_off(20.0)
 
-        before = sys.gettrace()
-        sys.settrace(trace)
-        try:
+        with stepping(step, {Cut.due.__code__}):
             assert cut.due(10.0) in (10.0, 11.0)
-        finally:
-            sys.settrace(before)
         cut.fire(10.0)
         assert cut.fired == (passed < at)
         return passed >= at

@@ -28,7 +28,7 @@ PORTS = range(12_000, 32_000)
 
 WORKERS, THREADS = 2, 4
 STARTUP = 30.0
-"""Seconds for a server to be ready, on a machine that is busy with other things."""
+"""Seconds for a server to be ready, or to say what it counted, on a machine that is busy with other things."""
 
 
 @dataclass(slots=True)
@@ -133,7 +133,10 @@ class Fleet:
         replica.arrived += fresh
 
     async def _control(self, replica: Replica, target: str, **how: Any) -> Answer:
-        answer = await ask(replica.control, target, timeout=10.0, **how)
+        try:
+            answer = await ask(replica.control, target, timeout=STARTUP, **how)
+        except (OSError, ValueError) as error:
+            raise click.ClickException(f"{replica.name} does not answer {target} ({error!r})") from error
         if answer.status != 200:
             raise click.ClickException(f"{replica.name} refuses {target}: {answer.status}")
         return answer

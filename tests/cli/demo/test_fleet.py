@@ -83,6 +83,15 @@ def test_a_server_that_cannot_start_is_named_with_what_it_wrote():
         processes.stop()
 
 
+def test_a_replica_that_died_of_itself_is_named():
+    async def scenario(fleet):
+        fleet.replicas["pricing-3"].child.kill()
+        with pytest.raises(click.ClickException, match=r"pricing-3 does not answer /arrivals.*ConnectionRefused"):
+            await fleet.count()
+
+    with_fleet(scenario)
+
+
 def test_a_bound_port_refuses_until_somebody_listens():
     with bound() as sock:
         port = sock.getsockname()[1]

@@ -13,19 +13,8 @@ from collections.abc import Awaitable, Callable
 
 from meshware.core.call import Attempt, Call, Deliver, Raise, Retry
 from meshware.core.outcome import Outcome
-from meshware.security.trust import ATTEMPT, TIMEOUT
 
 Clock = Callable[[], float]
-
-
-def headers_for(call: Call, attempt: Attempt, now: float) -> dict[str, str]:
-    """What goes out with an attempt: the time it has left and its number, and what observers add."""
-    headers = {TIMEOUT: f"{max(0.0, attempt.deadline - now):.3f}"}
-    if attempt.number > 1:
-        headers[ATTEMPT] = str(attempt.number)
-    for begin in call.service.on_begin:
-        begin(call, attempt, headers, now)
-    return headers
 
 
 def drive(

@@ -20,7 +20,8 @@ from urllib3.util.connection import create_connection
 from urllib3.util.retry import Retry
 
 from meshware.core.outcome import Ending
-from meshware.outbound.wire import LEAST, CutOff, Dial, Wire, WireResponse, current
+from meshware.outbound.exchange import LEAST
+from meshware.outbound.wire import CutOff, Dial, Wire, WireResponse, current
 
 NO_RETRIES = Retry(0, read=False)
 """Urllib3 tries once: trying again is the call's business."""

@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 from urllib.parse import SplitResult
 
 import requests
@@ -18,11 +18,11 @@ from meshware.core.errors import DeadlineExceeded, InsecureService, MeshError
 from meshware.core.outcome import Cause, Ending, Outcome
 from meshware.core.request import Request
 from meshware.outbound import wire as wires
-from meshware.outbound.drive import drive, headers_for
+from meshware.outbound.drive import drive
+from meshware.outbound.exchange import SLACK, Limits, answer_of, finite, headers_for, host_for
 from meshware.outbound.reaper import Cut, reaper
 from meshware.outbound.requests_errors import cause_of, twin
-from meshware.outbound.wire import LEAST, Dial, Wire
-from meshware.security.trust import RETRIED, RETRY_AFTER, retry_after
+from meshware.outbound.wire import Dial, Wire
 
 if TYPE_CHECKING:
     from meshware.core.call import Attempt, Call
@@ -32,42 +32,27 @@ if TYPE_CHECKING:
 CA_BUNDLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 """Where a session takes `verify` from when nobody said anything for this call."""
 
-SLACK = 0.1
-"""Seconds after a deadline at which the socket's own timeout would end what the reaper did not."""
 
-
-class Limits(NamedTuple):
-    """The caller's timeout: seconds to connect, per read, and in all; None: not said."""
-
-    connect: float | None = None
-    read: float | None = None
-    total: float | None = None
-
-    @classmethod
-    def of(cls, timeout: Any) -> Limits:
-        """From what requests takes. Raises ValueError, as requests does, for what is no timeout."""
-        if timeout is None:
-            return _NO_LIMITS
-        if isinstance(timeout, Timeout):
-            started = timeout.clone()
-            started.start_connect()
-            total, connect, read = started.total, started.connect_timeout, started.read_timeout
-        elif isinstance(timeout, tuple):
-            total, (connect, read) = None, timeout
-        else:
-            total = connect = read = timeout
-        Timeout(connect=connect, read=read)
-        limits = cls(_finite(connect), _finite(read), _finite(total))
-        if limits.total is not None or limits.connect is None or limits.read is None:
-            return limits
-        return limits._replace(total=limits.connect + limits.read)
+def limits_of(timeout: Any) -> Limits:
+    """From what requests takes. Raises ValueError, as requests does, for what is no timeout."""
+    if timeout is None:
+        return _NO_LIMITS
+    if isinstance(timeout, Timeout):
+        started = timeout.clone()
+        started.start_connect()
+        total, connect, read = started.total, started.connect_timeout, started.read_timeout
+    elif isinstance(timeout, tuple):
+        total, (connect, read) = None, timeout
+    else:
+        total = connect = read = timeout
+    Timeout(connect=connect, read=read)
+    limits = Limits(finite(connect), finite(read), finite(total))
+    if limits.total is not None or limits.connect is None or limits.read is None:
+        return limits
+    return limits._replace(total=limits.connect + limits.read)
 
 
 _NO_LIMITS = Limits()
-
-
-def _finite(seconds: Any) -> float | None:
-    return float(seconds) if isinstance(seconds, int | float) and 0 < seconds < float("inf") else None
 
 
 class RequestsCall:
@@ -84,7 +69,7 @@ class RequestsCall:
         options: dict[str, Any],
     ) -> None:
         self.send_once, self.service, self.request, self.url, self.options = send, service, request, url, options
-        self.limits = Limits.of(timeout)
+        self.limits = limits_of(timeout)
         self.position = None if request.body is None else _position(request)
         self.call: Call
 
@@ -152,23 +137,18 @@ class RequestsCall:
 
     def _wire(self, attempt: Attempt, headers: dict[str, str]) -> Wire:
         call, tls = self.call, self.service.tls
-        connect_by = attempt.connect_by
-        if self.limits.connect is not None:
-            connect_by = min(connect_by, attempt.began + self.limits.connect)
         endpoint = Dial(attempt.endpoint.host, attempt.endpoint.port, None if tls is None else tls.server_name)
         cut = Cut(attempt.deadline, lambda now: call.overdue(attempt, now))
-        patience = max(LEAST, call.deadline.at + SLACK - attempt.began)
-        if self.limits.read is not None and self.limits.read < patience:
-            patience = self.limits.read
+        connect_by, patience = self.limits.connect_by(attempt), self.limits.patience(call, attempt)
         wire = Wire(self.request, cut, connect_by=connect_by, patience=patience, endpoint=endpoint)
         wire.headers, wire.authority = headers, self.url[:2]
         return wire
 
     def _headers(self, attempt: Attempt, now: float) -> dict[str, str]:
         headers = headers_for(self.call, attempt, now)
-        host = self.service.host
-        if host != "logical" and "Host" not in self.request.headers:
-            headers["host"] = attempt.endpoint.address if host == "endpoint" else host
+        host = host_for(self.call, attempt)
+        if host is not None and "Host" not in self.request.headers:
+            headers["host"] = host
         return headers
 
     def _failed(self, wire: Wire, error: Exception, elapsed: float) -> Outcome:
@@ -183,15 +163,12 @@ class RequestsCall:
         if not wire.cut.put_off(deadline.at if deadline.chosen else float("inf")):
             answer.close()
             return Outcome(elapsed=elapsed, cause=Cause.TIMEOUT, connect=wire.connected_in)
-        headers, status = answer.headers, answer.status_code
-        endless = status == 101 or answer.raw.length_remaining is None
-        return Outcome(
+        return answer_of(
+            answer.status_code,
+            answer.headers,
             elapsed=elapsed,
-            status=status,
             connect=wire.connected_in,
-            retry_after=retry_after(headers.get(RETRY_AFTER)) if status in (429, 503) else None,
-            retried=status >= 429 and RETRIED in headers,
-            stream=endless and (status == 101 or headers.get("content-type", "").startswith("text/event-stream")),
+            endless=answer.raw.length_remaining is None,
         )
 
     def drop(self, attempt: Attempt) -> None:

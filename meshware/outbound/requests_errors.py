@@ -6,9 +6,7 @@ ours need not know the client.
 
 from __future__ import annotations
 
-import errno
 import http.client
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import requests
@@ -17,6 +15,8 @@ import urllib3.exceptions
 from meshware.breaking import errors as breaking
 from meshware.core import errors
 from meshware.core.outcome import Cause
+from meshware.outbound.errors import LOCAL_ERRNOS, chain
+from meshware.outbound.errors import twin as make_twin
 
 if TYPE_CHECKING:
     from meshware.outbound.wire import Wire
@@ -53,17 +53,8 @@ _TWINS: dict[type[errors.MeshError], Any] = {
 
 def twin(error: errors.MeshError, request: requests.PreparedRequest) -> Exception:
     """The same error as one of requests', with the request on it."""
-    kind = _TWINS.get(type(error))
-    if kind is None:
-        return error
-    made: Exception = kind.__new__(kind, *error.args)
-    made.args = error.args
-    made.__dict__.update(error.__dict__, request=request, response=None)
-    return made
+    return make_twin(error, _TWINS, request=request, response=None)
 
-
-_LOCAL = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL}
-"""Our own want of descriptors, memory or ports: nothing that the endpoint did."""
 
 _MEANING: tuple[tuple[type[BaseException], Cause, Cause], ...] = (
     # error, before the request went out, and after
@@ -82,8 +73,8 @@ def cause_of(error: BaseException, wire: Wire) -> Cause:
     """Why an attempt has no answer."""
     if wire.cut.fired:
         return Cause.TIMEOUT if wire.dialled or wire.sent else Cause.LOCAL
-    for each in _chain(error):
-        if isinstance(each, OSError) and each.errno in _LOCAL:
+    for each in chain(error):
+        if isinstance(each, OSError) and each.errno in LOCAL_ERRNOS:
             return Cause.LOCAL
         if isinstance(each, urllib3.exceptions.NewConnectionError):
             continue  # by its base a connect timeout; what happened is its cause
@@ -91,12 +82,3 @@ def cause_of(error: BaseException, wire: Wire) -> Cause:
             if isinstance(each, kind):
                 return after if wire.sent else before
     return Cause.RESET if wire.sent else Cause.CONNECT
-
-
-def _chain(error: BaseException | None) -> Iterator[BaseException]:
-    """From requests' error down to the system's; no further, for what was being handled before is another story."""
-    while error is not None:
-        yield error
-        if isinstance(error, OSError) and error.errno is not None:
-            return
-        error = error.__cause__ or error.__context__

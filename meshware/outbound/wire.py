@@ -17,6 +17,7 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from meshware.core.outcome import Ending
+from meshware.outbound.exchange import STALL
 
 if TYPE_CHECKING:
     from urllib3 import HTTPResponse
@@ -25,12 +26,6 @@ if TYPE_CHECKING:
 
 INTERIM_LIMIT = 100
 """1xx answers that are skipped before the final one; more are an error."""
-
-STALL = 1.0
-"""Seconds without a byte after which a body that we cut was stalled, not merely long."""
-
-LEAST = 0.001
-"""The shortest socket timeout; 0 would mean non-blocking."""
 
 
 class Dial(NamedTuple):

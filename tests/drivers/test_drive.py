@@ -9,7 +9,7 @@ from world import World
 from meshware.core.call import State
 from meshware.core.errors import NoEndpoint
 from meshware.core.outcome import Cause, Outcome
-from meshware.outbound.drive import headers_for
+from meshware.outbound.exchange import headers_for
 
 
 def scripted(*outcomes):

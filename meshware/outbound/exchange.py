@@ -1,0 +1,75 @@
+"""What every door puts on a request and reads off an answer, whichever client sends it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from meshware.core.outcome import Outcome
+from meshware.security.trust import ATTEMPT, RETRIED, RETRY_AFTER, TIMEOUT, retry_after
+
+if TYPE_CHECKING:
+    from meshware.core.call import Attempt, Call
+
+SLACK = 0.1
+"""Seconds after a deadline at which the socket's own timeout would end what nobody else did."""
+
+LEAST = 0.001
+"""The shortest socket timeout; 0 would mean non-blocking."""
+
+STALL = 1.0
+"""Seconds without a byte after which a body that we cut was stalled, not merely long."""
+
+
+class Limits(NamedTuple):
+    """The caller's own timeouts: seconds to connect, per read, and in all; None: not said."""
+
+    connect: float | None = None
+    read: float | None = None
+    total: float | None = None
+
+    def connect_by(self, attempt: Attempt) -> float:
+        """When the connection must stand."""
+        return attempt.connect_by if self.connect is None else min(attempt.connect_by, attempt.began + self.connect)
+
+    def patience(self, call: Call, attempt: Attempt) -> float:
+        """Seconds that a single read or write may take, behind the deadline."""
+        patience = max(LEAST, call.deadline.at + SLACK - attempt.began)
+        return patience if self.read is None else min(self.read, patience)
+
+
+def finite(seconds: Any) -> float | None:
+    """Seconds that limit something; None for what does not."""
+    return float(seconds) if isinstance(seconds, int | float) and 0 < seconds < float("inf") else None
+
+
+def headers_for(call: Call, attempt: Attempt, now: float) -> dict[str, str]:
+    """What goes out with an attempt: the time it has left and its number, and what observers add."""
+    headers = {TIMEOUT: f"{max(0.0, attempt.deadline - now):.3f}"}
+    if attempt.number > 1:
+        headers[ATTEMPT] = str(attempt.number)
+    for begin in call.service.on_begin:
+        begin(call, attempt, headers, now)
+    return headers
+
+
+def host_for(call: Call, attempt: Attempt) -> str | None:
+    """The Host header by the service's setting; None: the logical name, as the client writes it."""
+    host = call.service.host
+    if host == "logical":
+        return None
+    return attempt.endpoint.address if host == "endpoint" else host
+
+
+def answer_of(
+    status: int, headers: Mapping[str, str], *, elapsed: float, connect: float | None, endless: bool
+) -> Outcome:
+    """The facts of an answer whose headers have come; `endless`: no length was told."""
+    return Outcome(
+        elapsed=elapsed,
+        status=status,
+        connect=connect,
+        retry_after=retry_after(headers.get(RETRY_AFTER)) if status in (429, 503) else None,
+        retried=status >= 429 and RETRIED in headers,
+        stream=status == 101 or (endless and headers.get("content-type", "").startswith("text/event-stream")),
+    )

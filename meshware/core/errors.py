@@ -92,17 +92,22 @@ class PluginError(MeshError):
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing wrong with the settings: where, what stands there, what would be right."""
+    """One thing wrong with the settings: its path, what stands there, what would be right.
+
+    `where` it was written, if that is known: `mesh.yaml:7`, or an environment variable's name.
+    """
 
     path: str
     value: object
     expected: str
     nearest: str | None = None
+    where: str | None = None
 
     def __str__(self) -> str:
         shown = _shown(self.value)
         hint = f"; did you mean {self.nearest!r}?" if self.nearest else ""
-        return f"{self.path or '(settings)'}: {shown}: {self.expected}{hint}"
+        origin = f"{self.where}: " if self.where else ""
+        return f"{origin}{self.path or '(settings)'}: {shown}: {self.expected}{hint}"
 
 
 def _shown(value: object) -> str:

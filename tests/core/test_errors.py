@@ -56,3 +56,7 @@ def test_a_problem_cuts_a_long_value_short():
 
 def test_a_problem_of_the_whole_says_so():
     assert str(Problem("", 1, "a dict")) == "(settings): 1: a dict"
+
+
+def test_a_problem_says_where_it_was_written():
+    assert str(Problem("a.b", 1, "a dict", where="mesh.yaml:7")) == "mesh.yaml:7: a.b: 1: a dict"

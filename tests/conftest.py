@@ -114,6 +114,30 @@ def session_of():
         session.close()
 
 
+@pytest.fixture(params=["httpx2", "httpx2-async", "httpx", "httpx-async"])
+def face_of(request):
+    """`face_of(mesh)`: a client of httpx or httpx2, sync or async, whose mesh names go by that mesh."""
+    from clients.httpx_faces import FACES
+
+    made = []
+
+    def make(*args, **options):
+        made.append(FACES[request.param](*args, **options))
+        return made[-1]
+
+    yield make
+    for face in made:
+        face.end()
+
+
+@pytest.fixture
+def ca(authority, tmp_path):
+    """The path of the throw-away authority's certificate."""
+    path = tmp_path / "ca.pem"
+    authority.cert_pem.write_to_path(path)
+    return str(path)
+
+
 @pytest.fixture
 def rng() -> random.Random:
     """Chance with a fixed seed, for whatever takes one."""

@@ -18,24 +18,44 @@ if TYPE_CHECKING:
 GROUP = "meshware.clients"
 
 
-class RequestsClient:
-    """The `requests` library: every HTTPAdapter of the process, sessions made earlier included."""
+class _Client:
+    """A client whose door is the module of its name in this room."""
+
+    name: str
 
     def find(self) -> ModuleType | None:
-        """The client's module, or None when it is not installed."""
-        return _installed("requests")
+        """The client's module; None when it is not installed, or its name is another's alias (`alias_httpx`)."""
+        module = _installed(self.name)
+        return module if module is not None and module.__name__ == self.name else None
 
     def instrument(self, find_mesh: FindMesh) -> None:
         """Send mesh names by the mesh that `find_mesh` gives at the time of each call. Idempotent."""
-        from meshware.outbound.requests import instrument
-
-        instrument(find_mesh)
+        self._door().instrument(find_mesh)
 
     def uninstrument(self) -> None:
         """Undo it; calls under way end as they would. Idempotent."""
-        from meshware.outbound.requests import uninstrument
+        self._door().uninstrument()
 
-        uninstrument()
+    def _door(self) -> Any:
+        return import_module(f"meshware.outbound.{self.name}")
+
+
+class RequestsClient(_Client):
+    """The `requests` library: every HTTPAdapter of the process, sessions made earlier included."""
+
+    name = "requests"
+
+
+class HttpxClient(_Client):
+    """httpx: every Client and AsyncClient of the process, those made earlier included."""
+
+    name = "httpx"
+
+
+class Httpx2Client(_Client):
+    """httpx2: the same."""
+
+    name = "httpx2"
 
 
 def instrument(find_mesh: FindMesh = default_mesh) -> tuple[str, ...]:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import sys
+
+import httpx2
 import pytest
 import requests
 from requests.adapters import HTTPAdapter
 
 import meshware
 from meshware.context import request_context
-from meshware.outbound.instrument import RequestsClient
+from meshware.outbound.instrument import Httpx2Client, HttpxClient, RequestsClient
 from meshware.outbound.requests import MeshAdapter
 
 URL = "http://inventory"
@@ -30,7 +33,7 @@ def instrumented(mesh):
 
 
 def test_the_clients_that_are_there_are_named(instrumented):
-    assert instrumented == ("requests",)
+    assert instrumented == ("httpx", "httpx2", "requests")
     assert RequestsClient().find() is requests
 
 
@@ -103,9 +106,18 @@ def test_closing_a_session_closes_its_mesh_connections(instrumented, upstream):
 
 
 def test_a_client_that_is_not_installed_is_left_out(monkeypatch):
-    monkeypatch.setitem(__import__("sys").modules, "requests", None)
+    for name in ("requests", "httpx"):
+        monkeypatch.setitem(sys.modules, name, None)
     assert RequestsClient().find() is None
-    assert meshware.instrument(lambda: None) == ()
+    assert meshware.instrument(lambda: None) == ("httpx2",)
+    meshware.uninstrument()
+
+
+def test_a_client_under_anothers_name_is_instrumented_once(monkeypatch):
+    """As `httpx2.alias_httpx()` leaves it."""
+    monkeypatch.setitem(sys.modules, "httpx", httpx2)
+    assert HttpxClient().find() is None
+    assert Httpx2Client().find() is httpx2
 
 
 def test_a_client_that_is_installed_but_broken_says_so(monkeypatch, tmp_path):

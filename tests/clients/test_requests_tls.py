@@ -8,13 +8,6 @@ import requests
 import meshware
 
 
-@pytest.fixture
-def ca(authority, tmp_path):
-    path = tmp_path / "ca.pem"
-    authority.cert_pem.write_to_path(path)
-    return str(path)
-
-
 def test_the_logical_name_is_asked_for_and_verified(tls_upstream, mesh_of, session_of, ca):
     server = tls_upstream("inventory")
     session = session_of(mesh_of({"tls": {"ca": ca}}, inventory=[server]))

@@ -1,0 +1,59 @@
+"""The door for httpx: transports to mount, sync and async, or every client at once.
+
+The client, its cookies, redirects and hooks see the logical name only: the connection alone goes to the
+endpoint (see httpx_pools.py). Names that the mesh does not know pass through untouched.
+"""
+
+from __future__ import annotations
+
+import httpx
+
+from meshware.breaking import errors as breaking
+from meshware.core import errors
+from meshware.outbound.httpx_library import AsyncDoor, Library, SyncDoor
+
+
+class DeadlineExceeded(errors.DeadlineExceeded, httpx.ReadTimeout):
+    """The call's deadline passed."""
+
+
+class NoEndpoint(errors.NoEndpoint, httpx.ConnectError):
+    """No endpoint of the service may be used now."""
+
+
+class CircuitOpen(breaking.BreakerOpen, httpx.ConnectError):
+    """The service's circuit is open."""
+
+
+class Overloaded(errors.Overloaded, httpx.ConnectError):
+    """A limiter of ours refused the call."""
+
+
+class InsecureService(errors.InsecureService, httpx.UnsupportedProtocol):
+    """`https://` for a service without `tls`."""
+
+
+LIBRARY = Library(
+    httpx,
+    {
+        errors.DeadlineExceeded: DeadlineExceeded,
+        errors.NoEndpoint: NoEndpoint,
+        errors.CircuitOpen: CircuitOpen,
+        errors.Overloaded: Overloaded,
+        errors.InsecureService: InsecureService,
+    },
+)
+
+instrument, uninstrument = LIBRARY.instrument, LIBRARY.uninstrument
+
+
+class MeshTransport(SyncDoor, httpx.BaseTransport):
+    """`httpx.Client(transport=MeshTransport())`; see `Door` for its arguments."""
+
+    _library = LIBRARY
+
+
+class AsyncMeshTransport(AsyncDoor, httpx.AsyncBaseTransport):
+    """`httpx.AsyncClient(transport=AsyncMeshTransport())`; see `Door` for its arguments."""
+
+    _library = LIBRARY

@@ -1,0 +1,356 @@
+"""One call through httpx or httpx2, sync or async: its attempts sent, its answer handed out with its end watched."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from math import inf
+from typing import TYPE_CHECKING, Any
+
+from meshware.context import current as current_context
+from meshware.core.errors import DeadlineExceeded, InsecureService, MeshError
+from meshware.core.outcome import Cause, Ending, Outcome
+from meshware.core.request import Request
+from meshware.outbound import httpx_wire as wires
+from meshware.outbound.drive import drive, drive_async
+from meshware.outbound.exchange import SLACK, STALL, answer_of, headers_for, host_for
+from meshware.outbound.httpx_pools import closed
+from meshware.outbound.httpx_wire import Wire
+from meshware.outbound.reaper import Cut, reaper
+
+if TYPE_CHECKING:
+    from meshware.core.call import Attempt, Call
+    from meshware.core.service import Service
+    from meshware.mesh import Mesh
+    from meshware.outbound.httpx_library import Library, Way
+
+
+class HttpxCall:
+    """What sync and async calls share: the request as the mesh sees it, and as it goes out."""
+
+    body: Callable[..., Any]
+    """Makes the stream that the client reads the answer by."""
+
+    def __init__(self, library: Library, way: Way, mesh: Mesh, service: Service, request: Any) -> None:
+        self.library, self.way, self.service, self.request = library, way, service, request
+        self.limits = library.limits(request)
+        self.call: Call = mesh.call(service, self._described())
+
+    def _described(self) -> Request:
+        request, context = self.request, current_context()
+        return Request(
+            request.method,
+            self.service.name,
+            request.url.raw_path.partition(b"?")[0].decode("ascii"),
+            request.headers,
+            replayable=self.library.replayable(request.stream),
+            timeout=self.limits.total,
+            name=context.operation if context is not None else None,
+        )
+
+    def _secure(self) -> None:
+        if self.request.url.scheme in ("https", "wss") and self.service.tls is None:
+            raise InsecureService(self.service.name)
+
+    def _timeout(self, seconds: float | None) -> dict[str, float | None]:
+        return dict.fromkeys(("connect", "read", "write", "pool"), seconds)
+
+    def _attempt(self, attempt: Attempt, timeout: dict[str, float | None]) -> Any:
+        """The request as this attempt sends it; the caller's own is left as it is."""
+        mine = headers_for(self.call, attempt, attempt.began)
+        host = host_for(self.call, attempt)
+        url = self.request.url
+        if host is not None and self.request.headers.get("host") == url.netloc.decode("ascii"):
+            mine["host"] = host
+        extensions = {**self.request.extensions, "timeout": timeout}
+        tls = self.service.tls
+        if tls is not None and tls.server_name is not None:
+            extensions["sni_hostname"] = tls.server_name
+        return self.library.copied(self.request, mine, extensions)
+
+    def _failed(self, wire: Wire, error: Exception, elapsed: float) -> Outcome:
+        cause = self.library.cause_of(error, wire)
+        return Outcome(elapsed=elapsed, cause=cause, error=error, sent=wire.sent, connect=wire.connected_in)
+
+    def _answered(self, attempt: Attempt, wire: Wire, answer: Any, elapsed: float) -> Outcome:
+        """What the headers say; whatever becomes of the answer from here on, its body is followed."""
+        headers, status = answer.headers, answer.status_code
+        sized = "content-length" in headers
+        if sized and "transfer-encoding" in headers:
+            wire.spoilt = True  # two lengths: who read by the other one is off by a body (RFC 9112, 6.1)
+        outcome = answer_of(status, headers, elapsed=elapsed, connect=wire.connected_in, endless=not sized)
+        answer.stream = self.body(answer.stream, Following(self, attempt, outcome), wire, self.way.left)
+        attempt.answer = answer
+        return outcome
+
+    def _pause(self, status: int, headers: Any) -> float | None:
+        """Seconds without a byte after which a body that has no deadline counts as broken; None: never."""
+        endless = status == 101 or headers.get("content-type", "").startswith("text/event-stream")
+        return None if endless else self.service.idle
+
+    def late(self) -> Exception:
+        """The deadline has passed, as the client's own error."""
+        error = DeadlineExceeded(self.call.service.name, self.call.deadline.timeout, self.call.number)
+        return self.library.twin(error, self.request)
+
+
+class Following:
+    """Follows one answer's body to its end, and tells the call once. Its methods may run in a finalizer."""
+
+    __slots__ = ("at", "attempt", "call", "elapsed", "late", "over", "reading")
+
+    def __init__(self, owner: HttpxCall, attempt: Attempt, outcome: Outcome) -> None:
+        deadline = owner.call.deadline
+        self.call, self.attempt, self.elapsed, self.late = owner.call, attempt, outcome.elapsed, owner.late
+        self.at = deadline.at if deadline.chosen and outcome.status != 101 else None
+        self.reading = 0.0
+        self.over = False
+
+    def end(self, ending: Ending) -> None:
+        """The body has ended so; only the first time counts."""
+        if not self.over:
+            self.over = True
+            self.call.ended(self.attempt, ending, self.elapsed + self.reading, time.monotonic())
+
+
+# Sync
+
+
+class SyncCall(HttpxCall):
+    """One call on the calling thread."""
+
+    def run(self) -> Any:
+        """The answer of the attempt that is delivered; raises the client's errors, and ours as the client's."""
+        self.body = self.library.sync_body
+        try:
+            self._secure()
+            won = drive(self.call, self.send, self.drop)
+        except MeshError as error:
+            raise self.library.twin(error, self.request) from error.__cause__
+        answer, won.answer = won.answer, None
+        return answer
+
+    def send(self, attempt: Attempt) -> Outcome:
+        """Send one attempt; what the endpoint or the network did comes back as an outcome."""
+        began = time.monotonic()
+        self.way.tidy()
+        cut = Cut(attempt.deadline, lambda now: self.call.overdue(attempt, now))
+        wire = Wire(connect_by=self.limits.connect_by(attempt), cut=cut)
+        reaper().watch(cut)
+        timeout = self._timeout(self.limits.patience(self.call, attempt))
+        request = self._attempt(attempt, timeout)
+        transport = self.way.to(attempt.endpoint)
+        token = wires.current.set(wire)
+        try:
+            answer = transport.handle_request(self.way.rewritten(request, attempt.endpoint))
+        except self.library.failures as error:
+            cut.release()
+            return self._failed(wire, error, time.monotonic() - began)
+        except BaseException:
+            cut.release()
+            raise
+        finally:
+            wires.current.reset(token)
+        elapsed = time.monotonic() - began
+        if not self._bounded(cut, timeout, answer):
+            answer.stream.close()
+            return Outcome(elapsed=elapsed, cause=Cause.TIMEOUT, connect=wire.connected_in)
+        return self._answered(attempt, wire, answer, elapsed)
+
+    def _bounded(self, cut: Cut, timeout: dict[str, float | None], answer: Any) -> bool:
+        """Bound the body; False when the attempt was cut as the headers came."""
+        deadline, status = self.call.deadline, answer.status_code
+        until = deadline.at if deadline.chosen and status != 101 else inf
+        if not cut.put_off(until):
+            return False
+        reaper().watch(cut)
+        if self.limits.read is None:
+            bounded = until < inf
+            timeout["read"] = until - time.monotonic() + SLACK if bounded else self._pause(status, answer.headers)
+        return True
+
+    def drop(self, attempt: Attempt) -> None:
+        """Close an answer that nobody will read."""
+        attempt.answer.stream.close()
+
+
+class SyncBody:
+    """An answer's body as the client reads it; mixed with the client's own SyncByteStream."""
+
+    def __init__(self, inner: Any, following: Following, wire: Wire, left: Any) -> None:
+        self._inner, self._following, self._wire, self._left = inner, following, wire, left
+
+    def __iter__(self) -> Iterator[bytes]:
+        following, pieces = self._following, iter(self._inner)
+        while True:
+            began = time.monotonic()
+            try:
+                piece = next(pieces, None)
+            except BaseException as error:
+                self._broke(error, began)
+                raise
+            following.reading += time.monotonic() - began
+            if piece is None:
+                following.end(Ending.COMPLETE)
+                return
+            yield piece
+            if following.at is not None and time.monotonic() >= following.at:  # no cut ends a shared connection
+                following.end(Ending.DROPPED)
+                raise following.late()
+
+    def _broke(self, error: BaseException, began: float) -> None:
+        following, now = self._following, time.monotonic()
+        following.reading += now - began
+        late = self._wire.fired or (following.at is not None and now >= following.at)
+        if not late:
+            following.end(Ending.BROKEN if isinstance(error, Exception) else Ending.DROPPED)
+            return
+        following.end(Ending.BROKEN if now - self._wire.last > STALL else Ending.DROPPED)
+        raise following.late() from error
+
+    def close(self) -> None:
+        """Nothing more is read. The right to cut is given back before httpcore has the connection."""
+        self._wire.release()
+        self._following.end(Ending.DROPPED)
+        self._left = None
+        self._inner.close()
+
+    def __del__(self) -> None:
+        following, left = getattr(self, "_following", None), getattr(self, "_left", None)
+        if following is not None and left is not None:
+            self._wire.release()
+            following.end(Ending.DROPPED)
+            left.append(self._inner)
+
+
+# Async
+
+
+class AsyncCall(HttpxCall):
+    """One call on the running loop."""
+
+    async def run(self) -> Any:
+        """The answer of the attempt that is delivered; raises the client's errors, and ours as the client's."""
+        self.body = self.library.async_body
+        try:
+            self._secure()
+            won = await drive_async(self.call, self.send, self.drop)
+        except MeshError as error:
+            raise self.library.twin(error, self.request) from error.__cause__
+        answer, won.answer = won.answer, None
+        return answer
+
+    async def send(self, attempt: Attempt) -> Outcome:
+        """Send one attempt; what the endpoint or the network did comes back as an outcome."""
+        began = time.monotonic()
+        await self.way.tidy_async()
+        wire = Wire(connect_by=self.limits.connect_by(attempt))
+        timeout = self._timeout(self.limits.read)
+        request = self._attempt(attempt, timeout)
+        transport = self.way.to(attempt.endpoint)
+        token = wires.current.set(wire)
+        try:
+            async with Limit(self.call, attempt):
+                answer = await transport.handle_async_request(self.way.rewritten(request, attempt.endpoint))
+        except TimeoutError as error:
+            await self.way.sweep(transport)
+            cause = Cause.TIMEOUT if wire.dialled or wire.sent else Cause.LOCAL
+            return Outcome(elapsed=time.monotonic() - began, cause=cause, error=error, sent=wire.sent)
+        except self.library.failures as error:
+            await self.way.sweep(transport)
+            return self._failed(wire, error, time.monotonic() - began)
+        except BaseException:
+            await self.way.sweep(transport)
+            raise
+        finally:
+            wires.current.reset(token)
+        outcome = self._answered(attempt, wire, answer, time.monotonic() - began)
+        if self.limits.read is None and not self.call.deadline.chosen:
+            timeout["read"] = self._pause(answer.status_code, answer.headers)
+        return outcome
+
+    async def drop(self, attempt: Attempt) -> None:
+        """Close an answer that nobody will read."""
+        await attempt.answer.stream.aclose()
+
+
+class Limit:
+    """`asyncio.timeout` at the call's deadline, and before that at the attempt's, unless the call puts it off."""
+
+    def __init__(self, call: Call, attempt: Attempt) -> None:
+        self._call, self._attempt = call, attempt
+        self._timer: asyncio.TimerHandle | None = None
+
+    async def __aenter__(self) -> None:
+        now, self._loop = time.monotonic(), asyncio.get_running_loop()
+        self._scope = asyncio.timeout(self._call.deadline.at - now)
+        if self._attempt.deadline < self._call.deadline.at:
+            self._timer = self._loop.call_later(self._attempt.deadline - now, self._due)
+        await self._scope.__aenter__()
+
+    async def __aexit__(self, *error: Any) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        await self._scope.__aexit__(*error)
+
+    def _due(self) -> None:
+        now = time.monotonic()
+        later = self._call.overdue(self._attempt, now)
+        if self._scope.expired() or later >= self._call.deadline.at:
+            return
+        if later <= now:
+            self._scope.reschedule(self._loop.time())
+        else:
+            self._timer = self._loop.call_later(later - now, self._due)
+
+
+class AsyncBody:
+    """An answer's body as the client reads it; mixed with the client's own AsyncByteStream."""
+
+    def __init__(self, inner: Any, following: Following, wire: Wire, left: Any) -> None:
+        self._inner, self._following, self._left = inner, following, left
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        following, pieces = self._following, self._inner.__aiter__()
+        try:
+            while True:
+                began = time.monotonic()
+                try:
+                    piece = await self._next(pieces, began)
+                except StopAsyncIteration:
+                    following.end(Ending.COMPLETE)
+                    return
+                finally:
+                    following.reading += time.monotonic() - began
+                yield piece
+        finally:
+            await pieces.aclose()  # here and now, not when somebody collects it
+
+    async def _next(self, pieces: Any, now: float) -> bytes:
+        following = self._following
+        try:
+            if following.at is None:
+                return bytes(await anext(pieces))
+            async with asyncio.timeout(following.at - now):
+                return bytes(await anext(pieces))
+        except StopAsyncIteration:
+            raise
+        except TimeoutError as error:
+            following.end(Ending.BROKEN if time.monotonic() - now > STALL else Ending.DROPPED)
+            raise following.late() from error
+        except Exception:
+            following.end(Ending.BROKEN)
+            raise
+
+    async def aclose(self) -> None:
+        """Nothing more is read."""
+        self._following.end(Ending.DROPPED)
+        self._left = None
+        await closed(self._inner)
+
+    def __del__(self) -> None:
+        following, left = getattr(self, "_following", None), getattr(self, "_left", None)
+        if following is not None and left is not None:
+            following.end(Ending.DROPPED)
+            left.append(self._inner)

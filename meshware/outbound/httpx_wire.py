@@ -1,0 +1,219 @@
+"""One attempt's bytes through httpcore: the endpoint dialled, what was seen of it, and sync sockets cuttable.
+
+Network backends and streams in httpcore's shape, for httpx and httpx2, sync and async. They know the reaper
+and the socket, nothing of calls.
+"""
+
+from __future__ import annotations
+
+import ssl
+import time
+from contextvars import ContextVar
+from typing import Any
+
+from meshware.outbound.exchange import LEAST
+from meshware.outbound.reaper import Cut
+
+
+class Wire:
+    """What one attempt's bytes do, and what was seen. Written by the thread or task that sends.
+
+    `cut` ends sync attempts at their deadline; async ones have None and are cancelled instead. `spoilt` says that
+    the connection must not be used again.
+    """
+
+    __slots__ = ("connect_by", "connected_in", "cut", "dialled", "last", "sent", "spoilt")
+
+    def __init__(self, *, connect_by: float, cut: Cut | None = None) -> None:
+        self.connect_by = connect_by
+        self.cut = cut
+        self.dialled = False
+        self.connected_in: float | None = None
+        self.sent = False
+        self.last = 0.0
+        self.spoilt = False
+
+    @property
+    def fired(self) -> bool:
+        """Whether the reaper has cut it."""
+        return self.cut is not None and self.cut.fired
+
+    def release(self) -> None:
+        """The socket is the pool's again, or gone."""
+        if self.cut is not None:
+            self.cut.release()
+
+
+current: ContextVar[Wire] = ContextVar("meshware_httpx_wire")
+"""The attempt that is being sent on this thread or task."""
+
+
+class Dialler:
+    """Where one connection goes, and whose bytes it carries now. A network backend for one of httpcore's connections.
+
+    `shared`: several calls use it at a time (HTTP/2), so that no one of them may cut it.
+    """
+
+    stream: Any = None
+
+    def __init__(self, inner: Any, endpoint: tuple[str, int], *, read_timeout: type[Exception], shared: bool) -> None:
+        self.inner = inner
+        self.endpoint = endpoint
+        self.read_timeout = read_timeout
+        self.shared = shared
+        self.wire: Wire | None = None
+
+    def dial(self) -> Wire:
+        """The attempt that needs this connection."""
+        self.wire = wire = current.get()
+        wire.dialled = True
+        return wire
+
+    def shaken(self, stream: Any, since: float) -> None:
+        """TLS stands."""
+        self.stream = stream
+        if stream.get_extra_info("ssl_object").selected_alpn_protocol() == "h2":
+            self.shared = True
+            self.release()
+        if self.wire is not None and self.wire.connected_in is not None:
+            self.wire.connected_in += time.monotonic() - since
+
+    def left(self) -> float:
+        """Seconds left to connect."""
+        return max(LEAST, self.wire.connect_by - time.monotonic()) if self.wire is not None else LEAST
+
+    def hold(self, sock: Any) -> None:
+        """From here on this socket is what to cut, unless several calls share it."""
+        if not self.shared and self.wire is not None and self.wire.cut is not None:
+            self.wire.cut.attach(sock)
+
+    def release(self) -> None:
+        """Nobody may cut the socket any more."""
+        if self.wire is not None:
+            self.wire.release()
+
+    def check(self) -> None:
+        """Raise httpcore's ReadTimeout when the attempt was cut: bytes read since are dropped."""
+        if self.wire is not None and self.wire.fired and not self.shared:
+            raise self.read_timeout("cut at the deadline")
+
+    def carry(self) -> bool:
+        """Bytes of the attempt in force go out now; whether it is another than before."""
+        wire = current.get(None)
+        if wire is None:
+            return False
+        wire.sent = True
+        before, self.wire = self.wire, wire
+        return before is not wire
+
+    def spoilt(self) -> bool:
+        """Whether this connection must not be used again: cut, or with bytes that nobody asked for."""
+        wire = self.wire
+        return (wire is not None and not self.shared and (wire.fired or wire.spoilt)) or self._queued()
+
+    def _queued(self) -> bool:
+        """Whether TLS over memory holds bytes of another record; they are neither in the socket nor in httpcore."""
+        tls = None if self.stream is None or self.shared else self.stream.get_extra_info("ssl_object")
+        if not isinstance(tls, ssl.SSLObject):
+            return False
+        try:
+            tls.read(1)
+        except ssl.SSLWantReadError:
+            return False
+        except ssl.SSLError:
+            return True
+        return True
+
+
+class SyncDialler(Dialler):
+    """Dials on the calling thread."""
+
+    def connect_tcp(self, host: str, port: int, timeout: float | None = None, **options: Any) -> Any:
+        """A stream to the endpoint, whatever name the request has."""
+        wire, began = self.dial(), time.monotonic()
+        inner = self.inner.connect_tcp(*self.endpoint, timeout=self.left(), **options)
+        self.stream = SyncStream(inner, self)
+        wire.connected_in = time.monotonic() - began
+        return self.stream
+
+
+class SyncStream:
+    """Httpcore's sync stream to one endpoint, cuttable from the connect on."""
+
+    def __init__(self, inner: Any, dialler: Dialler) -> None:
+        self._inner = inner
+        self._dialler = dialler
+        self._socket = inner.get_extra_info("socket")
+        self.get_extra_info = inner.get_extra_info
+        dialler.hold(self._socket)
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        """Send; a kept connection has a new attempt now."""
+        if self._dialler.carry():
+            self._dialler.hold(self._socket)
+        self._inner.write(buffer, timeout)
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        """Receive; refused once the attempt was cut."""
+        data: bytes = self._inner.read(max_bytes, timeout)
+        self._dialler.check()
+        if self._dialler.wire is not None:
+            self._dialler.wire.last = time.monotonic()
+        return data
+
+    def start_tls(self, ssl_context: Any, server_hostname: str | None = None, timeout: float | None = None) -> Any:
+        """Shake hands within the time to connect; the socket itself is the TLS layer's meanwhile."""
+        dialler, began = self._dialler, time.monotonic()
+        with self._socket.dup() as handle:
+            dialler.hold(handle)
+            if dialler.wire is not None and dialler.wire.fired:  # ssl would take it for one not connected, and leave it
+                self._inner.close()
+                dialler.check()
+            stream = SyncStream(self._inner.start_tls(ssl_context, server_hostname, dialler.left()), dialler)
+        dialler.shaken(stream, began)
+        return stream
+
+    def close(self) -> None:
+        """A closed socket must not be cut: its number may be another call's by then."""
+        if not self._dialler.shared:
+            self._dialler.release()
+        self._inner.close()
+
+
+class AsyncDialler(Dialler):
+    """Dials on the running loop."""
+
+    async def connect_tcp(self, host: str, port: int, timeout: float | None = None, **options: Any) -> Any:
+        """A stream to the endpoint, whatever name the request has."""
+        wire, began = self.dial(), time.monotonic()
+        inner = await self.inner.connect_tcp(*self.endpoint, timeout=self.left(), **options)
+        self.stream = AsyncStream(inner, self)
+        wire.connected_in = time.monotonic() - began
+        return self.stream
+
+
+class AsyncStream:
+    """Httpcore's async stream to one endpoint; reads are the inner stream's own."""
+
+    def __init__(self, inner: Any, dialler: Dialler) -> None:
+        self._inner = inner
+        self._dialler = dialler
+        self.read, self.aclose, self.get_extra_info = inner.read, inner.aclose, inner.get_extra_info
+
+    async def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        """Send; a kept connection has a new attempt now."""
+        self._dialler.carry()
+        await self._inner.write(buffer, timeout)
+
+    async def start_tls(
+        self, ssl_context: Any, server_hostname: str | None = None, timeout: float | None = None
+    ) -> Any:
+        """Shake hands within the time to connect."""
+        dialler, began = self._dialler, time.monotonic()
+        try:
+            stream = AsyncStream(await self._inner.start_tls(ssl_context, server_hostname, dialler.left()), dialler)
+        except BaseException:  # httpcore leaves the socket open when it is cancelled here
+            await self._inner.aclose()
+            raise
+        dialler.shaken(stream, began)
+        return stream

@@ -29,16 +29,19 @@ def speak(connection, seen):
     )
     frames = Frames(ConnectionType.SERVER)
     while True:
-        data = connection.sock.recv(65536)
+        try:
+            data = connection.sock.recv(65536)
+        except OSError:
+            data = b""
         if not data:
             return False
         frames.receive_data(data)
         for event in frames.events():
             if isinstance(event, TextMessage):
                 said = f"{seen.headers['host']}: {event.data}"
-                connection.sock.sendall(frames.send(TextMessage(said)))
+                connection.send(frames.send(TextMessage(said)))
             elif isinstance(event, CloseConnection):
-                connection.sock.sendall(frames.send(CloseConnection(CloseReason.NORMAL_CLOSURE)))
+                connection.send(frames.send(CloseConnection(CloseReason.NORMAL_CLOSURE)))
                 return False
 
 

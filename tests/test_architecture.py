@@ -50,7 +50,7 @@ OTHERS: dict[str, set[str]] = {
     "security": {"cachetools"},
     "fallback": {"cachetools"},
     "balancing": {"cachetools"},
-    "settings": {"pydantic"},
+    "settings": {"pydantic", "yaml"},
     "inbound": FRAMEWORKS,
     "console": FRAMEWORKS,
     "outbound": CLIENTS,

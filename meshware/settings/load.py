@@ -2,39 +2,67 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
 from meshware.core.errors import Problem, SettingsError
+from meshware.settings.environment import overridden
+from meshware.settings.files import from_file, is_file
+from meshware.settings.origin import Location, Source, dotted
 from meshware.settings.references import nearest
 from meshware.settings.schema import MeshSettings
 from meshware.settings.sources import from_module
 
-Location = tuple[str | int, ...]
 
+def load(source: Any, *, environ: Mapping[str, str] | None = None) -> MeshSettings:
+    """Settings from a mapping, a TOML or YAML file, a dotted module path, or as they are.
 
-def load(source: Mapping[str, Any] | str | MeshSettings) -> MeshSettings:
-    """Settings from a mapping, a dotted module path, or as they are.
-
-    Raises SettingsError with every problem found; nothing else, whatever is handed in.
+    `environ`: whose `MESHWARE__...` variables stand above the source; none unless given, and never above
+    settings that are a MeshSettings already. Raises SettingsError with every problem found; nothing else,
+    whatever is handed in.
     """
     if isinstance(source, MeshSettings):
         return source
+    return validated(overridden(read(source), {} if environ is None else environ))
+
+
+def read(source: Any) -> Source:
+    """A source as it was written, not yet looked at. Raises SettingsError when it cannot be read."""
+    if isinstance(source, Source):
+        return source
+    if isinstance(source, os.PathLike) or (isinstance(source, str) and is_file(source)):
+        return from_file(source)
     if isinstance(source, str):
-        source = from_module(source)
-    if not isinstance(source, Mapping):
-        raise SettingsError([Problem("", source, "a dict of settings, or the dotted path of a module")])
+        return Source(from_module(source), source)
+    return Source(source)
+
+
+def validated(source: Source) -> MeshSettings:
+    """The settings of a source. Raises SettingsError with every problem, those found while reading it included."""
+    if not isinstance(source.settings, Mapping):
+        expected = "a dict of settings, a .toml or .yaml file, or the dotted path of a module"
+        raise SettingsError([*source.problems, Problem("", source.settings, expected, where=source.name)])
+    problems = list(source.problems)
     try:
-        return MeshSettings.model_validate(source)
+        settings = MeshSettings.model_validate(source.settings)
     except ValidationError as error:
-        raise SettingsError([_problem(each) for each in error.errors()]) from None
+        problems += [_problem(each, source) for each in error.errors()]
+    if problems:
+        raise SettingsError(problems)
+    return settings
 
 
-def _problem(error: Any) -> Problem:
-    location, value, kind = tuple(error["loc"]), error["input"], error["type"]
-    path = _path(location)
+def _problem(error: Any, source: Source) -> Problem:
+    location: Location = tuple(error["loc"])
+    return replace(_explained(location, error), where=source.where(location))
+
+
+def _explained(location: Location, error: Any) -> Problem:
+    path, value, kind = dotted(location), error["input"], error["type"]
     if kind == "extra_forbidden":
         return _unknown_key(location, value)
     if kind == "missing":
@@ -49,19 +77,8 @@ def _problem(error: Any) -> Problem:
 def _unknown_key(location: Location, value: Any) -> Problem:
     key, known = str(location[-1]), sorted(_model_at(location[:-1]).model_fields)
     if key.lower() in known:
-        return Problem(_path(location), value, f"{key.lower()!r} is written twice, in different cases")
-    return Problem(_path(location), value, f"unknown key (known: {', '.join(known)})", nearest(key, known))
-
-
-def _path(location: Location) -> str:
-    """`services.inventory.endpoints[0].weight`."""
-    path = ""
-    for part in location:
-        if isinstance(part, int):
-            path += f"[{part}]"
-        elif part != "[key]":  # the key itself is wrong, not what stands there
-            path += f".{part}" if path else part
-    return path
+        return Problem(dotted(location), value, f"{key.lower()!r} is written twice, in different cases")
+    return Problem(dotted(location), value, f"unknown key (known: {', '.join(known)})", nearest(key, known))
 
 
 def _model_at(location: Location) -> type[BaseModel]:

@@ -1,0 +1,34 @@
+"""How large settings that were written as text may be: far above what anybody needs, far below what hurts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+SIZE = 524_288
+"""Bytes of a file."""
+
+NODES = 100_000
+"""Values, lists and sections in all, those behind YAML's aliases counted each time."""
+
+DEPTH = 32
+"""Sections and lists within each other."""
+
+TOO_MANY = f"at most {NODES:,} values in all"
+TOO_DEEP = f"at most {DEPTH} sections or lists within each other"
+
+
+def excess(data: Any) -> str | None:
+    """What is too much about parsed settings, or None. Without recursion, and never longer than the limits."""
+    waiting = [(data, 0)]
+    nodes = 0
+    while waiting:
+        value, depth = waiting.pop()
+        nodes += 1
+        if depth > DEPTH:
+            return TOO_DEEP
+        if nodes + len(waiting) > NODES:
+            return TOO_MANY
+        if isinstance(value, dict | list):
+            below = value.values() if isinstance(value, dict) else value
+            waiting.extend((each, depth + 1) for each in below)
+    return None

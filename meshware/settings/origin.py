@@ -1,0 +1,55 @@
+"""Where settings were written: the raw ones of a source, with the lines of its file and what stands above it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from meshware.core.errors import Problem
+
+Location = tuple[str | int, ...]
+"""Keys and indexes from the top: `("services", "inventory", "endpoints", 0)`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Raw settings, whatever they are, and where each of them was written, as far as that is known."""
+
+    settings: Any
+    name: str | None = None
+    """A file's path, a module's; None for a dict that was handed in."""
+    lines: Mapping[Location, int] = field(default_factory=dict)
+    """Lines in the file, by `spelled` locations."""
+    overrides: Mapping[Location, str] = field(default_factory=dict)
+    """Environment variables that set something, by `spelled` locations."""
+    problems: tuple[Problem, ...] = ()
+    """What was wrong already while it was read."""
+
+    def where(self, location: Location) -> str | None:
+        """`mesh.yaml:7`, a variable's name, or the source's own: what is nearest above the location."""
+        above = [spelled(location)[:length] for length in range(len(location), -1, -1)]
+        for each in above:
+            if each in self.overrides:
+                return self.overrides[each]
+        for each in above:
+            if each in self.lines:
+                return f"{self.name}:{self.lines[each]}"
+        return self.name
+
+
+def spelled(location: Location) -> Location:
+    """A location in the one spelling of keys and names: lower case, without a trailing dot."""
+    return tuple(part.lower().removesuffix(".") if isinstance(part, str) else part for part in location)
+
+
+def dotted(location: Location) -> str:
+    """`services.inventory.endpoints[0].weight`; of a key that nobody could read, the beginning."""
+    path = ""
+    for part in location:
+        if isinstance(part, int):
+            path += f"[{part}]"
+        elif part != "[key]":  # the key itself is wrong, not what stands there
+            short = part if len(part) <= 80 else part[:77] + "..."
+            path += f".{short}" if path else short
+    return path

@@ -60,11 +60,9 @@ class _Above:
                 raise Refused(f"a variable named like {PREFIX}SERVICES__INVENTORY__TIMEOUT")
             if len(keys) > 1 and keys[0] == _SERVICES:
                 keys = (_SERVICES, *self._service(keys[1:]))
-            self._put(keys, _value(raw, _annotation(keys)))
+            self._put(keys, _value(raw, _annotation(keys)), variable)
         except Refused as error:
             self.problems.append(Problem(dotted(keys), raw, str(error), error.nearest, variable))
-        else:
-            self.overrides[spelled(keys)] = variable
 
     def _service(self, keys: Keys) -> Keys:
         """Keys whose first is the service's name as the settings spell it; that may have taken several."""
@@ -81,14 +79,17 @@ class _Above:
             raise Refused(f"a service of the settings (known: {', '.join(known) or 'none'})", close)
         return keys
 
-    def _put(self, keys: Keys, value: Any) -> None:
+    def _put(self, keys: Keys, value: Any, variable: str) -> None:
         section = self.settings
         for depth, key in enumerate(keys[:-1], 1):
             below = shape.plain(section.get(key))
             if not isinstance(below, dict | None):
                 raise Refused(f"{dotted(keys[:depth])} as a whole: it is {below!r:.40}, with no keys in it")
+            if below is None:  # the section is there for this variable only
+                self.overrides[spelled(keys[:depth])] = variable
             section[key] = section = dict(below or {})
         section[keys[-1]] = value
+        self.overrides[spelled(keys)] = variable
 
 
 def _split(variable: str) -> Keys:
@@ -123,22 +124,27 @@ def _alternatives(annotation: Any) -> Iterator[Any]:
 
 
 def _value(raw: str, annotation: Any) -> Any:
-    """JSON where it is JSON, else the text; a list may be written with commas, and text is text without quotes."""
+    """What a setting of this type is given: text without quotes, a list with commas, else JSON, else text."""
     kinds = list(_alternatives(annotation))
     begins = raw.lstrip()[:1]
     if str in kinds and begins != '"':
         return raw
-    if begins != "[" and any(get_origin(each) is tuple for each in kinds):
-        return [_value(each.strip(), None) for each in raw.split(",") if each.strip()]
-    try:
-        value = json.loads(raw, parse_constant=float)
-    except RecursionError:
-        raise Refused(limits.TOO_DEEP) from None
-    except ValueError as error:
-        if begins in ("[", "{", '"'):
-            raise Refused(f"JSON: {error}") from None
-        return raw
+    if any(get_origin(each) is tuple for each in kinds) and (begins != "[" or "]:" in raw):  # [::1]:80 is no list
+        return [_plain(each.strip()) for each in raw.split(",") if each.strip()]
+    value = _plain(raw)
+    if value is raw and begins in ("[", "{", '"'):
+        raise Refused(f"JSON, as it begins with {begins}")
     too_much = limits.excess(value)
     if too_much:
         raise Refused(too_much)
     return value
+
+
+def _plain(raw: str) -> Any:
+    """JSON where it is JSON, else the text."""
+    try:
+        return json.loads(raw, parse_constant=float)
+    except ValueError:
+        return raw
+    except RecursionError:
+        raise Refused(limits.TOO_DEEP) from None

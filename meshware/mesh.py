@@ -44,6 +44,7 @@ class Mesh:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.settings = settings
+        self.environ: Mapping[str, str] | None = None
         self.clock = clock
         self._rng = rng
         self._observers = tuple(observers)
@@ -56,19 +57,23 @@ class Mesh:
         _alive.add(self)
 
     @classmethod
-    def from_settings(cls, source: Any, *, observers: Iterable[Observer] = ()) -> Mesh:
-        """The mesh of these settings: a mapping, a dotted module path, or the settings model.
+    def from_settings(
+        cls, source: Any, *, observers: Iterable[Observer] = (), environ: Mapping[str, str] | None = None
+    ) -> Mesh:
+        """The mesh of these settings: a mapping, a file, a dotted module path, or the settings model.
 
-        Equal settings give the same mesh; `observers` are those of its first making. Raises SettingsError with
-        every problem found.
+        `environ`: whose `MESHWARE__...` variables stand above the source, now and at each reload; none unless
+        given. Equal settings give the same mesh; `observers` and `environ` are those of its first making. Raises
+        SettingsError with every problem found.
         """
         from meshware.settings.load import load
 
-        settings = load(source)
+        settings = load(source, environ=environ)
         with _registry_lock:
             mesh = next((each for each in _registry if each.settings == settings), None)
             if mesh is None:
                 mesh = cls(settings, observers=observers)
+                mesh.environ = environ
                 _registry.append(mesh)
             return mesh
 
@@ -118,7 +123,7 @@ class Mesh:
         from meshware.settings.load import load
 
         try:
-            settings = load(source)
+            settings = load(source, environ=self.environ)
             with self._changing:
                 self._put(settings, self.services)
         except MeshError as error:

@@ -6,6 +6,7 @@ import pytest
 from settings.refusing import one_service
 
 from meshware.core.errors import SettingsError
+from meshware.mesh import Mesh
 from meshware.settings import limits
 from meshware.settings.environment import overridden
 from meshware.settings.load import load
@@ -194,3 +195,39 @@ def test_a_source_that_is_no_dict_stays_the_one_problem():
     assert overridden(source, {"MESHWARE__SERVICE": "x"}) is source
     (problem,) = refused(source, MESHWARE__SERVICE="x")
     assert problem.expected.startswith("a dict of settings")
+
+
+# Who asks for it
+
+
+@pytest.fixture
+def environ():
+    return {"MESHWARE__SERVICES__SHOP__TIMEOUT": "1.5"}
+
+
+@pytest.fixture
+def asked(environ):
+    """A mesh that was made with the environment above its settings."""
+    mesh = Mesh.from_settings(one_service(timeout=3.0), environ=environ)
+    yield mesh
+    mesh.close()
+
+
+def test_a_mesh_made_by_hand_does_not_ask(monkeypatch):
+    monkeypatch.setenv("MESHWARE__SERVICES__SHOP__TIMEOUT", "1.5")
+    mesh = Mesh.from_settings(one_service(timeout=3.0))
+    assert mesh.services["shop"].timeout == 3.0
+    mesh.close()
+
+
+def test_a_reload_keeps_the_environment_above_the_new_settings(asked):
+    assert asked.services["shop"].timeout == 1.5
+    asked.reload(one_service(timeout=4.0, guard=0.5))
+    assert (asked.services["shop"].timeout, asked.settings.services["shop"].guard) == (1.5, 0.5)
+
+
+def test_a_reload_under_a_wrong_environment_keeps_the_old_settings(asked, environ):
+    environ["MESHWARE__SERVICES__SHOP__TIMOUT"] = "1"
+    with pytest.raises(SettingsError, match="did you mean 'timeout'"):
+        asked.reload(one_service(timeout=4.0))
+    assert asked.services["shop"].timeout == 1.5

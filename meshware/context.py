@@ -47,10 +47,9 @@ class _Purse:
 
     def take(self) -> bool:
         with self._lock:
-            if self.left is not None:
-                if self.left < 1:
-                    return False
-                self.left -= 1
+            if self.left == 0:
+                return False
+            self.left = None if self.left is None else self.left - 1
             self.taken += 1
             return True
 
@@ -74,6 +73,63 @@ class _Life:
         self.phase = Phase.ACTIVE
 
 
+class Caller:
+    """Who waits for an answer, in a door that can tell when he leaves before he has it. Thread-safe.
+
+    The app hears of it once: the calls under way are cancelled, or the next one, if there is none. What it
+    calls after that (to clean up, say) runs undisturbed.
+    """
+
+    __slots__ = ("_callbacks", "_lock", "_told", "left", "waits")
+
+    def __init__(self) -> None:
+        self.left = False
+        self.waits = True
+        self._told = False
+        self._callbacks: dict[object, Callable[[], object]] = {}
+        self._lock = Lock()
+
+    def on_leave(self, callback: Callable[[], object]) -> Callable[[], object]:
+        """Have `callback` called when he leaves, from whatever thread sees it; gives what undoes that."""
+        key = object()
+        with self._lock:
+            if not self.waits or self._told:
+                return _nothing
+            late = self._told = self.left
+            if not late:
+                self._callbacks[key] = callback
+        if late:
+            callback()
+            return _nothing
+        self.watch()
+        return lambda: self._callbacks.pop(key, None)
+
+    def watch(self) -> None:
+        """For the door: somebody wants to hear of it. Called on the thread where the call begins."""
+
+    def leave(self, *, told: bool = False) -> None:
+        """He has left. `told`: the app knows it already, so that its next call is not cancelled."""
+        with self._lock:
+            if not self.waits or self.left:
+                return
+            self.left = True
+            callbacks = list(self._callbacks.values())
+            self._callbacks.clear()
+            self._told = told or bool(callbacks)
+        for callback in callbacks:
+            callback()
+
+    def answered(self) -> None:
+        """He has his answer: whatever he does from now on is no leaving."""
+        with self._lock:
+            self.waits = False
+            self._callbacks.clear()
+
+
+def _nothing() -> None:
+    """Undoes what was never done."""
+
+
 class RequestContext:
     """Deadline, retry allowance and mesh of one inbound request or job. Thread-safe.
 
@@ -81,7 +137,7 @@ class RequestContext:
     view of the context in force, so that other threads and tasks of the same request do not notice.
     """
 
-    __slots__ = ("_life", "_purse", "attempt", "deadline", "mesh", "operation", "retry")
+    __slots__ = ("_caller", "_life", "_purse", "attempt", "deadline", "mesh", "operation", "retry")
 
     def __init__(
         self,
@@ -90,7 +146,9 @@ class RequestContext:
         mesh: Any = None,
         attempt: int = 1,
         allowance: int | None = ALLOWANCE,
+        caller: Caller | None = None,
     ) -> None:
+        self._caller = caller
         self.deadline = deadline
         self.mesh = mesh
         self.attempt = attempt
@@ -120,6 +178,16 @@ class RequestContext:
     def give_back(self) -> None:
         """A retry that was taken was never sent."""
         self._purse.give_back()
+
+    def on_cancel(self, callback: Callable[[], object]) -> Callable[[], object]:
+        """For async doors out: `callback` is called if the caller leaves before his answer has gone out.
+
+        Gives what takes it back, to be called when the call is over, however it went, on any thread. The
+        callback is called at most once, on any thread (at once, on this one, when he has left already): it must
+        not block or raise, and cancels a task by `loop.call_soon_threadsafe`. It may be under way while it is
+        taken back. Never called where the door in cannot tell (WSGI, websockets, jobs), nor for background work.
+        """
+        return _nothing if self._caller is None else self._caller.on_leave(callback)
 
     def responded(self) -> None:
         """The answer has gone out: what runs on is background work, with an allowance of its own."""
@@ -183,8 +251,7 @@ def request_context(deadline: float | None = None, *, mesh: Any = None) -> Itera
     """
     if deadline is not None and isnan(deadline):
         raise ValueError("a deadline is a number of seconds, not nan")
-    now = time.monotonic()
-    outer = current()
+    now, outer = time.monotonic(), current()
     limit = outer.deadline_for(now) if outer is not None else None
     if deadline is not None:
         limit = Deadline.after(deadline, now) if limit is None else limit.child(deadline, now)
@@ -222,8 +289,7 @@ def _view() -> RequestContext:
 
 def remaining() -> float | None:
     """Seconds that the context's deadline leaves; None when there is none."""
-    now = time.monotonic()
-    context = current()
+    now, context = time.monotonic(), current()
     deadline = context.deadline_for(now) if context is not None else None
     return None if deadline is None else deadline.remaining(now)
 

@@ -1,11 +1,24 @@
-"""What every door in does first: the mesh of its settings, put in force for this process."""
+"""What every door in does: the mesh of its settings, and for each request the context that it is served in.
+
+A door reads its framework's headers and says what it found; what is believed of it is decided here, once.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from meshware.context import ALLOWANCE, Caller, RequestContext, current
+from meshware.core.deadline import Deadline
 from meshware.mesh import Mesh
+from meshware.security.trust import ATTEMPT, TIMEOUT, Inbound, TrustedPeers, read_headers
 from meshware.telemetry.log import EventLog
+
+if TYPE_CHECKING:
+    from meshware.settings.schema import MeshSettings
+
+EXPIRED = b"the deadline had passed before the request was begun\n"
+"""The body of the 504 to who no longer waits for an answer."""
 
 
 def open_mesh(settings: Any) -> Mesh:
@@ -13,10 +26,87 @@ def open_mesh(settings: Any) -> Mesh:
 
     Raises SettingsError with every problem found.
     """
-    return Mesh.from_settings(settings, observers=[EventLog()]).install()
+    return open_own_mesh(settings)[0]
 
 
-def unasked_timeout() -> float:
+def open_own_mesh(settings: Any) -> tuple[Mesh, bool]:
+    """The same, and whether it was made for this: then who opened it may close it."""
+    observers = iter([EventLog()])
+    mesh = Mesh.from_settings(settings, observers=observers).install()
+    return mesh, next(observers, None) is None  # only a new mesh has taken its observers
+
+
+class Door:
+    """A mesh's door in: opens the context of each request. Thread-safe.
+
+    What the settings say of requests is looked up once, and again when they were reloaded.
+    """
+
+    __slots__ = ("_rules", "_unasked", "mesh")
+
+    def __init__(self, mesh: Mesh) -> None:
+        self.mesh = mesh
+        self._unasked = _unasked_timeout()
+        self._rules = _Rules.of(mesh.settings)
+
+    def open(
+        self,
+        timeouts: Sequence[str] = (),
+        attempts: Sequence[str] = (),
+        *,
+        peer: str = "",
+        caller: Caller | None = None,
+        allowance: int | None = ALLOWANCE,
+    ) -> RequestContext | None:
+        """The context of a request that begins now; None when its deadline has passed: answer 504 then.
+
+        `timeouts` and `attempts` are all values of the headers TIMEOUT and ATTEMPT, `peer` is who sent them;
+        `allowance` is how many retries the calls made for it may spend, None as many as their services pay for.
+        Nothing is in force yet: enter the context for as long as code of the app runs, then end it by `done`.
+        """
+        mesh, rules = self.mesh, self._rules
+        if rules.settings is not mesh.settings:
+            rules = self._rules = _Rules.of(mesh.settings)
+        inbound = rules.read(timeouts, attempts, peer) if timeouts or attempts else rules.unsaid
+        timeout = inbound.timeout
+        if rules.maximum is None and timeout is not None and timeout > self._unasked:
+            timeout = None  # a deadline that was set stands above that default: a stranger must not lengthen it
+        now = mesh.clock()
+        deadline = _deadline(timeout, now)
+        if deadline is not None and deadline.at <= now:
+            return None
+        return RequestContext(deadline, mesh=mesh, attempt=inbound.attempt, allowance=allowance, caller=caller)
+
+
+class _Rules(NamedTuple):
+    """What one set of settings says of requests, ready for use."""
+
+    settings: MeshSettings
+    maximum: float | None
+    trusts: Callable[[str], bool]
+    unsaid: Inbound
+
+    @classmethod
+    def of(cls, settings: MeshSettings) -> _Rules:
+        maximum = settings.request_timeout
+        return cls(settings, maximum, TrustedPeers(settings.trusted_peers), Inbound(maximum))
+
+    def read(self, timeouts: Sequence[str], attempts: Sequence[str], peer: str) -> Inbound:
+        """The peer is looked at only when there is a mark of his to believe or not."""
+        said = {TIMEOUT: timeouts, ATTEMPT: attempts}
+        return read_headers(said.__getitem__, trusted=bool(attempts) and self.trusts(peer), maximum=self.maximum)
+
+
+def _deadline(timeout: float | None, now: float) -> Deadline | None:
+    """The request's own; inside another context (a door within a door, a job) never later than that one's."""
+    outer = current()
+    inherited = None if outer is None else outer.deadline_for(now)
+    if inherited is not None:
+        return inherited.child(timeout, now)
+    return None if timeout is None else Deadline.after(timeout, now)
+
+
+def _unasked_timeout() -> float:
     """Seconds that a call has when no setting and no caller says how many."""
     from meshware.settings.schema import Policy
 

@@ -8,21 +8,17 @@ closes. Exceptions of the app pass, ours among them: they are for its own handle
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from meshware.context import RequestContext, current, enter, leave
-from meshware.core.deadline import Deadline
-from meshware.inbound.door import open_mesh, unasked_timeout
+from meshware.context import RequestContext, enter, leave
+from meshware.inbound.door import EXPIRED, Door, open_mesh
 from meshware.outbound.instrument import instrument as instrument_clients
-from meshware.security.trust import ATTEMPT, RETRIED, TIMEOUT, TrustedPeers, read_headers
+from meshware.security.trust import ATTEMPT, RETRIED, TIMEOUT
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
     from meshware.mesh import Mesh
-
-EXPIRED = b"the deadline had passed before the request was begun\n"
 
 
 class MeshMiddleware:
@@ -41,22 +37,16 @@ class MeshMiddleware:
             raise TypeError("MeshMiddleware takes settings or a mesh, not both")
         self.app = app
         self.mesh = open_mesh(settings) if mesh is None else mesh
-        self._unasked = unasked_timeout()
+        self._door = Door(self.mesh)
         if instrument:
             instrument_clients()
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Serve one request."""
-        now = self.mesh.clock()
-        maximum = self.mesh.settings.request_timeout
-        inbound = read_headers(_reader(environ), trusted=self._trusts(environ), maximum=maximum)
-        timeout = inbound.timeout
-        if maximum is None and timeout is not None and timeout > self._unasked:
-            timeout = None  # a deadline that was set stands above that default: a stranger must not lengthen it
-        deadline = _deadline(timeout, now)
-        if deadline is not None and deadline.at <= now:
+        timeouts, attempts = _values(environ, _TIMEOUT), _values(environ, _ATTEMPT)
+        context = self._door.open(timeouts, attempts, peer=environ.get("REMOTE_ADDR", ""))
+        if context is None:
             return _expired(environ, start_response)
-        context = RequestContext(deadline, mesh=self.mesh, attempt=inbound.attempt)
         token = enter(context)
         try:
             body = self.app(environ, _marking(start_response, context))
@@ -69,24 +59,6 @@ class MeshMiddleware:
             leave(token)
         context.done()
         return body
-
-    def _trusts(self, environ: WSGIEnvironment) -> bool:
-        """Whether the peer's marks are believed; asked only when there is one."""
-        if _KEYS[ATTEMPT] not in environ:
-            return False
-        return _peers(self.mesh.settings.trusted_peers)(environ.get("REMOTE_ADDR", ""))
-
-
-_peers = lru_cache(maxsize=16)(TrustedPeers)  # networks are read once, not per request
-
-
-def _deadline(timeout: float | None, now: float) -> Deadline | None:
-    """The request's own; inside another context (a door within a door, a job) never later than that one's."""
-    outer = current()
-    inherited = None if outer is None else outer.deadline_for(now)
-    if inherited is not None:
-        return inherited.child(timeout, now)
-    return None if timeout is None else Deadline.after(timeout, now)
 
 
 def _expired(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
@@ -153,15 +125,11 @@ def _marking(start_response: StartResponse, context: RequestContext) -> Any:
     return answer
 
 
-_KEYS = {header: "HTTP_" + header.upper().replace("-", "_") for header in (TIMEOUT, ATTEMPT)}
+_TIMEOUT, _ATTEMPT = ("HTTP_" + header.upper().replace("-", "_") for header in (TIMEOUT, ATTEMPT))
 """What WSGI calls the headers that we read."""
 
 
-def _reader(environ: WSGIEnvironment) -> Callable[[str], list[str]]:
+def _values(environ: WSGIEnvironment, key: str) -> list[str]:
     """All values of a header; WSGI servers join repeated ones by a comma."""
-
-    def values(header: str) -> list[str]:
-        value = environ.get(_KEYS[header])
-        return [] if value is None else value.split(",", 1)
-
-    return values
+    value = environ.get(key)
+    return [] if value is None else value.split(",", 1)

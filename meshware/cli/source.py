@@ -1,7 +1,9 @@
-"""What a user points at on the command line, `module` or `module:name`, and the settings it holds."""
+"""What a user points at on the command line, a file, `module` or `module:name`, and the settings it holds."""
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from importlib import import_module
@@ -11,8 +13,13 @@ from traceback import extract_tb
 from types import ModuleType
 from typing import Any
 
+import click
+
 from meshware.core.errors import Problem, SettingsError
 from meshware.mesh import Mesh
+from meshware.settings.environment import PREFIX, overridden
+from meshware.settings.files import from_file, is_file
+from meshware.settings.origin import Source
 from meshware.settings.schema import MeshSettings
 from meshware.settings.sources import from_flask
 
@@ -20,11 +27,36 @@ DICT = "MESHWARE"
 """The name that is looked for when none is given."""
 
 
-def find(source: str) -> Mapping[str, Any] | MeshSettings:
-    """The settings at `module`, `module:name`, of an app there, or of the app that a function there makes.
+VARIABLE = "MESHWARE_SETTINGS"
+"""The environment variable that is looked at when nothing is pointed at."""
+
+
+def chosen(source: str | None) -> Source:
+    """What SOURCE points at, or else MESHWARE_SETTINGS, with the environment's overrides above it.
+
+    Without both, the overrides may be all that there is. The current directory is importable from now on.
+    Raises SettingsError, as `find`; UsageError when nothing says where to look.
+    """
+    if os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())
+    if source is None:
+        source = os.environ.get(VARIABLE) or None
+    if source is None:
+        if not any(name.startswith(PREFIX) for name in os.environ):
+            raise click.UsageError(f"no settings: name them, or set {VARIABLE}")
+        return overridden(Source({}), os.environ)
+    return overridden(find(source), os.environ)
+
+
+def find(source: str) -> Source:
+    """The settings in a file, at `module` or `module:name`, of an app there, or of the app that a function there makes.
 
     Raises SettingsError: there are none, the module fails, or an app made in it is refused its settings.
     """
+    return from_file(source) if is_file(source) else Source(_settings(source), source)
+
+
+def _settings(source: str) -> Mapping[str, Any] | MeshSettings:
     module_name, _, name = source.partition(":")
     found = _named(_run("a module that can be imported", source, lambda: import_module(module_name)), name or DICT)
     if isfunction(found):

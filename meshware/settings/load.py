@@ -25,8 +25,6 @@ def load(source: Any, *, environ: Mapping[str, str] | None = None) -> MeshSettin
     settings that are a MeshSettings already. Raises SettingsError with every problem found; nothing else,
     whatever is handed in.
     """
-    if isinstance(source, MeshSettings):
-        return source
     return validated(overridden(read(source), {} if environ is None else environ))
 
 
@@ -43,6 +41,8 @@ def read(source: Any) -> Source:
 
 def validated(source: Source) -> MeshSettings:
     """The settings of a source. Raises SettingsError with every problem, those found while reading it included."""
+    if isinstance(source.settings, MeshSettings):
+        return source.settings
     if not isinstance(source.settings, Mapping):
         expected = "a dict of settings, a .toml or .yaml file, or the dotted path of a module"
         raise SettingsError([*source.problems, Problem("", source.settings, expected, where=source.name)])

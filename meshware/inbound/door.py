@@ -5,6 +5,7 @@ A door reads its framework's headers and says what it found; what is believed of
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -24,7 +25,7 @@ EXPIRED = b"the deadline had passed before the request was begun\n"
 def open_mesh(settings: Any) -> Mesh:
     """The mesh of these settings, its events logged; the process's default one, if it is the first.
 
-    Raises SettingsError with every problem found.
+    The environment's `MESHWARE__...` variables stand above them. Raises SettingsError with every problem found.
     """
     return open_own_mesh(settings)[0]
 
@@ -32,7 +33,7 @@ def open_mesh(settings: Any) -> Mesh:
 def open_own_mesh(settings: Any) -> tuple[Mesh, bool]:
     """The same, and whether it was made for this: then who opened it may close it."""
     observers = iter([EventLog()])
-    mesh = Mesh.from_settings(settings, observers=observers).install()
+    mesh = Mesh.from_settings(settings, observers=observers, environ=os.environ).install()
     return mesh, next(observers, None) is None  # only a new mesh has taken its observers
 
 

@@ -6,6 +6,7 @@ import pytest
 from settings.refusing import one_service
 
 from meshware.core.errors import SettingsError
+from meshware.inbound.door import open_mesh
 from meshware.mesh import Mesh
 from meshware.settings import limits
 from meshware.settings.environment import overridden
@@ -217,6 +218,13 @@ def test_a_mesh_made_by_hand_does_not_ask(monkeypatch):
     monkeypatch.setenv("MESHWARE__SERVICES__SHOP__TIMEOUT", "1.5")
     mesh = Mesh.from_settings(one_service(timeout=3.0))
     assert mesh.services["shop"].timeout == 3.0
+    mesh.close()
+
+
+def test_a_door_asks(monkeypatch):
+    monkeypatch.setenv("MESHWARE__SERVICES__SHOP__TIMEOUT", "1.5")
+    mesh = open_mesh(one_service(timeout=3.0))
+    assert mesh.services["shop"].timeout == 1.5
     mesh.close()
 
 

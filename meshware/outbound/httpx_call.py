@@ -54,7 +54,7 @@ class HttpxCall:
             raise InsecureService(self.service.name)
 
     def _timeout(self, seconds: float | None) -> dict[str, float | None]:
-        return dict.fromkeys(("connect", "read", "write", "pool"), seconds)
+        return {"connect": seconds, "read": seconds, "write": seconds, "pool": seconds}
 
     def _attempt(self, attempt: Attempt, timeout: dict[str, float | None]) -> Any:
         """The request as this attempt sends it; the caller's own is left as it is."""
@@ -75,19 +75,20 @@ class HttpxCall:
 
     def _answered(self, attempt: Attempt, wire: Wire, answer: Any, elapsed: float) -> Outcome:
         """What the headers say; whatever becomes of the answer from here on, its body is followed."""
-        headers, status = answer.headers, answer.status_code
-        sized = "content-length" in headers
-        if sized and "transfer-encoding" in headers:
-            wire.spoilt = True  # two lengths: who read by the other one is off by a body (RFC 9112, 6.1)
-        outcome = answer_of(status, headers, elapsed=elapsed, connect=wire.connected_in, endless=not sized)
+        outcome = answer_of(
+            answer.status_code, answer.headers, elapsed=elapsed, connect=wire.connected_in, endless=not wire.sized
+        )
         answer.stream = self.body(answer.stream, Following(self, attempt, outcome), wire, self.way.left)
         attempt.answer = answer
         return outcome
 
-    def _pause(self, status: int, headers: Any) -> float | None:
+    def _pause(self, wire: Wire, answer: Any) -> float | None:
         """Seconds without a byte after which a body that has no deadline counts as broken; None: never."""
-        endless = status == 101 or headers.get("content-type", "").startswith("text/event-stream")
-        return None if endless else self.service.idle
+        if not wire.sized:
+            headers = answer.headers
+            if answer.status_code == 101 or headers.get("content-type", "").startswith("text/event-stream"):
+                return None
+        return self.service.idle
 
     def late(self) -> Exception:
         """The deadline has passed, as the client's own error."""
@@ -153,21 +154,22 @@ class SyncCall(HttpxCall):
         finally:
             wires.current.reset(token)
         elapsed = time.monotonic() - began
-        if not self._bounded(cut, timeout, answer):
+        wire.framed(answer.headers.raw)
+        if not self._bounded(wire, cut, timeout, answer):
             answer.stream.close()
             return Outcome(elapsed=elapsed, cause=Cause.TIMEOUT, connect=wire.connected_in)
         return self._answered(attempt, wire, answer, elapsed)
 
-    def _bounded(self, cut: Cut, timeout: dict[str, float | None], answer: Any) -> bool:
+    def _bounded(self, wire: Wire, cut: Cut, timeout: dict[str, float | None], answer: Any) -> bool:
         """Bound the body; False when the attempt was cut as the headers came."""
-        deadline, status = self.call.deadline, answer.status_code
-        until = deadline.at if deadline.chosen and status != 101 else inf
+        deadline = self.call.deadline
+        until = deadline.at if deadline.chosen and answer.status_code != 101 else inf
         if not cut.put_off(until):
             return False
-        reaper().watch(cut)
+        if until < inf:
+            reaper().watch(cut)
         if self.limits.read is None:
-            bounded = until < inf
-            timeout["read"] = until - time.monotonic() + SLACK if bounded else self._pause(status, answer.headers)
+            timeout["read"] = until - time.monotonic() + SLACK if until < inf else self._pause(wire, answer)
         return True
 
     def drop(self, attempt: Attempt) -> None:
@@ -265,9 +267,10 @@ class AsyncCall(HttpxCall):
             raise
         finally:
             wires.current.reset(token)
+        wire.framed(answer.headers.raw)
         outcome = self._answered(attempt, wire, answer, time.monotonic() - began)
         if self.limits.read is None and not self.call.deadline.chosen:
-            timeout["read"] = self._pause(answer.status_code, answer.headers)
+            timeout["read"] = self._pause(wire, answer)
         return outcome
 
     async def drop(self, attempt: Attempt) -> None:

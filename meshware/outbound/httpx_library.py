@@ -77,11 +77,11 @@ class Library:
 
     def copied(self, request: Any, headers: Mapping[str, str], extensions: dict[str, Any]) -> Any:
         """The same request with other headers and extensions; nothing is parsed or encoded again."""
-        made = object.__new__(type(request))
-        mine = {name.encode() for name in headers}
-        raw = [(name, value) for name, value in request.headers.raw if name.lower() not in mine]
-        raw += [(name.encode(), value.encode()) for name, value in headers.items()]
-        made.__dict__.update(request.__dict__, headers=self.module.Headers(raw), extensions=extensions)
+        made, given = object.__new__(type(request)), request.headers
+        mine = self.module.Headers(given, given.encoding)
+        for name, value in headers.items():
+            mine[name] = value
+        made.__dict__.update(request.__dict__, headers=mine, extensions=extensions)
         return made
 
     # Errors

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ssl
 import time
+from collections.abc import Iterable
 from contextvars import ContextVar
 from typing import Any
 
@@ -22,7 +23,7 @@ class Wire:
     the connection must not be used again.
     """
 
-    __slots__ = ("connect_by", "connected_in", "cut", "dialled", "last", "sent", "spoilt")
+    __slots__ = ("connect_by", "connected_in", "cut", "dialled", "last", "sent", "sized", "spoilt")
 
     def __init__(self, *, connect_by: float, cut: Cut | None = None) -> None:
         self.connect_by = connect_by
@@ -31,7 +32,15 @@ class Wire:
         self.connected_in: float | None = None
         self.sent = False
         self.last = 0.0
+        self.sized = False
         self.spoilt = False
+
+    def framed(self, headers: Iterable[tuple[bytes, bytes]]) -> None:
+        """The answer's headers have come: whether its length was told, and by one of the two ways only."""
+        names = {name.lower() for name, _ in headers}
+        self.sized = b"content-length" in names
+        if self.sized and b"transfer-encoding" in names:
+            self.spoilt = True  # who read by the other length would be off by a body (RFC 9112, 6.1)
 
     @property
     def fired(self) -> bool:
@@ -54,14 +63,13 @@ class Dialler:
     `shared`: several calls use it at a time (HTTP/2), so that no one of them may cut it.
     """
 
-    stream: Any = None
-
     def __init__(self, inner: Any, endpoint: tuple[str, int], *, read_timeout: type[Exception], shared: bool) -> None:
         self.inner = inner
         self.endpoint = endpoint
         self.read_timeout = read_timeout
         self.shared = shared
         self.wire: Wire | None = None
+        self.tls: Any = None
 
     def dial(self) -> Wire:
         """The attempt that needs this connection."""
@@ -71,8 +79,8 @@ class Dialler:
 
     def shaken(self, stream: Any, since: float) -> None:
         """TLS stands."""
-        self.stream = stream
-        if stream.get_extra_info("ssl_object").selected_alpn_protocol() == "h2":
+        self.tls = stream.get_extra_info("ssl_object")
+        if self.tls.selected_alpn_protocol() == "h2":
             self.shared = True
             self.release()
         if self.wire is not None and self.wire.connected_in is not None:
@@ -109,20 +117,7 @@ class Dialler:
     def spoilt(self) -> bool:
         """Whether this connection must not be used again: cut, or with bytes that nobody asked for."""
         wire = self.wire
-        return (wire is not None and not self.shared and (wire.fired or wire.spoilt)) or self._queued()
-
-    def _queued(self) -> bool:
-        """Whether TLS over memory holds bytes of another record; they are neither in the socket nor in httpcore."""
-        tls = None if self.stream is None or self.shared else self.stream.get_extra_info("ssl_object")
-        if not isinstance(tls, ssl.SSLObject):
-            return False
-        try:
-            tls.read(1)
-        except ssl.SSLWantReadError:
-            return False
-        except ssl.SSLError:
-            return True
-        return True
+        return wire is not None and not self.shared and (wire.spoilt or wire.fired)
 
 
 class SyncDialler(Dialler):
@@ -132,9 +127,8 @@ class SyncDialler(Dialler):
         """A stream to the endpoint, whatever name the request has."""
         wire, began = self.dial(), time.monotonic()
         inner = self.inner.connect_tcp(*self.endpoint, timeout=self.left(), **options)
-        self.stream = SyncStream(inner, self)
         wire.connected_in = time.monotonic() - began
-        return self.stream
+        return SyncStream(inner, self)
 
 
 class SyncStream:
@@ -187,9 +181,23 @@ class AsyncDialler(Dialler):
         """A stream to the endpoint, whatever name the request has."""
         wire, began = self.dial(), time.monotonic()
         inner = await self.inner.connect_tcp(*self.endpoint, timeout=self.left(), **options)
-        self.stream = AsyncStream(inner, self)
         wire.connected_in = time.monotonic() - began
-        return self.stream
+        return AsyncStream(inner, self)
+
+    def spoilt(self) -> bool:
+        """The same; TLS over memory may hold bytes of another record, neither in the socket nor in httpcore."""
+        return super().spoilt() or (not self.shared and self._queued())
+
+    def _queued(self) -> bool:
+        if self.tls is None:
+            return False
+        try:
+            self.tls.read(1)
+        except ssl.SSLWantReadError:
+            return False
+        except ssl.SSLError:
+            return True
+        return True
 
 
 class AsyncStream:

@@ -21,8 +21,15 @@ def test_the_cost_of_a_call_is_measured(tmp_path):
     file = tmp_path / "cost.json"
     assert "what a call costs" in run("call_cost.py", "--quick", "--json", str(file))
     found = json.loads(file.read_text())
-    assert {"meshware", "meshware async", "requests + meshware", "import meshware"} <= {each["name"] for each in found}
+    assert {"meshware", "meshware async", "import meshware"} <= {each["name"] for each in found}
     assert all(0 < each["low"] <= each["ratio"] <= each["high"] for each in found)
+
+
+def test_what_each_client_gains_on_loopback_is_measured(tmp_path):
+    file = tmp_path / "clients.json"
+    assert "a call on loopback" in run("clients.py", "--quick", "--json", str(file))
+    clients = ("requests", "httpx2", "httpx", "httpx2 async", "httpx async")
+    assert [each["name"] for each in json.loads(file.read_text())] == [f"{name} + meshware" for name in clients]
 
 
 def test_the_reapers_spike_hits_nobody_else(tmp_path):

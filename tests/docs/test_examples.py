@@ -64,6 +64,7 @@ def test_the_examples_of_a_page_run_one_after_the_other(page, inventory):
 
 def test_there_are_examples_to_run():
     assert {page.name for page in PAGES if program(page)} >= {
+        "clients.md",
         "plugins.md",
         "quickstart.md",
         "settings.md",

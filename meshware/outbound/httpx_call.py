@@ -18,6 +18,7 @@ from meshware.outbound.exchange import SLACK, STALL, answer_of, headers_for, hos
 from meshware.outbound.httpx_pools import closed
 from meshware.outbound.httpx_wire import Wire
 from meshware.outbound.reaper import Cut, reaper
+from meshware.outbound.scopes import Limit, Wanted
 
 if TYPE_CHECKING:
     from meshware.core.call import Attempt, Call
@@ -237,7 +238,8 @@ class AsyncCall(HttpxCall):
         self.body = self.library.async_body
         try:
             self._secure()
-            won = await drive_async(self.call, self.send, self.drop)
+            async with Wanted(current_context()):
+                won = await drive_async(self.call, self.send, self.drop)
         except MeshError as error:
             raise self.library.twin(error, self.request) from error.__cause__
         answer, won.answer = won.answer, None
@@ -276,36 +278,6 @@ class AsyncCall(HttpxCall):
     async def drop(self, attempt: Attempt) -> None:
         """Close an answer that nobody will read."""
         await attempt.answer.stream.aclose()
-
-
-class Limit:
-    """`asyncio.timeout` at the call's deadline, and before that at the attempt's, unless the call puts it off."""
-
-    def __init__(self, call: Call, attempt: Attempt) -> None:
-        self._call, self._attempt = call, attempt
-        self._timer: asyncio.TimerHandle | None = None
-
-    async def __aenter__(self) -> None:
-        now, self._loop = time.monotonic(), asyncio.get_running_loop()
-        self._scope = asyncio.timeout(self._call.deadline.at - now)
-        if self._attempt.deadline < self._call.deadline.at:
-            self._timer = self._loop.call_later(self._attempt.deadline - now, self._due)
-        await self._scope.__aenter__()
-
-    async def __aexit__(self, *error: Any) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-        await self._scope.__aexit__(*error)
-
-    def _due(self) -> None:
-        now = time.monotonic()
-        later = self._call.overdue(self._attempt, now)
-        if self._scope.expired() or later >= self._call.deadline.at:
-            return
-        if later <= now:
-            self._scope.reschedule(self._loop.time())
-        else:
-            self._timer = self._loop.call_later(later - now, self._due)
 
 
 class AsyncBody:

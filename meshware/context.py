@@ -17,6 +17,7 @@ from math import isnan
 from threading import Lock
 from typing import Any, ParamSpec, TypeVar
 
+from meshware.core.caller import Caller, nothing
 from meshware.core.deadline import Deadline
 
 ALLOWANCE = 3
@@ -73,63 +74,6 @@ class _Life:
         self.phase = Phase.ACTIVE
 
 
-class Caller:
-    """Who waits for an answer, in a door that can tell when he leaves before he has it. Thread-safe.
-
-    The app hears of it once: the calls under way are cancelled, or the next one, if there is none. What it
-    calls after that (to clean up, say) runs undisturbed.
-    """
-
-    __slots__ = ("_callbacks", "_lock", "_told", "left", "waits")
-
-    def __init__(self) -> None:
-        self.left = False
-        self.waits = True
-        self._told = False
-        self._callbacks: dict[object, Callable[[], object]] = {}
-        self._lock = Lock()
-
-    def on_leave(self, callback: Callable[[], object]) -> Callable[[], object]:
-        """Have `callback` called when he leaves, from whatever thread sees it; gives what undoes that."""
-        key = object()
-        with self._lock:
-            if not self.waits or self._told:
-                return _nothing
-            late = self._told = self.left
-            if not late:
-                self._callbacks[key] = callback
-        if late:
-            callback()
-            return _nothing
-        self.watch()
-        return lambda: self._callbacks.pop(key, None)
-
-    def watch(self) -> None:
-        """For the door: somebody wants to hear of it. Called on the thread where the call begins."""
-
-    def leave(self, *, told: bool = False) -> None:
-        """He has left. `told`: the app knows it already, so that its next call is not cancelled."""
-        with self._lock:
-            if not self.waits or self.left:
-                return
-            self.left = True
-            callbacks = list(self._callbacks.values())
-            self._callbacks.clear()
-            self._told = told or bool(callbacks)
-        for callback in callbacks:
-            callback()
-
-    def answered(self) -> None:
-        """He has his answer: whatever he does from now on is no leaving."""
-        with self._lock:
-            self.waits = False
-            self._callbacks.clear()
-
-
-def _nothing() -> None:
-    """Undoes what was never done."""
-
-
 class RequestContext:
     """Deadline, retry allowance and mesh of one inbound request or job. Thread-safe.
 
@@ -184,10 +128,11 @@ class RequestContext:
 
         Gives what takes it back, to be called when the call is over, however it went, on any thread. The
         callback is called at most once, on any thread (at once, on this one, when he has left already): it must
-        not block or raise, and cancels a task by `loop.call_soon_threadsafe`. It may be under way while it is
-        taken back. Never called where the door in cannot tell (WSGI, websockets, jobs), nor for background work.
+        not block or raise. It cancels a task by `loop.call_soon_threadsafe`, and CancelledError leaves the call
+        with that cancel taken back (`uncancel`), so that the door in knows it from the server's own.
+        Never called where the door in cannot tell (WSGI, websockets, jobs), nor for background work.
         """
-        return _nothing if self._caller is None else self._caller.on_leave(callback)
+        return nothing if self._caller is None else self._caller.on_leave(callback)
 
     def responded(self) -> None:
         """The answer has gone out: what runs on is background work, with an allowance of its own."""
@@ -230,7 +175,10 @@ def enter(context: RequestContext | None) -> Token[RequestContext | None]:
 
 def leave(token: Token[RequestContext | None]) -> None:
     """Undo an `enter`."""
-    _current.reset(token)
+    try:
+        _current.reset(token)
+    except ValueError:  # a coroutine that was never finished, closed from elsewhere: what it had set went with its task
+        pass
 
 
 @contextmanager

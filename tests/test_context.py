@@ -9,7 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 import meshware
-from meshware.context import ALLOWANCE, Caller, Phase, RequestContext, current, enter, leave
+from meshware.context import ALLOWANCE, Phase, RequestContext, current, enter, leave
+from meshware.core.caller import Caller
 from meshware.core.deadline import Deadline
 
 
@@ -293,62 +294,6 @@ def test_what_a_propagated_function_puts_in_force_stays_with_it(context):
 # A caller that leaves
 
 
-def test_who_leaves_before_he_has_his_answer_cancels_what_is_under_way():
-    caller, heard = Caller(), []
-    context = RequestContext(caller=caller)
-    context.on_cancel(lambda: heard.append("one"))
-    context.on_cancel(lambda: heard.append("two"))
-    caller.leave()
-    caller.leave()
-    assert heard == ["one", "two"]
-    assert caller.left
-
-
-def test_a_call_that_is_over_hears_nothing():
-    caller, heard = Caller(), []
-    undo = RequestContext(caller=caller).on_cancel(lambda: heard.append("over"))
-    undo()
-    undo()
-    caller.leave()
-    assert heard == []
-
-
-def test_what_is_called_after_the_app_was_told_runs_undisturbed():
-    caller, heard = Caller(), []
-    context = RequestContext(caller=caller)
-    context.on_cancel(lambda: heard.append("under way"))
-    caller.leave()
-    context.on_cancel(lambda: heard.append("cleaning up"))()
-    assert heard == ["under way"]
-
-
-def test_who_left_between_two_calls_cancels_the_next_one_and_no_other():
-    caller, heard = Caller(), []
-    context = RequestContext(caller=caller)
-    caller.leave()
-    context.on_cancel(lambda: heard.append("next"))()
-    context.on_cancel(lambda: heard.append("the one after"))
-    assert heard == ["next"]
-
-
-def test_an_app_that_saw_it_by_itself_is_not_told_by_its_next_call():
-    caller, heard = Caller(), []
-    caller.leave(told=True)
-    RequestContext(caller=caller).on_cancel(lambda: heard.append("next"))
-    assert heard == []
-
-
-def test_nobody_leaves_who_has_his_answer():
-    caller, heard = Caller(), []
-    context = RequestContext(caller=caller)
-    context.on_cancel(lambda: heard.append("before"))
-    caller.answered()
-    caller.leave()
-    context.on_cancel(lambda: heard.append("after"))()
-    assert heard == []
-    assert not caller.left
-
-
 def test_a_part_of_a_request_and_a_view_of_it_are_cancelled_with_it():
     caller, heard = Caller(), []
     token = enter(RequestContext(caller=caller))
@@ -362,42 +307,3 @@ def test_a_part_of_a_request_and_a_view_of_it_are_cancelled_with_it():
 def test_where_nobody_can_leave_nobody_is_told():
     with meshware.request_context() as context:
         context.on_cancel(lambda: pytest.fail("nobody was there"))()
-
-
-def test_the_door_is_asked_to_look_once_somebody_wants_to_know():
-    class Watched(Caller):
-        looked = 0
-
-        def watch(self):
-            self.looked += 1
-
-    caller = Watched()
-    assert caller.looked == 0
-    RequestContext(caller=caller).on_cancel(print)
-    assert caller.looked == 1
-    caller.answered()
-    RequestContext(caller=caller).on_cancel(print)
-    assert caller.looked == 1
-
-
-def test_each_callback_is_called_once_whichever_threads_meet():
-    for _ in range(200):
-        caller, heard, start = Caller(), [], threading.Barrier(3)
-        context = RequestContext(caller=caller)
-
-        def ask(context=context, heard=heard, start=start):
-            start.wait()
-            mine = object()
-            context.on_cancel(lambda: heard.append(mine))
-
-        def go(caller=caller, start=start):
-            start.wait()
-            caller.leave()
-
-        threads = [threading.Thread(target=each) for each in (ask, ask, go)]
-        for each in threads:
-            each.start()
-        for each in threads:
-            each.join()
-        assert 1 <= len(heard) <= 2
-        assert len(set(heard)) == len(heard)

@@ -9,7 +9,8 @@ import os
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from meshware.context import ALLOWANCE, Caller, RequestContext, current
+from meshware.context import ALLOWANCE, RequestContext, current
+from meshware.core.caller import Caller
 from meshware.core.deadline import Deadline
 from meshware.mesh import Mesh
 from meshware.security.trust import ATTEMPT, TIMEOUT, Inbound, TrustedPeers, read_headers

@@ -1,0 +1,196 @@
+"""The door in for any ASGI app, Starlette's and FastAPI's among them: pure ASGI, for http and websocket.
+
+Each request gets a context that its outbound calls take part in, in force in the task that the server runs
+the app in and in all that it starts, to the last byte and beyond: the answer ends the deadline, the app's
+return the context. An HTTP caller who leaves before he has his answer cancels the async calls made for it.
+Exceptions of the app pass, ours among them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+from meshware.context import RequestContext, enter, leave
+from meshware.inbound.asgi_caller import AsgiCaller
+from meshware.inbound.door import EXPIRED, Door, open_own_mesh
+from meshware.outbound.instrument import instrument as instrument_clients
+from meshware.security.trust import ATTEMPT, RETRIED, TIMEOUT
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+    from meshware.mesh import Mesh
+
+
+class MeshMiddleware:
+    """`app.add_middleware(MeshMiddleware, settings="shop.mesh")`, or `app = MeshMiddleware(app, settings={...})`.
+
+    `settings`: a mapping, a dotted module path, or the settings model; or a ready `mesh`. `instrument=False`
+    leaves the clients alone: then mount `AsyncMeshTransport` yourself.
+
+    What is wrong with the settings is told where the server asks whether the app has started (lifespan), so
+    that it stops there: Starlette makes its middleware no earlier. A server that never asks gets it with each
+    request. A mesh that was opened here is closed when the server shuts down.
+
+    A request whose deadline has passed on arrival is answered 504, a websocket is closed before it is
+    accepted, and the app is not called.
+    """
+
+    def __init__(
+        self, app: ASGIApp, settings: Any = None, *, mesh: Mesh | None = None, instrument: bool = True
+    ) -> None:
+        if mesh is not None and settings is not None:
+            raise TypeError("MeshMiddleware takes settings or a mesh, not both")
+        self.app = app
+        self._settings, self._given, self._instrument = settings, mesh, instrument
+        self._open()
+
+    @property
+    def mesh(self) -> Mesh:
+        """The mesh of each request. Raises what was wrong with its settings."""
+        return self._ready().mesh
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request, or the server's start and end."""
+        kind = scope["type"]
+        if kind == "http":
+            await self._http(scope, receive, send)
+        elif kind == "websocket":
+            await self._websocket(scope, receive, send)
+        elif kind == "lifespan":
+            await self._lifespan(scope, receive, send)
+        else:
+            await self.app(scope, receive, send)
+
+    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
+        caller = AsgiCaller(scope, receive)
+        context = _opened(self._ready(), scope, caller=caller)
+        if context is None:
+            await _expired(scope, send)
+            return
+        token = enter(context)
+        try:
+            await self.app(scope, caller.receive, _answering(send, context, caller))
+        except asyncio.CancelledError:
+            if not caller.left or _cancelled_from_outside():
+                raise  # else: the calls that his leaving cancelled have ended the request; he waits for nothing
+        finally:
+            leave(token)
+            caller.answered()
+            context.done()
+
+    async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        context = _opened(self._ready(), scope, allowance=None)  # it may live for days
+        if context is None:
+            await send({"type": "websocket.close", "code": 1013, "reason": "deadline exceeded"})  # try again later
+            return
+        token = enter(context)
+        try:
+            await self.app(scope, receive, _answering(send, context, None))
+        finally:
+            leave(token)
+            context.done()
+
+    # The server's start and end
+
+    async def _lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self._closed:
+            self._open()
+        if self._refused is not None:
+            await receive()
+            await send({"type": "lifespan.startup.failed", "message": f"meshware: {self._refused}"})
+
+        async def tell(message: Message) -> None:
+            if message["type"].startswith("lifespan.shutdown."):
+                self._close()
+            await send(message)
+
+        self._ready()
+        await self.app(scope, receive, tell)
+
+    def _open(self) -> None:
+        """What goes wrong here is kept: a server takes an app that raises at its start for one without a lifespan."""
+        self._door: Door | None = None
+        self._refused: Exception | None = None
+        self._own = self._closed = False
+        try:
+            if self._given is None:
+                mesh, self._own = open_own_mesh(self._settings)
+            else:
+                mesh = self._given
+            if self._instrument:
+                instrument_clients()
+            self._door = Door(mesh)
+        except Exception as error:
+            self._refused = error
+
+    def _close(self) -> None:
+        """Requests that the server still has end as they would."""
+        if self._own and not self._closed:
+            self._closed = True
+            self.mesh.close()
+
+    def _ready(self) -> Door:
+        if self._door is None:
+            assert self._refused is not None
+            raise self._refused.with_traceback(None)
+        return self._door
+
+
+def _opened(door: Door, scope: Scope, **options: Any) -> RequestContext | None:
+    """The context by what the headers say; None when it has no time left."""
+    told = [header for header in scope["headers"] if header[0] in _READ]
+    if not told:
+        return door.open(**options)
+    timeouts, attempts = ([value.decode("latin-1") for name, value in told if name == each] for each in _READ)
+    peer = scope.get("client")
+    return door.open(timeouts, attempts, peer=peer[0] if peer else "", **options)
+
+
+def _answering(send: Send, context: RequestContext, caller: AsgiCaller | None) -> Send:
+    """The server's `send`, that tells the context how far the answer has come."""
+
+    async def forward(message: Message) -> None:
+        kind = message["type"]
+        if kind in _ENDS:
+            if not message.get("more_body"):
+                context.responded()
+                if caller is not None:
+                    caller.answered()
+        elif kind in _STARTS and context.retried and message["status"] >= 500:
+            message = {**message, "headers": [*message.get("headers", ()), _MARK]}
+        await send(message)
+
+    return forward
+
+
+_READ = (TIMEOUT.encode(), ATTEMPT.encode())
+"""The headers that we read."""
+
+_MARK = (RETRIED.encode(), b"1")
+"""Tells the tier above that this one has retried already, on an answer that it might retry."""
+
+_STARTS = {"http.response.start", "websocket.http.response.start"}
+_ENDS = {
+    "http.response.body",
+    "http.response.pathsend",
+    "http.response.zerocopysend",
+    "websocket.accept",  # what follows has no natural end, and no deadline
+    "websocket.close",
+    "websocket.http.response.body",
+}
+"""After these, without more body to come, the answer has gone out."""
+
+
+async def _expired(scope: Scope, send: Send) -> None:
+    """The answer to who no longer waits for one."""
+    headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", b"%d" % len(EXPIRED))]
+    await send({"type": "http.response.start", "status": 504, "headers": headers})
+    await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else EXPIRED})
+
+
+def _cancelled_from_outside() -> bool:
+    """Whether somebody cancels this very task; a call that its caller's leaving cancelled takes its own cancel back."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0

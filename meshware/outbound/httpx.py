@@ -10,7 +10,8 @@ import httpx
 
 from meshware.breaking import errors as breaking
 from meshware.core import errors
-from meshware.outbound.httpx_library import AsyncDoor, Library, SyncDoor
+from meshware.outbound.httpx_doors import AsyncDoor, Seam, SyncDoor
+from meshware.outbound.httpx_library import Library
 
 
 class DeadlineExceeded(errors.DeadlineExceeded, httpx.ReadTimeout):
@@ -44,7 +45,8 @@ LIBRARY = Library(
     },
 )
 
-instrument, uninstrument = LIBRARY.instrument, LIBRARY.uninstrument
+_seam = Seam(LIBRARY)
+instrument, uninstrument = _seam.instrument, _seam.uninstrument
 
 
 class MeshTransport(SyncDoor, httpx.BaseTransport):

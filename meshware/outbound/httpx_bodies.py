@@ -1,0 +1,143 @@
+"""An answer's body as the client reads it: bounded by the deadline, its end told once, whatever the end is."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from meshware.core.outcome import Ending, Outcome
+from meshware.outbound.exchange import STALL
+from meshware.outbound.httpx_pools import closed
+from meshware.outbound.httpx_wire import Wire
+
+if TYPE_CHECKING:
+    from meshware.core.call import Attempt, Call
+
+
+class Following:
+    """Follows one answer's body to its end, and tells the call once. Its methods may run in a finalizer."""
+
+    __slots__ = ("at", "attempt", "call", "elapsed", "late", "over", "reading")
+
+    def __init__(self, call: Call, attempt: Attempt, outcome: Outcome, late: Callable[[], Exception]) -> None:
+        deadline = call.deadline
+        self.call, self.attempt, self.elapsed, self.late = call, attempt, outcome.elapsed, late
+        self.at = deadline.at if deadline.chosen and outcome.status != 101 else None
+        self.reading = 0.0
+        self.over = False
+
+    def end(self, ending: Ending) -> None:
+        """The body has ended so; only the first time counts."""
+        if not self.over:
+            self.over = True
+            self.call.ended(self.attempt, ending, self.elapsed + self.reading, time.monotonic())
+
+
+class SyncBody:
+    """An answer's body as the client reads it; mixed with the client's own SyncByteStream."""
+
+    def __init__(self, inner: Any, following: Following, wire: Wire, left: Any) -> None:
+        self._inner, self._following, self._wire, self._left = inner, following, wire, left
+
+    def __iter__(self) -> Iterator[bytes]:
+        following, pieces = self._following, iter(self._inner)
+        while True:
+            began = time.monotonic()
+            try:
+                piece = next(pieces, None)
+            except BaseException as error:
+                self._broke(error, began)
+                raise
+            following.reading += time.monotonic() - began
+            if piece is None:
+                following.end(Ending.COMPLETE)
+                return
+            yield piece
+            if following.at is not None and time.monotonic() >= following.at:  # no cut ends a shared connection
+                following.end(Ending.DROPPED)
+                raise following.late()
+
+    def _broke(self, error: BaseException, began: float) -> None:
+        following, now = self._following, time.monotonic()
+        following.reading += now - began
+        late = self._wire.fired or (following.at is not None and now >= following.at)
+        if not late:
+            following.end(Ending.BROKEN if isinstance(error, Exception) else Ending.DROPPED)
+            return
+        following.end(Ending.BROKEN if now - self._wire.last > STALL else Ending.DROPPED)
+        raise following.late() from error
+
+    def close(self) -> None:
+        """Nothing more is read. The right to cut is given back before httpcore has the connection."""
+        self._wire.release()
+        self._following.end(Ending.DROPPED)
+        self._left = None
+        self._inner.close()
+
+    def __del__(self) -> None:
+        following, left = getattr(self, "_following", None), getattr(self, "_left", None)
+        if following is not None and left is not None:
+            self._wire.release()
+            following.end(Ending.DROPPED)
+            left.append(self._inner)
+
+
+class AsyncBody:
+    """An answer's body as the client reads it; mixed with the client's own AsyncByteStream."""
+
+    def __init__(self, inner: Any, following: Following, wire: Wire, left: Any) -> None:
+        self._inner, self._following, self._left = inner, following, left
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        following, pieces = self._following, self._inner.__aiter__()
+        try:
+            while True:
+                began = time.monotonic()
+                try:
+                    piece = await self._next(pieces, began)
+                except StopAsyncIteration:
+                    following.end(Ending.COMPLETE)
+                    return
+                finally:
+                    following.reading += time.monotonic() - began
+                yield piece
+        finally:
+            await pieces.aclose()  # here and now, not when somebody collects it
+
+    async def _next(self, pieces: Any, now: float) -> bytes:
+        following = self._following
+        try:
+            if following.at is None:
+                return bytes(await anext(pieces))
+            async with asyncio.timeout(following.at - now):
+                return bytes(await anext(pieces))
+        except StopAsyncIteration:
+            raise
+        except TimeoutError as error:
+            following.end(Ending.BROKEN if time.monotonic() - now > STALL else Ending.DROPPED)
+            raise following.late() from error
+        except Exception:
+            following.end(Ending.BROKEN)
+            raise
+
+    async def aclose(self) -> None:
+        """Nothing more is read."""
+        self._following.end(Ending.DROPPED)
+        self._left = None
+        await closed(self._inner)
+
+    def __del__(self) -> None:
+        following, left = getattr(self, "_following", None), getattr(self, "_left", None)
+        if following is not None and left is not None:
+            following.end(Ending.DROPPED)
+            left.append(self._inner)
+
+
+@cache
+def body_class(module: Any, kind: str) -> Any:
+    """A watched body that is also the client's own kind of stream."""
+    mixin = {"Sync": SyncBody, "Async": AsyncBody}[kind]
+    return type(f"Mesh{kind}Body", (mixin, getattr(module, f"{kind}ByteStream")), {})

@@ -1,0 +1,91 @@
+"""Which transport leads to an endpoint: one of the endpoint's own, or the user's with the address in the URL."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+from meshware.outbound.httpx_pools import Pools, close_along, closed, swept
+
+if TYPE_CHECKING:
+    from meshware.core.endpoint import Endpoint
+    from meshware.core.service import Service
+    from meshware.outbound.httpx_library import Library
+
+
+def way_of(library: Library, transport: Any, url: Any, service: Service) -> Way | None:
+    """How attempts go out by this transport; None for one that has no network at all (a mock, an app).
+
+    Raises the client's UnsupportedProtocol for `https` by a transport of the user's own: it may share connections
+    between names, and so show one service's certificate for another.
+    """
+    module = library.module
+    if isinstance(transport, (module.MockTransport, module.ASGITransport, module.WSGITransport)):
+        return None
+    pools = pools_of(library, transport)
+    if pools is not None:
+        return Way(pools, url, service)
+    if url.scheme in ("https", "wss"):
+        raise module.UnsupportedProtocol(f"{service.name}: https cannot go by a {type(transport).__name__}")
+    return Through(transport)
+
+
+def pools_of(library: Library, transport: Any) -> Pools | None:
+    """The endpoint pools of a transport, made when first asked for; None for a proxy, or one of the user's own."""
+    found: Pools | None = getattr(transport, "_meshware_pools", None)
+    if found is None and type(getattr(transport, "_pool", None)) in library.plain_pools:
+        found = transport.__dict__.setdefault("_meshware_pools", Pools(transport, library.module, library.core))
+        close_along(transport._pool, found)
+    return found
+
+
+class Way:
+    """To the endpoints of a service, by pools of their own."""
+
+    def __init__(self, pools: Pools, url: Any, service: Service) -> None:
+        self.left = pools.left
+        self._pools = pools
+        self._tls = service.tls
+        self._name = url.raw_scheme, url.raw_host, url.port, service.tls
+
+    def to(self, endpoint: Endpoint) -> Any:
+        """The transport whose connections go to this endpoint."""
+        return self._pools.get((self._name, endpoint.address), (endpoint.host, endpoint.port), self._tls)
+
+    def rewritten(self, request: Any, endpoint: Endpoint) -> Any:
+        """The request as that transport takes it: with its logical URL."""
+        return request
+
+    def tidy(self) -> None:
+        """Close what finalizers could only leave behind."""
+        while self.left:
+            self.left.popleft().close()
+
+    async def tidy_async(self) -> None:
+        """The same on a loop."""
+        while self.left:
+            await closed(self.left.popleft())
+
+    async def sweep(self, transport: Any) -> None:
+        """After a call that was cut or cancelled: nothing of it stays in the pool."""
+        await swept(transport._pool)
+
+
+class Through(Way):
+    """By a transport of the user's own, which knows its connections by the URL: that names the endpoint then."""
+
+    def __init__(self, transport: Any) -> None:
+        self.left: deque[Any] = deque()
+        self._transport = transport
+
+    def to(self, endpoint: Endpoint) -> Any:
+        """The user's transport."""
+        return self._transport
+
+    def rewritten(self, request: Any, endpoint: Endpoint) -> Any:
+        """The request by the endpoint's address; its Host header is the name's as before."""
+        request.url = request.url.copy_with(host=endpoint.host, port=endpoint.port)
+        return request
+
+    async def sweep(self, transport: Any) -> None:
+        """What it keeps is its own affair."""

@@ -37,15 +37,23 @@ def chosen(source: str | None) -> Source:
     Without both, the overrides may be all that there is. The current directory is importable from now on.
     Raises SettingsError, as `find`; UsageError when nothing says where to look.
     """
-    if os.getcwd() not in sys.path:
-        sys.path.insert(0, os.getcwd())
+    here_is_importable()
     if source is None:
         source = os.environ.get(VARIABLE) or None
-    if source is None:
-        if not any(name.startswith(PREFIX) for name in os.environ):
-            raise click.UsageError(f"no settings: name them, or set {VARIABLE}")
-        return overridden(Source({}), os.environ)
-    return overridden(find(source), os.environ)
+    if source is None and nothing_says_where():
+        raise click.UsageError(f"no settings: name them, or set {VARIABLE}")
+    return overridden(Source({}) if source is None else find(source), os.environ)
+
+
+def here_is_importable() -> None:
+    """Have modules in the current directory found first, as they are by `python -m`."""
+    if os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())
+
+
+def nothing_says_where() -> bool:
+    """Whether the environment has no settings of its own either."""
+    return not any(name.startswith(PREFIX) for name in os.environ)
 
 
 def find(source: str) -> Source:

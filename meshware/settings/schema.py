@@ -31,6 +31,7 @@ SecondsOrNone = Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False, str
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False, strict=True), Number]
 Weight = Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False, strict=True), Number]
 Count = Annotated[int, Field(ge=1, le=1_000_000, strict=True), Number]
+_POSITIVE_SECONDS = {"type": "number", "exclusiveMinimum": 0, "maximum": grammar.LONGEST}
 Path = Annotated[str, AfterValidator(references.path)]
 
 
@@ -177,7 +178,7 @@ class Policy(Model):
     attempt_timeout: Annotated[
         float | Literal["adaptive"] | None,
         PlainValidator(grammar.attempt_limit),
-        WithJsonSchema({"anyOf": [{"const": "adaptive"}, {"type": "number", "exclusiveMinimum": 0}, {"type": "null"}]}),
+        WithJsonSchema({"anyOf": [{"const": "adaptive"}, _POSITIVE_SECONDS, {"type": "null"}]}),
     ] = Field(
         "adaptive", description="Seconds to the headers while another attempt may follow: max(0.1, 3 x p95); None: off."
     )

@@ -8,7 +8,9 @@ import re
 import pytest
 from pydantic import BaseModel
 
+from meshware.core.errors import SettingsError
 from meshware.settings import schema
+from meshware.settings.load import load
 from meshware.settings.reference import json_schema, markdown
 
 MODELS = [
@@ -35,7 +37,7 @@ def test_every_row_says_what_it_means():
     "row",
     [
         "| `timeout` | number (more than 0, at most 86400) | `10.0` |",
-        '| `attempt_timeout` | `adaptive` or number (more than 0) or none | `"adaptive"` |',
+        '| `attempt_timeout` | `adaptive` or number (more than 0, at most 86400) or none | `"adaptive"` |',
         "| `failure_rate` | number (at least 0, at most 1) or none | none |",
         "| `strategy` | name or section | `peak_ewma` |",
         "| `endpoints` | list of section | needed |",
@@ -47,6 +49,66 @@ def test_every_row_says_what_it_means():
 )
 def test_a_row_says_type_and_default(row):
     assert f"\n{row}" in markdown()
+
+
+def one_service(**settings):
+    return {"services": {"shop": {"endpoints": ["a:1"], **settings}}}
+
+
+@pytest.fixture(scope="module")
+def accepts():
+    """Whether the JSON Schema accepts settings."""
+    jsonschema = pytest.importorskip("jsonschema")
+    jsonschema.Draft202012Validator.check_schema(json_schema())
+    return jsonschema.Draft202012Validator(json_schema()).is_valid
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        one_service(),
+        one_service(timeout=1, retry={"attempts": 3, "statuses": [503]}, guard=0.5),
+        one_service(strategy="random", attempt_timeout=None, tls=None),
+        one_service(strategy={"peak_ewma": {"tau": 5}}, attempt_timeout="adaptive", tls={}),
+        one_service(strategy={"random": None}, attempt_timeout=2.5),
+        one_service(strategy={"name": "random", "options": {}}, circuit={"breaker": None, "failure_rate": 0.5}),
+        {"services": {"shop:80": {"endpoints": [{"address": "a:1", "weight": 2, "metadata": {"x": [1]}}]}}},
+        {"service": "shop", "trusted_peers": ["10.0.0.0/8"], "request_timeout": None, "defaults": {"timeout": 1}},
+    ],
+)
+def test_the_json_schema_accepts_what_is_right(accepts, settings):
+    load(settings)
+    assert accepts(settings)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"servces": {}},
+        {"service": 5},
+        {"trusted_peers": "10.0.0.0/8"},
+        {"defaults": {"endpoints": ["a:1"]}},
+        {"services": {"shop": {}}},
+        {"services": {"shop": {"endpoints": []}}},
+        {"services": {"shop": {"endpoints": [5]}}},
+        {"services": {"shop": {"endpoints": [{"address": "a:1", "weight": -2}]}}},
+        one_service(timeout=0),
+        one_service(timeout="soon"),
+        one_service(timeout=True),
+        one_service(attempt_timeout="adapted"),
+        one_service(attempt_timeout=1e9),
+        one_service(retry=None),
+        one_service(retry={"attempts": 2.5}),
+        one_service(retry={"statuses": [200]}),
+        one_service(strategy={"random": {}, "peak_ewma": {}}),
+        one_service(circuit={"breaker": 5}),
+    ],
+)
+def test_the_json_schema_refuses_what_is_wrong(accepts, settings):
+    with pytest.raises(SettingsError):
+        load(settings)
+    assert not accepts(settings)
 
 
 def test_the_json_schema_knows_every_key_and_the_short_forms():

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -339,6 +341,17 @@ def test_without_any_source_the_usage_is_wrong(shop):
     ran = check()
     assert ran.exit_code == 2
     assert "MESHWARE_SETTINGS" in ran.stderr
+
+
+def test_the_docs_show_what_it_shows(shop):
+    pytest.importorskip("yaml")
+    page = (Path(__file__).resolve().parents[2] / "docs" / "settings.md").read_text()
+    Path("mesh.yaml").write_text(re.search(r"```yaml\n(.*?)```", page, re.DOTALL)[1])
+    command, *shown = re.search(r"```console\n\$ (.*?)```", page, re.DOTALL)[1].splitlines()
+    variable, *words = shlex.split(command)
+    assert words[:2] == ["meshware", "check"]
+    ran = CliRunner().invoke(main, words[1:], env=dict([variable.split("=")]) | {"COLUMNS": "100"})
+    assert [line.rstrip() for line in ran.stdout.splitlines()] == shown
 
 
 # As a process

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -411,3 +412,23 @@ def test_the_spawned_workers_of_uvicorn_are_meshed_without_a_line_in_the_app(fol
         with served(command, listener) as port:
             assert {each["name"] for each in of_two_workers(port)} == {"inventory"}
     assert {headers["host"] for _, headers in inventory.seen} == {"inventory"}
+
+
+# The page in the docs
+
+PAGE = (Path(__file__).resolve().parents[2] / "docs" / "run.md").read_text()
+
+
+def test_every_command_of_the_page_is_one_that_runs(folder, inventory):
+    lines = [line for text in re.findall(r"```console\n(.*?)```", PAGE, re.DOTALL) for line in text.splitlines()]
+    assert len(lines) == 3
+    for name in ("gunicorn", "uvicorn", "python"):  # in the place of the page's: what is meshed, as it finds it
+        Path(name).write_text(f"#!{sys.executable}\nimport app\n")
+        Path(name).chmod(0o755)
+    path = os.pathsep.join([str(folder), str(Path(sys.executable).parent), os.environ["PATH"]])
+    for line in lines:
+        real = re.sub(r"(ENDPOINTS)=\S+", rf"\1={inventory.address}", line)
+        ran = subprocess.run(
+            real, shell=True, capture_output=True, text=True, timeout=60, env={**os.environ, "PATH": path}
+        )
+        assert (ran.stdout, ran.stderr) == ("inventory\n", ""), line

@@ -32,6 +32,14 @@ def from_flask(config: Mapping[str, Any]) -> Mapping[str, Any]:
     return settings
 
 
+def from_django(settings: Any) -> Mapping[str, Any]:
+    """`MESHWARE` of Django's settings object, one dict. Raises SettingsError when it is missing."""
+    given = getattr(settings, "MESHWARE", None)
+    if not isinstance(given, Mapping):
+        raise SettingsError([Problem("MESHWARE", given, "a dict named MESHWARE in Django's settings")])
+    return given
+
+
 def imported(path: str, name: str | None = None) -> Any:
     """What stands at `module:name`; None when the module has no such name.
 

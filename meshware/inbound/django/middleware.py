@@ -1,0 +1,130 @@
+"""The middleware: each request gets a context, in force in the view and in every step of its answer's body.
+
+It works in sync and in async stacks as it is. Exceptions of the view are Django's to answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from typing import Any
+
+from asgiref.sync import iscoroutinefunction, markcoroutinefunction
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
+
+from meshware.context import RequestContext, enter, leave
+from meshware.inbound.django.mesh import door
+from meshware.inbound.door import EXPIRED
+from meshware.outbound.instrument import instrument as instrument_clients
+from meshware.security.trust import ATTEMPT, RETRIED, TIMEOUT
+
+_TIMEOUT, _ATTEMPT = ("HTTP_" + header.upper().replace("-", "_") for header in (TIMEOUT, ATTEMPT))
+
+
+class MeshMiddleware:
+    """First in MIDDLEWARE, so that the others' calls are covered too. Raises SettingsError with every problem.
+
+    The clients of the process are instrumented unless `settings.MESHWARE_INSTRUMENT` is False. A request whose
+    deadline has passed on arrival is answered 504, and no view is called.
+    """
+
+    sync_capable = True
+    async_capable = True
+
+    def __init__(self, get_response: Callable[[HttpRequest], Any]) -> None:
+        self.get_response = get_response
+        self._door = door()
+        if getattr(settings, "MESHWARE_INSTRUMENT", True):
+            instrument_clients()
+        self._async = iscoroutinefunction(get_response)
+        if self._async:
+            markcoroutinefunction(self)
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase | Awaitable[HttpResponseBase]:
+        """Serve one request."""
+        if self._async:
+            return self._call_async(request)
+        context = self._opened(request)
+        if context is None:
+            return HttpResponse(EXPIRED, status=504, content_type="text/plain")
+        token = enter(context)
+        try:
+            return _followed(self.get_response(request), context)
+        except BaseException:
+            context.done()
+            raise
+        finally:
+            leave(token)
+
+    async def _call_async(self, request: HttpRequest) -> HttpResponseBase:
+        context = self._opened(request)
+        if context is None:
+            return HttpResponse(EXPIRED, status=504, content_type="text/plain")
+        token = enter(context)
+        try:
+            return _followed(await self.get_response(request), context)
+        except BaseException:  # the caller's leaving, or a server that stops
+            context.done()
+            raise
+        finally:
+            leave(token)
+
+    def _opened(self, request: HttpRequest) -> RequestContext | None:
+        timeouts, attempts = _values(request, _TIMEOUT), _values(request, _ATTEMPT)
+        return self._door.open(timeouts, attempts, peer=request.META.get("REMOTE_ADDR") or "")
+
+
+def _values(request: HttpRequest, key: str) -> list[str]:
+    """All values of a header; repeated ones are joined by a comma."""
+    value = request.META.get(key)
+    return [] if value is None else value.split(",", 1)
+
+
+def _followed(response: HttpResponseBase, context: RequestContext) -> HttpResponseBase:
+    """The answer, its mark and its end watched; what runs in its body and at its end does so in the context."""
+    if context.retried and response.status_code >= 500:
+        response[RETRIED] = "1"
+    if isinstance(response, StreamingHttpResponse) and getattr(response, "file_to_stream", None) is None:
+        steps = _steps_async if response.is_async else _steps
+        response.streaming_content = steps(response.streaming_content, context)
+    close = response.close
+
+    def closed() -> None:
+        context.responded()
+        token = enter(context)
+        try:
+            close()
+        finally:
+            leave(token)
+            context.done()
+
+    response.close = closed  # type: ignore[method-assign]
+    return response
+
+
+def _steps(content: Any, context: RequestContext) -> Iterator[Any]:
+    pieces = iter(content)
+    while True:
+        token = enter(context)
+        try:
+            piece = next(pieces)
+        except StopIteration:
+            context.responded()
+            return
+        finally:
+            leave(token)
+        yield piece
+
+
+async def _steps_async(content: Any, context: RequestContext) -> AsyncIterator[Any]:
+    pieces = aiter(content)
+    while True:
+        token = enter(context)
+        try:
+            piece = await anext(pieces)
+        except StopAsyncIteration:
+            context.responded()
+            return
+        finally:
+            leave(token)
+        yield piece

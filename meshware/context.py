@@ -35,6 +35,9 @@ class Phase(Enum):
     DONE = "done"
 
 
+_ACTIVE, _RESPONDED, _DONE = Phase  # a member is dear to look up, and every call asks
+
+
 class _Purse:
     """The retries that one inbound request may spend; None: as many as the services' budgets pay for."""
 
@@ -71,7 +74,7 @@ class _Life:
     __slots__ = ("phase",)
 
     def __init__(self) -> None:
-        self.phase = Phase.ACTIVE
+        self.phase = _ACTIVE
 
 
 class RequestContext:
@@ -113,7 +116,7 @@ class RequestContext:
 
     def deadline_for(self, now: float) -> Deadline | None:
         """The deadline that a call begun now inherits; none once the answer has gone out."""
-        return self.deadline if self._life.phase is Phase.ACTIVE else None
+        return self.deadline if self._life.phase is _ACTIVE else None
 
     def spend(self) -> bool:
         """Take one retry from the allowance, if there is one; exact under threads."""
@@ -136,13 +139,13 @@ class RequestContext:
 
     def responded(self) -> None:
         """The answer has gone out: what runs on is background work, with an allowance of its own."""
-        if self._life.phase is Phase.ACTIVE:
-            self._life.phase = Phase.RESPONDED
+        if self._life.phase is _ACTIVE:
+            self._life.phase = _RESPONDED
             self._purse.renew()
 
     def done(self) -> None:
         """The request is over."""
-        self._life.phase = Phase.DONE
+        self._life.phase = _DONE
 
     def view(self) -> RequestContext:
         """The same request, with an `operation` and `retry` of its own."""

@@ -54,9 +54,7 @@ class Caller:
 
     def answered(self) -> None:
         """He has his answer: whatever he does from now on is no leaving."""
-        with self._lock:
-            self.waits = False
-            self._callbacks.clear()
+        self.waits = False
 
 
 def nothing() -> None:

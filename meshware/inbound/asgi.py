@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from meshware.context import RequestContext, enter, leave
+from meshware.context import ALLOWANCE, RequestContext, enter, leave
 from meshware.inbound.asgi_caller import AsgiCaller
 from meshware.inbound.door import EXPIRED, Door, open_own_mesh
 from meshware.outbound.instrument import instrument as instrument_clients
@@ -138,14 +138,19 @@ class MeshMiddleware:
         return self._door
 
 
-def _opened(door: Door, scope: Scope, **options: Any) -> RequestContext | None:
+def _opened(
+    door: Door, scope: Scope, *, caller: AsgiCaller | None = None, allowance: int | None = ALLOWANCE
+) -> RequestContext | None:
     """The context by what the headers say; None when it has no time left."""
     told = [header for header in scope["headers"] if header[0] in _READ]
     if not told:
-        return door.open(**options)
-    timeouts, attempts = ([value.decode("latin-1") for name, value in told if name == each] for each in _READ)
-    peer = scope.get("client")
-    return door.open(timeouts, attempts, peer=peer[0] if peer else "", **options)
+        return door.open(caller=caller, allowance=allowance)
+    timeouts: list[str] = []
+    attempts: list[str] = []
+    for name, value in told:
+        (timeouts if name == _TIMEOUT else attempts).append(value.decode("latin-1"))
+    client = scope.get("client")
+    return door.open(timeouts, attempts, peer=client[0] if client else "", caller=caller, allowance=allowance)
 
 
 def _answering(send: Send, context: RequestContext, caller: AsgiCaller | None) -> Send:
@@ -165,7 +170,8 @@ def _answering(send: Send, context: RequestContext, caller: AsgiCaller | None) -
     return forward
 
 
-_READ = (TIMEOUT.encode(), ATTEMPT.encode())
+_TIMEOUT = TIMEOUT.encode()
+_READ = frozenset((_TIMEOUT, ATTEMPT.encode()))
 """The headers that we read."""
 
 _MARK = (RETRIED.encode(), b"1")

@@ -20,54 +20,38 @@ if TYPE_CHECKING:
 class AsgiCaller(Caller):
     """The client of one HTTP request. All but `watch` and what it inherits is for the server's loop only."""
 
-    __slots__ = ("_ahead", "_arrived", "_begun", "_loop", "_reading", "_receive", "_scope", "_task", "_watched")
+    __slots__ = ("_ahead", "_loop", "_receive", "_scope", "asked", "reading")
 
     def __init__(self, scope: Scope, receive: Receive) -> None:
         super().__init__()
         self._scope = scope
         self._receive = receive
         self._loop = _running_loop()
-        self._ahead: list[Message] = []
-        self._task: asyncio.Task[None] | None = None
-        self._begun = self._watched = False
-        self._reading = 0
-
-    # For the app
+        self._ahead: _Ahead | None = None
+        self.asked = False
+        self.reading = 0
 
     async def receive(self) -> Message:
         """The app's next message, whoever reads it from the server."""
-        self._begun = True
-        try:
-            while self._task is not None and not self._ahead:
-                self._arrived.clear()
-                await self._arrived.wait()
-            return self._taken() if self._ahead else await self._asked()
-        finally:
-            if self._watched:
-                self._look()
-
-    def _taken(self) -> Message:
-        message = self._ahead[0]
-        if message["type"] == "http.request":
-            del self._ahead[0]
-        return message  # a disconnect stays: he never comes back
-
-    async def _asked(self) -> Message:
-        self._reading += 1
+        self.asked = True
+        if self._ahead is not None:
+            held = await self._ahead.take()
+            if held is not None:
+                return held
+        self.reading += 1
         try:
             message = await self._receive()
         finally:
-            self._reading -= 1
+            self.reading -= 1
+            if self._ahead is not None:
+                self._ahead.go_on()
         if message["type"] == "http.disconnect":
-            self._watched = False
             self.leave(told=True)
         return message
 
-    # For us
-
     def watch(self) -> None:
         """Begin to look whether he leaves; on the server's loop, wherever the call is made that wants to know."""
-        if self._watched or self._loop is None:
+        if self._ahead is not None or self._loop is None:
             return
         if _running_loop() is self._loop:
             self._begin()
@@ -77,39 +61,69 @@ class AsgiCaller(Caller):
 
     def answered(self) -> None:
         """He has his answer: whatever he does from now on is no leaving."""
-        super().answered()
-        self._watched = False
+        self.waits = False
+        if self._ahead is not None:
+            self._ahead.stop()
+
+    def _begin(self) -> None:
+        if self.waits and self._ahead is None:
+            continues = any(name == b"expect" for name, _ in self._scope["headers"])
+            self._ahead = _Ahead(self, self._receive, waits_to_be_asked=continues)
+            self._ahead.go_on()
+
+
+class _Ahead:
+    """Reads ahead of the app, while the app is not reading itself and has taken what there is."""
+
+    def __init__(self, caller: AsgiCaller, receive: Receive, *, waits_to_be_asked: bool) -> None:
+        self._caller = caller
+        self._receive = receive
+        self._waits_to_be_asked = waits_to_be_asked
+        self._failed = False
+        self._held: list[Message] = []
+        self._arrived = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    async def take(self) -> Message | None:
+        """The next message, when one is held or being read; None when the app has to read for itself."""
+        while self._task is not None and not self._held:
+            self._arrived.clear()
+            await self._arrived.wait()
+        if not self._held:
+            return None
+        message = self._held[0]
+        if message["type"] == "http.request":  # he who has left is gone for good
+            del self._held[0]
+            self.go_on()
+        return message
+
+    def go_on(self) -> None:
+        """Read ahead, if that is needed and right now."""
+        caller = self._caller
+        busy = self._task is not None or self._held or caller.reading
+        if busy or self._failed or caller.left or not caller.waits:
+            return
+        if caller.asked or not self._waits_to_be_asked:  # to read would ask for the body (100 Continue)
+            self._task = asyncio.create_task(self._read())
+
+    def stop(self) -> None:
+        """Nobody wants to know any more."""
         if self._task is not None:
             self._task.cancel()
 
-    def _begin(self) -> None:
-        self._watched = self.waits and not self.left
-        self._look()
-
-    def _look(self) -> None:
-        """Read ahead, unless the app reads, or has not taken yet what we have."""
-        if not self._watched or self._task is not None or self._reading or self._ahead:
-            return
-        if not self._begun and any(name == b"expect" for name, _ in self._scope["headers"]):
-            return  # to read would ask him for the body (100 Continue): that is for the app to decide
-        assert self._loop is not None
-        self._arrived = asyncio.Event()
-        self._task = self._loop.create_task(self._read_ahead())
-
-    async def _read_ahead(self) -> None:
+    async def _read(self) -> None:
         try:
             more = False
             while not more:
                 message = await self._receive()
-                self._ahead.append(message)
+                self._held.append(message)
                 self._arrived.set()
                 if message["type"] == "http.disconnect":
-                    self._watched = False
-                    self.leave()
+                    self._caller.leave()
                     return
                 more = message.get("more_body", False)
         except Exception:
-            self._watched = False  # the app meets it when it asks for itself
+            self._failed = True  # the app meets it when it asks for itself
         finally:
             self._task = None
             self._arrived.set()

@@ -44,11 +44,10 @@ class Door:
     What the settings say of requests is looked up once, and again when they were reloaded.
     """
 
-    __slots__ = ("_rules", "_unasked", "mesh")
+    __slots__ = ("_rules", "mesh")
 
     def __init__(self, mesh: Mesh) -> None:
         self.mesh = mesh
-        self._unasked = _unasked_timeout()
         self._rules = _Rules.of(mesh.settings)
 
     def open(
@@ -70,11 +69,8 @@ class Door:
         if rules.settings is not mesh.settings:
             rules = self._rules = _Rules.of(mesh.settings)
         inbound = rules.read(timeouts, attempts, peer) if timeouts or attempts else rules.unsaid
-        timeout = inbound.timeout
-        if rules.maximum is None and timeout is not None and timeout > self._unasked:
-            timeout = None  # a deadline that was set stands above that default: a stranger must not lengthen it
         now = mesh.clock()
-        deadline = _deadline(timeout, now)
+        deadline = _deadline(inbound.timeout, now)
         if deadline is not None and deadline.at <= now:
             return None
         return RequestContext(deadline, mesh=mesh, attempt=inbound.attempt, allowance=allowance, caller=caller)
@@ -84,19 +80,23 @@ class _Rules(NamedTuple):
     """What one set of settings says of requests, ready for use."""
 
     settings: MeshSettings
-    maximum: float | None
-    trusts: Callable[[str], bool]
     unsaid: Inbound
+    unasked: float
+    trusts: Callable[[str], bool]
 
     @classmethod
     def of(cls, settings: MeshSettings) -> _Rules:
-        maximum = settings.request_timeout
-        return cls(settings, maximum, TrustedPeers(settings.trusted_peers), Inbound(maximum))
+        peers = TrustedPeers(settings.trusted_peers)
+        return cls(settings, Inbound(settings.request_timeout), _unasked_timeout(), peers)
 
     def read(self, timeouts: Sequence[str], attempts: Sequence[str], peer: str) -> Inbound:
-        """The peer is looked at only when there is a mark of his to believe or not."""
-        said = {TIMEOUT: timeouts, ATTEMPT: attempts}
-        return read_headers(said.__getitem__, trusted=bool(attempts) and self.trusts(peer), maximum=self.maximum)
+        """What the headers say; the peer is looked at only when there is a mark of his to believe or not."""
+        said, maximum = {TIMEOUT: timeouts, ATTEMPT: attempts}, self.unsaid.timeout
+        inbound = read_headers(said.__getitem__, trusted=bool(attempts) and self.trusts(peer), maximum=maximum)
+        if maximum is None and inbound.timeout is not None and inbound.timeout > self.unasked:
+            # a deadline that was set stands above that default: a stranger must not lengthen it
+            return Inbound(None, inbound.attempt)
+        return inbound
 
 
 def _deadline(timeout: float | None, now: float) -> Deadline | None:
@@ -105,7 +105,7 @@ def _deadline(timeout: float | None, now: float) -> Deadline | None:
     inherited = None if outer is None else outer.deadline_for(now)
     if inherited is not None:
         return inherited.child(timeout, now)
-    return None if timeout is None else Deadline.after(timeout, now)
+    return None if timeout is None else Deadline(now + timeout, timeout)
 
 
 def _unasked_timeout() -> float:

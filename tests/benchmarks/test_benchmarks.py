@@ -32,6 +32,16 @@ def test_what_each_client_gains_on_loopback_is_measured(tmp_path):
     assert [each["name"] for each in json.loads(file.read_text())] == [f"{name} + meshware" for name in clients]
 
 
+def test_what_a_door_in_adds_is_measured(tmp_path):
+    file = tmp_path / "inbound.json"
+    assert "what a door in adds" in run("inbound_cost.py", "--quick", "--json", str(file))
+    found = json.loads(file.read_text())
+    assert [each["name"] for each in found] == [
+        f"{door}{kind}" for door in ("WSGI", "ASGI") for kind in ("", ", told", ", streamed")
+    ]
+    assert all(each["low"] <= each["added"] <= each["high"] and each["budget"] == 10 for each in found)
+
+
 def test_the_reapers_spike_hits_nobody_else(tmp_path):
     file = tmp_path / "spike.json"
     run("spikes/reaper.py", "--races", "400", "--json", str(file))

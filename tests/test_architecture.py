@@ -42,7 +42,7 @@ KNOWS: dict[str, set[str]] = {
 }
 """Room -> the rooms it may import, besides itself. `import meshware` (the front door) loads none."""
 
-FRAMEWORKS = {"starlette", "werkzeug", "django", "asgiref", "flask"}
+FRAMEWORKS = {"starlette", "werkzeug", "django", "asgiref", "flask", "fastapi"}
 CLIENTS = {"requests", "urllib3", "httpx", "httpx2", "aiohttp"}
 OTHERS: dict[str, set[str]] = {
     "breaking": {"pybreaker"},

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from math import ceil
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from meshware.context import ALLOWANCE, RequestContext, current
 from meshware.core.caller import Caller
 from meshware.core.deadline import Deadline
+from meshware.core.errors import CircuitOpen, DeadlineExceeded, NoEndpoint, Overloaded
 from meshware.mesh import Mesh
 from meshware.security.trust import ATTEMPT, TIMEOUT, Inbound, TrustedPeers, read_headers
 from meshware.telemetry.log import EventLog
@@ -36,6 +38,17 @@ def open_own_mesh(settings: Any) -> tuple[Mesh, bool]:
     observers = iter([EventLog()])
     mesh = Mesh.from_settings(settings, observers=observers, environ=os.environ).install()
     return mesh, next(observers, None) is None  # only a new mesh has taken its observers
+
+
+def refusal(error: Exception) -> tuple[str, int, dict[str, str]]:
+    """What became of a call, as text, status and headers of an answer; raises what only the developer can mend."""
+    if isinstance(error, DeadlineExceeded):
+        return "a service did not answer in time\n", 504, {}
+    if isinstance(error, CircuitOpen):
+        return "a service is unavailable\n", 503, {"Retry-After": str(max(1, ceil(error.wait)))}
+    if isinstance(error, NoEndpoint | Overloaded):
+        return "a service is unavailable\n", 503, {}
+    raise error
 
 
 class Door:

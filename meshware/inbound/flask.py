@@ -8,11 +8,10 @@ the client's (`requests.ConnectionError`), so one registered from here would tak
 from __future__ import annotations
 
 from collections.abc import Mapping
-from math import ceil
 from typing import TYPE_CHECKING, Any
 
-from meshware.core.errors import CircuitOpen, DeadlineExceeded, MeshError, MissingExtra, NoEndpoint, Overloaded
-from meshware.inbound.door import open_mesh
+from meshware.core.errors import MeshError, MissingExtra
+from meshware.inbound.door import open_mesh, refusal
 from meshware.inbound.wsgi import MeshMiddleware
 from meshware.settings.sources import from_flask
 
@@ -68,13 +67,7 @@ def unavailable(error: MeshError) -> tuple[str, int, dict[str, str]]:
     504 when the deadline has passed; 503 when nothing could take the call, with Retry-After where known. What
     only the developer can mend is raised again, for Flask to log and answer 500.
     """
-    if isinstance(error, DeadlineExceeded):
-        return "a service did not answer in time\n", 504, {}
-    if isinstance(error, CircuitOpen):
-        return "a service is unavailable\n", 503, {"Retry-After": str(max(1, ceil(error.wait)))}
-    if isinstance(error, NoEndpoint | Overloaded):
-        return "a service is unavailable\n", 503, {}
-    raise error
+    return refusal(error)
 
 
 def _wrap(app: Flask, mesh: Mesh, *, instrument: bool) -> None:

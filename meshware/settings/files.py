@@ -32,15 +32,15 @@ _PART = r"""(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')[ \t]*+\.[ \t]*+"""
 _LONG_KEY = re.compile(rf"(?<![\w-])(?:{_PART}){{{limits.DEPTH}}}")
 """A dotted key of too many parts, on which tomllib would spend the square of their number."""
 
-_LONG_NUMBER = re.compile(r"[0-9_]{1000}|(?<!\w)0[box]\w{1000}")
+_LONG_NUMBER = re.compile(r"(?<![0-9_])[0-9_]{1000}|(?<!\w)0[box]\w{1000}")
 """A number of too many digits, on which tomllib would spend a hundred times its length in memory."""
 
 _AT_LINE = re.compile(r"\(at line (\d+), column (\d+)\)")
 
 
 def is_file(source: str) -> bool:
-    """Whether a text names a file of settings, not a module. `shop.yaml:MESHWARE` names a module."""
-    return PurePath(source).suffix.lower() in _READERS
+    """Whether a text names a file, by its suffix or a slash, not a module. `shop.yaml:MESHWARE` names a module."""
+    return os.sep in source or PurePath(source).suffix.lower() in _READERS
 
 
 def from_file(path: str | os.PathLike[str]) -> Source:

@@ -26,9 +26,9 @@ def excess(data: Any) -> str | None:
         nodes += 1
         if depth > DEPTH:
             return TOO_DEEP
-        if nodes + len(waiting) > NODES:
-            return TOO_MANY
         if isinstance(value, dict | list):
+            if nodes + len(waiting) + len(value) > NODES:
+                return TOO_MANY
             below = value.values() if isinstance(value, dict) else value
             waiting.extend((each, depth + 1) for each in below)
     return None

@@ -145,6 +145,17 @@ def test_nothing_is_imported_before_the_app_wants_it(folder):
     assert not loaded & {"requests", "urllib3", "httpx", "httpx2", "pydantic", "click", "meshware.mesh", "asyncio"}
 
 
+@pytest.mark.parametrize("client", ["requests", "httpx", "httpx2"])
+def test_a_client_that_is_imported_brings_no_other(folder, client):
+    pytest.importorskip(client)
+    ran = python(f"import sys, {client}; print(*sys.modules)")
+    assert ran.stderr == ""
+    loaded = set(ran.stdout.split())
+    assert loaded & {"requests", "httpx", "httpx2"} == {client}
+    assert "meshware.outbound.instrument" in loaded
+    assert "pydantic" not in loaded
+
+
 def test_an_own_sitecustomize_is_run_as_ever(folder):
     (folder / "own").mkdir()
     (folder / "own" / "sitecustomize.py").write_text("print('own')")

@@ -162,7 +162,7 @@ def test_what_cannot_be_read_says_why(written, name, said):
     assert said in problem.expected
 
 
-@pytest.mark.parametrize("name", [Path("mesh.ini"), Path("mesh")])
+@pytest.mark.parametrize("name", [Path("mesh.ini"), Path("mesh"), "./mesh", "conf/mesh.py:MESHWARE"])
 def test_a_file_of_another_kind_is_refused_by_its_name(name):
     (problem,) = refusal(name)
     assert problem.expected == "a file whose name ends in .toml, .yaml, .yml"

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from meshware.cli.demo.view import View
 
 VARIANTS = ("without", "decorated", "with")
-NEEDS = ("flask", "gunicorn", "requests", "starlette", "tenacity", "uvicorn")
+NEEDS = ("django", "flask", "gunicorn", "requests", "starlette", "tenacity", "uvicorn")
 """What the demo's servers are made of."""
 
 
@@ -38,8 +38,9 @@ def demo(seconds: int, as_json: bool, seed: int) -> None:
     """Watch one incident three times: without meshware, decorated, and with it.
 
     Starts real servers on free loopback ports: a storefront (Flask under gunicorn, 2 workers x 4 threads)
-    that calls inventory and pricing (3 replicas each, Starlette under uvicorn) by requests. Callers arrive
-    at random, but at the same times in each run, at a rate that this machine is found to bear.
+    that calls inventory (Django under gunicorn) and pricing (Starlette under uvicorn), 3 replicas each, by
+    requests. Callers arrive at random, but at the same times in each run, at a rate that this machine is
+    found to bear.
 
     \b
     The incident: an inventory replica is killed and comes back later; one pricing replica

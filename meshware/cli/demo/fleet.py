@@ -89,7 +89,7 @@ class Fleet:
             replica.child = self.processes.spawn(
                 replica.name,
                 [
-                    *(sys.executable, "-m", "meshware.cli.demo.replica", "--name", replica.name),
+                    *(sys.executable, "-m", f"meshware.cli.demo.{service_of(replica.name)}", "--name", replica.name),
                     *("--service-time", str(self._service_times[service_of(replica.name)])),
                     *("--fds", *map(str, fds)),
                 ],

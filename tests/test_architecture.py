@@ -232,7 +232,7 @@ def test_each_rule_sees_its_breach(rule, name, source):
     [
         ("core.call", "if TYPE_CHECKING:\n    from random import Random"),
         ("core.service", "from threading import Lock, RLock"),
-        ("cli.demo.replica", "import time, flask\ntime.sleep(1)"),
+        ("cli.demo.pricing", "import time, flask\ntime.sleep(1)"),
         ("outbound.drive", "import time\ntime.sleep(1)"),
         ("mesh", "from meshware import plugins"),
     ],

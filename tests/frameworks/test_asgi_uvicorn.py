@@ -1,0 +1,177 @@
+"""Starlette and FastAPI under a real uvicorn: whose context is seen where, and what a leaving caller ends."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import re
+import time
+from contextlib import closing
+
+import pytest
+from frameworks.asgi_servers import STARTUP, NotServing, ask, hanging_up, uvicorn_serving
+from frameworks.asgi_shops import PIECES, SHOPS, Notes
+from inbound.upstream import Upstream
+from starlette.applications import Starlette
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
+
+import meshware.mesh
+from meshware.context import Phase, RequestContext, current
+from meshware.inbound.asgi import MeshMiddleware
+from meshware.mesh import default_mesh
+from meshware.outbound.instrument import uninstrument
+
+NUMBER = re.compile(r"\d+\.\d{3}")
+
+
+@pytest.fixture(autouse=True)
+def _untouched_process():
+    yield
+    uninstrument()
+    for mesh in tuple(meshware.mesh._alive):
+        mesh.close()
+    assert current() is None
+
+
+@pytest.fixture
+def inventory():
+    with closing(Upstream("inventory")) as server:
+        yield server
+
+
+@pytest.fixture
+def notes():
+    return Notes()
+
+
+@pytest.fixture(params=sorted(SHOPS))
+def shop(request, inventory, notes, caplog):
+    """The shop's port. Nothing may have gone wrong in the server by the end."""
+    settings = {
+        "services": {"inventory": {"endpoints": [inventory.address], "timeout": 30.0}},
+        "request_timeout": 1000.0,
+        "trusted_peers": ["127.0.0.0/8"],
+    }
+    with caplog.at_level(logging.ERROR), uvicorn_serving(SHOPS[request.param](settings, notes)) as port:
+        yield port
+    assert [record.getMessage() for record in caplog.records] == []
+
+
+def timeouts(count):
+    """A deadline for each request that no other one has."""
+    return [f"{500 + number / 1000:.3f}" for number in range(count)]
+
+
+async def ask_all(port, paths, *, count):
+    """So many requests at once, by turns of these paths: the deadline sent, the path, and the answer."""
+
+    async def one(number, timeout):
+        path = paths[number % len(paths)]
+        return timeout, path, await ask(port, path, headers=[("X-Meshware-Timeout", timeout)])
+
+    return await asyncio.gather(*(one(number, timeout) for number, timeout in enumerate(timeouts(count))))
+
+
+PATHS = ["/plain", "/plain_async", "/stream", "/stream_async", "/tasks", "/background", "/background_async", "/file"]
+
+
+def contexts():
+    gc.collect()
+    return [each for each in gc.get_objects() if type(each) is RequestContext]
+
+
+def test_a_thousand_requests_at_once_see_each_its_own_context_to_the_last_byte_and_leave_nothing(shop, notes):
+    before = {id(each) for each in contexts()}
+    answers = asyncio.run(ask_all(shop, PATHS, count=1000))
+    for timeout, path, (status, head, body) in answers:
+        assert status == 200, head
+        seen = NUMBER.findall(head if path == "/file" else body)
+        assert set(seen) == {timeout}, (path, seen)
+        assert "none" not in body or path == "/file"
+        if path.startswith("/stream"):
+            assert len(seen) == PIECES
+    in_background = [timeout for timeout, path, _ in answers if path.startswith("/background")]
+    until = time.monotonic() + STARTUP
+    while len(notes.background) < len(in_background) and time.monotonic() < until:
+        time.sleep(0.01)
+    assert notes.background == dict.fromkeys(in_background, (Phase.RESPONDED, None))
+    assert all(name.removesuffix(" async") == seen for name, seen in notes.dependencies.items())
+    while {id(each) for each in contexts()} - before and time.monotonic() < until:
+        time.sleep(0.01)  # uvicorn may still end the last tasks
+    assert not {id(each) for each in contexts()} - before
+
+
+def test_a_sync_endpoint_calls_by_name_and_what_is_sent_says_how_much_time_is_left(shop, inventory):
+    status, _, body = asyncio.run(ask(shop, "/items", headers=[("X-Meshware-Timeout", "7.5")]))
+    assert (status, body) == (200, "inventory")
+    (_, headers), *_ = inventory.seen
+    assert 0 < float(headers["x-meshware-timeout"]) <= 7.5
+
+
+def test_a_request_that_comes_too_late_is_answered_504(shop, notes):
+    status, _, body = asyncio.run(ask(shop, "/slow", headers=[("X-Meshware-Timeout", "0")]))
+    assert status == 504
+    assert "deadline" in body
+    assert not notes.begun.is_set()
+
+
+@pytest.mark.parametrize(
+    ("path", "request_"),
+    [
+        ("/slow", {}),
+        ("/slow_upload", {"method": "POST", "body": b"{}", "headers": [("Content-Type", "application/json")]}),
+    ],
+    ids=["get", "post"],
+)
+def test_who_hangs_up_ends_the_calls_made_for_him_at_once_and_the_server_logs_no_error(
+    shop, notes, inventory, path, request_
+):
+    inventory.delay = 3.0
+    with hanging_up(shop, path, **request_):
+        assert notes.begun.wait(STARTUP)
+        until = time.monotonic() + STARTUP
+        while not inventory.seen and time.monotonic() < until:
+            time.sleep(0.01)
+        assert not notes.cancelled.wait(0.05)
+        left = time.monotonic()
+    assert notes.cancelled.wait(STARTUP)
+    assert time.monotonic() - left < 2.0
+    mesh = default_mesh()
+    until = time.monotonic() + STARTUP
+    while mesh.status()["inventory"][inventory.address]["in_flight"] and time.monotonic() < until:
+        time.sleep(0.01)
+    assert mesh.status()["inventory"][inventory.address] == {"state": "available", "in_flight": 0, "weight": 1}
+
+
+# The server's start and end
+
+
+async def hello(request):
+    return PlainTextResponse("hello")
+
+
+def hello_shop(settings):
+    app = Starlette(routes=[Route("/", hello)])
+    app.add_middleware(MeshMiddleware, settings=settings)
+    return app
+
+
+@pytest.mark.parametrize("lifespan", ["auto", "on"])
+def test_the_server_does_not_start_with_wrong_settings_and_logs_each_problem(caplog, lifespan):
+    settings = {"services": {"inventory": {"endpoint": ["127.0.0.1:9"]}}, "timeout": -1}
+    with pytest.raises(NotServing), uvicorn_serving(hello_shop(settings), lifespan=lifespan):
+        pass
+    logged = "\n".join(record.getMessage() for record in caplog.records)
+    assert "did you mean 'endpoints'" in logged
+    assert "timeout" in logged
+
+
+@pytest.mark.parametrize("lifespan", ["auto", "off"])
+def test_the_mesh_lives_as_long_as_the_server_and_also_without_a_lifespan(lifespan):
+    settings = {"services": {"inventory": {"endpoints": ["127.0.0.1:9"]}}}
+    with uvicorn_serving(hello_shop(settings), lifespan=lifespan) as port:
+        assert asyncio.run(ask(port, "/"))[2] == "hello"
+        assert default_mesh() is not None
+    assert (default_mesh() is None) == (lifespan == "auto")

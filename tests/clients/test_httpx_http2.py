@@ -25,7 +25,7 @@ def http2(authority, tmp_path_factory):
     authority.issue_cert("inventory").private_key_and_cert_chain_pem.write_to_path(pem)
     with socket.create_server(("127.0.0.1", 0)) as sock:
         command = [sys.executable, "-m", "hypercorn", "--bind", f"fd://{sock.fileno()}", "--log-level", "CRITICAL"]
-        command += ["--certfile", str(pem), "--keyfile", str(pem), "http2_app:app"]
+        command += ["--workers", "0", "--certfile", str(pem), "--keyfile", str(pem), "http2_app:app"]
         folder = Path(__file__).parent
         server = subprocess.Popen(command, pass_fds=[sock.fileno()], cwd=folder, stderr=subprocess.DEVNULL)
         try:

@@ -129,9 +129,10 @@ def _value(raw: str, annotation: Any) -> Any:
     begins = raw.lstrip()[:1]
     if str in kinds and begins != '"':
         return raw
-    if any(get_origin(each) is tuple for each in kinds) and (begins != "[" or "]:" in raw):  # [::1]:80 is no list
-        return [_plain(each.strip()) for each in raw.split(",") if each.strip()]
     value = _plain(raw)
+    wants_list = any(get_origin(each) is tuple for each in kinds) and not isinstance(value, list)
+    if wants_list and (begins != "[" or "]:" in raw):  # [::1]:80 is no JSON that went wrong
+        return [_plain(each.strip()) for each in raw.split(",") if each.strip()]
     if value is raw and begins in ("[", "{", '"'):
         raise Refused(f"JSON, as it begins with {begins}")
     too_much = limits.excess(value)

@@ -64,7 +64,8 @@ def test_a_variable_sets_what_its_name_says(name, value, path, expected):
 def test_endpoints_may_be_written_with_commas():
     endpoints = shop(MESHWARE__SERVICES__SHOP__ENDPOINTS="10.0.0.1:80, [::1]:80,").endpoints
     assert [each.address for each in endpoints] == ["10.0.0.1:80", "[::1]:80"]
-    assert shop(MESHWARE__SERVICES__SHOP__ENDPOINTS="[::1]:80").endpoints[0].address == "[::1]:80"
+    for one in ("[::1]:80", '["[::1]:80"]', '[{"address": "[::1]:80"}]'):
+        assert [each.address for each in shop(MESHWARE__SERVICES__SHOP__ENDPOINTS=one).endpoints] == ["[::1]:80"]
 
 
 def test_a_name_that_is_a_number_is_text():

@@ -69,6 +69,7 @@ def test_there_are_examples_to_run():
         "quickstart.md",
         "settings.md",
         "testing.md",
+        "tutorial.md",
     }
 
 

@@ -11,7 +11,7 @@ from typing import NoReturn
 import click
 
 from meshware import plugins
-from meshware.cli.source import VARIABLE, here_is_importable, nothing_says_where
+from meshware.cli.source import VARIABLE, here_is_importable, needs_overrides
 from meshware.core.errors import SettingsError
 from meshware.settings.files import is_file
 from meshware.settings.load import load
@@ -50,8 +50,8 @@ def run(settings: str | None, command: tuple[str, ...]) -> None:
     the command cannot be executed or found. The command has then not been started.
     """
     source = settings if settings is not None else os.environ.get(VARIABLE) or None
-    if source is None and nothing_says_where():
-        raise click.UsageError(f"no settings: give --settings, or set {VARIABLE}")
+    if source is None:
+        needs_overrides()
     here_is_importable()
     try:
         load({} if source is None else source, environ=os.environ)

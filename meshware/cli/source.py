@@ -17,7 +17,7 @@ import click
 
 from meshware.core.errors import Problem, SettingsError
 from meshware.mesh import Mesh
-from meshware.settings.environment import PREFIX, overridden
+from meshware.settings.environment import is_override, overridden
 from meshware.settings.files import from_file, is_file
 from meshware.settings.origin import Source
 from meshware.settings.schema import MeshSettings
@@ -40,8 +40,8 @@ def chosen(source: str | None) -> Source:
     here_is_importable()
     if source is None:
         source = os.environ.get(VARIABLE) or None
-    if source is None and nothing_says_where():
-        raise click.UsageError(f"no settings: name them, or set {VARIABLE}")
+    if source is None:
+        needs_overrides()
     return overridden(Source({}) if source is None else find(source), os.environ)
 
 
@@ -51,9 +51,12 @@ def here_is_importable() -> None:
         sys.path.insert(0, os.getcwd())
 
 
-def nothing_says_where() -> bool:
-    """Whether the environment has no settings of its own either."""
-    return not any(name.startswith(PREFIX) for name in os.environ)
+def needs_overrides() -> None:
+    """Raises UsageError where the environment has no settings of its own: then nothing says where to look."""
+    if not any(map(is_override, os.environ)):
+        close = get_close_matches(VARIABLE, [each for each in os.environ if each.startswith("MESH")], n=1)
+        hint = f" (you have set {close[0]})" if close else ""
+        raise click.UsageError(f"no settings: name them, or set {VARIABLE}{hint}")
 
 
 def find(source: str) -> Source:

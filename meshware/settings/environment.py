@@ -1,8 +1,8 @@
 """Settings from environment variables, above those of any source: `MESHWARE__SERVICES__INVENTORY__TIMEOUT=1.5`.
 
-Two underscores stand between keys; case does not matter after the prefix. In a service's name one underscore
-stands for whatever a variable's name cannot hold: `BILLING_8443` is `billing:8443`, `USER_API` is `user-api`.
-Deeper keys stand above shallower ones, whatever the order of the variables.
+Two underscores stand between keys; case does not matter. In a service's name one underscore stands for whatever
+a variable's name cannot hold: `BILLING_8443` is `billing:8443`, `USER_API` is `user-api`. Deeper keys stand above
+shallower ones, whatever the order of the variables.
 """
 
 from __future__ import annotations
@@ -26,13 +26,14 @@ BETWEEN = "__"
 
 Keys = tuple[str, ...]
 
+_OURS = "MESHWARE_"
 _SERVICES = "services"
 _UNWRITABLE = re.compile(r"[-.:]")
 
 
 def overridden(source: Source, environ: Mapping[str, str]) -> Source:
     """The source with what the environment sets above it; what cannot be set is among its problems."""
-    variables = [name for name in environ if name.startswith(PREFIX)]
+    variables = [name for name in environ if is_override(name)]
     if not variables or not isinstance(source.settings, Mapping):
         return source
     above = _Above(source, variables)
@@ -40,6 +41,15 @@ def overridden(source: Source, environ: Mapping[str, str]) -> Source:
         above.set(name, environ[name])
     problems = (*source.problems, *above.problems)
     return replace(source, settings=above.settings, overrides=above.overrides, problems=problems)
+
+
+def is_override(variable: str) -> bool:
+    """Whether a variable is meant for the settings: one with a single underscore after MESHWARE is, if others follow.
+
+    What Kubernetes sets for a service named meshware, such as MESHWARE_SERVICE_HOST, is not.
+    """
+    name = variable.upper()
+    return name.startswith(_OURS) and BETWEEN in name
 
 
 class _Above:
@@ -54,8 +64,11 @@ class _Above:
 
     def set(self, variable: str, raw: str) -> None:
         """Set what one variable says, or remember why not."""
-        keys = _split(variable)
+        keys: Keys = ()
         try:
+            if not variable.upper().startswith(PREFIX):
+                raise Refused(f"a variable that begins with {PREFIX}", PREFIX + variable[len(_OURS) :])
+            keys = _split(variable)
             if not all(keys):
                 raise Refused(f"a variable named like {PREFIX}SERVICES__INVENTORY__TIMEOUT")
             if len(keys) > 1 and keys[0] == _SERVICES:
@@ -93,7 +106,7 @@ class _Above:
 
 
 def _split(variable: str) -> Keys:
-    return tuple(variable.removeprefix(PREFIX).lower().split(BETWEEN))
+    return tuple(variable[len(PREFIX) :].lower().split(BETWEEN))
 
 
 def _writable(name: str) -> str:

@@ -269,7 +269,14 @@ def test_settings_that_are_nowhere_are_told(folder, settings):
 def test_no_settings_at_all_are_a_wrong_usage(folder):
     ran = CliRunner().invoke(main, ["run", "--", "touch", "started"])
     assert ran.exit_code == 2
-    assert "give --settings, or set MESHWARE_SETTINGS" in ran.stderr
+    assert "or set MESHWARE_SETTINGS" in ran.stderr
+
+
+def test_a_variable_that_is_nearly_the_right_one_is_named(folder, monkeypatch):
+    monkeypatch.setenv("MESHWARE_SETTING", "mesh.toml")
+    ran = CliRunner().invoke(main, ["run", "--", "touch", "started"])
+    assert ran.exit_code == 2
+    assert "(you have set MESHWARE_SETTING)" in ran.stderr
 
 
 # In this process, where it can be measured: what would be executed

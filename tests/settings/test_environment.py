@@ -95,7 +95,18 @@ def test_a_section_that_is_none_can_be_set_below():
 
 
 def test_only_our_prefix_is_ours():
-    assert shop(MESHWARE_SERVICE_HOST="10.0.0.9", MESHWARE="x", MESHWAREX__A="1", meshware__b="1") == shop()
+    kubernetes = {"MESHWARE_SERVICE_HOST": "10.0.0.9", "MESHWARE_PORT_80_TCP": "tcp://10.0.0.9:80"}
+    assert shop(**kubernetes, MESHWARE="x", MESHWAREX__A="1", MESHWARE_SETTINGS="x") == shop()
+
+
+def test_the_whole_name_may_be_in_any_case():
+    assert shop(Meshware__Services__Shop__Timeout="2").timeout == 2.0
+
+
+def test_one_underscore_too_few_is_an_error_with_the_right_name():
+    (problem,) = refused(MESHWARE_SERVICES__SHOP__TIMEOUT="2")
+    assert (problem.where, problem.path) == ("MESHWARE_SERVICES__SHOP__TIMEOUT", "")
+    assert problem.nearest == "MESHWARE__SERVICES__SHOP__TIMEOUT"
 
 
 def test_settings_that_are_a_model_already_are_taken_as_they_are():

@@ -7,12 +7,9 @@ what its settings may need, forked its workers and patched what it patches. Requ
 
 from __future__ import annotations
 
-import logging
 import os
 import sys
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -25,8 +22,6 @@ SETTINGS = "MESHWARE_SETTINGS"
 CLIENTS = "MESHWARE_RUN_CLIENTS"
 DIRECTORY = "MESHWARE_RUN_DIRECTORY"
 """What `meshware run` tells: the settings' source, the clients' names, and where it was called."""
-
-_LOGGER = logging.getLogger("meshware")
 
 
 def begin() -> None:
@@ -70,25 +65,18 @@ class LateMesh:
         try:
             from meshware.inbound.door import open_mesh
 
-            with _importable(self._directory):
+            sys.path.insert(0, self._directory)  # where the settings were checked, and found
+            try:
                 open_mesh(self._source)
+            finally:
+                sys.path.remove(self._directory)
         except Exception as error:  # the app goes on without a mesh, as it would have without us
-            _LOGGER.error("meshware run: there is no mesh in process %d: %s", os.getpid(), error)
+            _tell(f"there is no mesh in process {os.getpid()}: {error}")
 
     def _after_fork(self) -> None:
         """The thread that was making it is not in the child."""
         self._making = False
         self._lock = threading.RLock()
-
-
-@contextmanager
-def _importable(directory: str) -> Iterator[None]:
-    """The directory where `meshware run` was called, first on the path: as it was when the settings were checked."""
-    sys.path.insert(0, directory)
-    try:
-        yield
-    finally:
-        sys.path.remove(directory)
 
 
 def _instrument(name: str, late: LateMesh) -> None:
@@ -98,4 +86,10 @@ def _instrument(name: str, late: LateMesh) -> None:
 
         plugins.make(GROUP, name, {}).instrument(late.find)
     except Exception as error:  # the app's import must not fail for it
-        _LOGGER.error("meshware run: %s is not instrumented: %s", name, error)
+        _tell(f"{name} is not instrumented: {error}")
+
+
+def _tell(problem: str) -> None:
+    import logging
+
+    logging.getLogger("meshware").error("meshware run: %s", problem)

@@ -7,7 +7,6 @@ one stands before, is run as if this one were not there.
 import os
 import sys
 from importlib.machinery import PathFinder
-from importlib.util import module_from_spec
 
 
 def _begin():  # type: () -> None
@@ -25,6 +24,8 @@ def _give_way():  # type: () -> None
     sys.path[:] = [each for each in sys.path if os.path.abspath(each) != here]
     spec = PathFinder.find_spec("sitecustomize")
     if spec is not None and spec.loader is not None:
+        from importlib.util import module_from_spec
+
         module = sys.modules["sitecustomize"] = module_from_spec(spec)
         spec.loader.exec_module(module)
 

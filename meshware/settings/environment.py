@@ -28,6 +28,7 @@ Keys = tuple[str, ...]
 
 _OURS = "MESHWARE_"
 _SERVICES = "services"
+_WHERE_IT_IS = ("endpoints", "discovery")
 _UNWRITABLE = re.compile(r"[-.:]")
 
 
@@ -60,7 +61,7 @@ class _Above:
         self.overrides = dict(source.overrides)
         self.problems: list[Problem] = []
         keys = [_split(each) for each in variables]
-        self._new = {each[1] for each in keys if len(each) == 3 and (each[0], each[2]) == (_SERVICES, "endpoints")}
+        self._new = {each[1] for each in keys if len(each) > 2 and each[0] == _SERVICES and each[2] in _WHERE_IT_IS}
 
     def set(self, variable: str, raw: str) -> None:
         """Set what one variable says, or remember why not."""

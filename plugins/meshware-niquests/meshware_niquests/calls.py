@@ -1,0 +1,195 @@
+"""One call through niquests, sync or async: its attempts sent, its answer handed out.
+
+Up to its headers a sync attempt is bounded by niquests' own total timeout. That cannot be put off, so the attempt
+has the call's whole time and is not cut earlier to be tried elsewhere; async ones are. Bodies are cut by the reaper.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import TYPE_CHECKING, Any
+from urllib.parse import SplitResult
+
+from niquests._constant import READ_DEFAULT_TIMEOUT, WRITE_DEFAULT_TIMEOUT
+
+from meshware.context import current as current_context
+from meshware.core.errors import DeadlineExceeded, InsecureService, MeshError
+from meshware.core.outcome import Cause, Ending, Outcome
+from meshware.core.request import Request
+from meshware.outbound.drive import drive, drive_async
+from meshware.outbound.exchange import LEAST, answer_of, finite, headers_for, host_for
+from meshware.outbound.scopes import Limit, Wanted
+from meshware_niquests.bodies import Following, follow
+from meshware_niquests.errors import FAILURES, cause_of, twin
+
+if TYPE_CHECKING:
+    import niquests
+
+    from meshware.core.call import Attempt, Call
+    from meshware.core.service import Service
+    from meshware.mesh import Mesh
+
+CA_BUNDLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+"""Where a session takes `verify` from when nobody said anything for this call."""
+
+
+class NiquestsCall:
+    """What sync and async calls share."""
+
+    def __init__(
+        self,
+        pools: Any,
+        mesh: Mesh,
+        service: Service,
+        request: niquests.PreparedRequest,
+        url: SplitResult,
+        **options: Any,
+    ) -> None:
+        self.pools, self.service, self.request, self.url = pools, service, request, url
+        self.options = options | {"proxies": {}, "multiplexed": False}
+        self.options["on_post_connection"] = self._connected
+        self._told = options.get("on_post_connection")
+        self._sent = False
+        self.timeout = _total(options.get("timeout"))
+        self.position = getattr(request, "_body_position", None)
+        context = current_context()
+        replayable = request.body is None or isinstance(request.body, (str, bytes)) or isinstance(self.position, int)
+        described = Request(
+            str(request.method),
+            service.name,
+            url.path or "/",
+            request.headers or {},
+            replayable=replayable,
+            streamed=bool(options.get("stream")),
+            timeout=self.timeout,
+            name=context.operation if context is not None else None,
+        )
+        self.call: Call = mesh.call(service, described)
+
+    def _connected(self, info: Any) -> Any:
+        """niquests has a connection for the attempt, new or kept."""
+        self._sent = True
+        return self._told(info) if self._told is not None else None
+
+    def _secured(self) -> None:
+        tls = self.service.tls
+        if self.url.scheme != "https":
+            return
+        if tls is None:
+            raise InsecureService(self.service.name)
+        unsaid = (True, None, *map(os.environ.get, CA_BUNDLES))
+        if tls.ca is not None and self.options.get("verify") in unsaid:
+            self.options["verify"] = tls.ca
+        if tls.cert is not None and self.options.get("cert") is None:
+            self.options["cert"] = tls.cert if tls.key is None else (tls.cert, tls.key)
+
+    def _prepared(self, attempt: Attempt) -> niquests.PreparedRequest:
+        """The request with this attempt's headers; the caller's own is left as it is."""
+        self._sent = False
+        if attempt.number > 1 and isinstance(self.position, int):
+            body: Any = self.request.body
+            body.seek(self.position)
+        made = self.request.copy()
+        made.body = self.request.body
+        made.headers.update(headers_for(self.call, attempt, attempt.began))
+        host = host_for(self.call, attempt)
+        if host is not None and "Host" not in made.headers:
+            made.headers["Host"] = host
+        return made
+
+    def _timeouts(self, attempt: Attempt, now: float) -> tuple[float, float, float]:
+        left = max(LEAST, self.call.deadline.at - now)
+        return max(LEAST, min(attempt.connect_by - now, left)), left, left
+
+    def _answered(self, attempt: Attempt, answer: Any, began: float) -> Outcome:
+        headers, endless = answer.headers, "content-length" not in answer.headers
+        outcome = answer_of(
+            answer.status_code, headers, elapsed=time.monotonic() - began, connect=None, endless=endless
+        )
+        answer.request = self.request
+        follow(answer.raw, Following(self.call, attempt, outcome, self.late))
+        attempt.answer = answer
+        return outcome
+
+    def _failed(self, error: Exception, began: float) -> Outcome:
+        elapsed = time.monotonic() - began
+        return Outcome(elapsed=elapsed, cause=cause_of(error, sent=self._sent), error=error, sent=self._sent)
+
+    def late(self) -> Exception:
+        """The deadline has passed, as niquests' own error."""
+        return twin(DeadlineExceeded(self.service.name, self.call.deadline.timeout, self.call.number), self.request)
+
+
+class SyncCall(NiquestsCall):
+    """One call on the calling thread."""
+
+    def run(self) -> Any:
+        """The answer of the attempt that is delivered; raises niquests' errors, and ours as niquests'."""
+        try:
+            self._secured()
+            won = drive(self.call, self.send, self.drop)
+        except MeshError as error:
+            raise twin(error, self.request) from error.__cause__
+        answer, won.answer = won.answer, None
+        return answer
+
+    def send(self, attempt: Attempt) -> Outcome:
+        """Send one attempt; what the endpoint or the network did comes back as an outcome."""
+        began = time.monotonic()
+        options = self.options | {"timeout": self._timeouts(attempt, began)}
+        try:
+            answer = self.pools.to(self.url, attempt.endpoint).send(self._prepared(attempt), **options)
+        except FAILURES as error:
+            return self._failed(error, began)
+        return self._answered(attempt, answer, began)
+
+    def drop(self, attempt: Attempt) -> None:
+        """Close an answer that nobody will read."""
+        attempt.answer.close()
+        self.call.ended(attempt, Ending.DROPPED, 0.0, time.monotonic())
+
+
+class AsyncCall(NiquestsCall):
+    """One call on the running loop."""
+
+    async def run(self) -> Any:
+        """The answer of the attempt that is delivered; raises niquests' errors, and ours as niquests'."""
+        try:
+            self._secured()
+            async with Wanted(current_context()):
+                won = await drive_async(self.call, self.send, self.drop)
+        except MeshError as error:
+            raise twin(error, self.request) from error.__cause__
+        answer, won.answer = won.answer, None
+        return answer
+
+    async def send(self, attempt: Attempt) -> Outcome:
+        """Send one attempt; what the endpoint or the network did comes back as an outcome."""
+        began = time.monotonic()
+        options = self.options | {"timeout": self._timeouts(attempt, began)}
+        try:
+            async with Limit(self.call, attempt):
+                answer = await self.pools.to(self.url, attempt.endpoint).send(self._prepared(attempt), **options)
+        except TimeoutError as error:
+            return Outcome(elapsed=time.monotonic() - began, cause=Cause.TIMEOUT, error=error, sent=self._sent)
+        except FAILURES as error:
+            return self._failed(error, began)
+        return self._answered(attempt, answer, began)
+
+    async def drop(self, attempt: Attempt) -> None:
+        """Close an answer that nobody will read."""
+        self.call.ended(attempt, Ending.DROPPED, 0.0, time.monotonic())
+        await attempt.answer.raw.close()
+
+
+def _total(timeout: Any) -> float | None:
+    """The caller's own limit for the whole call, from what niquests takes; its defaults are nobody's wish."""
+    if timeout in (READ_DEFAULT_TIMEOUT, WRITE_DEFAULT_TIMEOUT):
+        return None
+    if isinstance(timeout, tuple):
+        if len(timeout) == 3 and timeout[2] is not None:
+            return finite(timeout[2])
+        connect, read = finite(timeout[0]), finite(timeout[1])
+        return None if connect is None or read is None else connect + read
+    return finite(getattr(timeout, "total", timeout))

@@ -1,9 +1,10 @@
-"""Modules made for one test."""
+"""Modules and files made for one test."""
 
 from __future__ import annotations
 
 import sys
 import textwrap
+from pathlib import Path
 
 import pytest
 
@@ -22,3 +23,15 @@ def module(tmp_path, monkeypatch):
     yield write
     for name in written:
         sys.modules.pop(name, None)
+
+
+@pytest.fixture
+def written(tmp_path, monkeypatch):
+    """`written("mesh.toml", text)`: that file in the current directory."""
+    monkeypatch.chdir(tmp_path)
+
+    def write(name, content):
+        Path(name).write_bytes(content if isinstance(content, bytes) else content.encode())
+        return name
+
+    return write

@@ -32,44 +32,43 @@ class Value:
 
 def explain(settings: MeshSettings, source: Source) -> Iterator[Value]:
     """Every value of settings that were made of this source, path by path."""
-    written = shape.plain(source.settings)
-    if "services" in written:
-        written = written | {"services": shape.named(shape.plain(written["services"]))}
-    for location, value in _values(settings):
-        yield _said(location, value, written, source)
-
-
-def _values(settings: MeshSettings) -> Iterator[tuple[Location, Any]]:
-    dump = settings.model_dump(mode="json", fallback=repr)
+    written, dump = _section(source.settings), settings.model_dump(mode="json", fallback=repr)
     for key in MeshSettings.model_fields:
         if key not in ("defaults", "services"):  # defaults are in force in the services, or nowhere
-            yield (key,), dump[key]
+            yield _said((key,), dump[key], (written, {}), source)
+    own, defaults = shape.named(_section(written.get("services"))), _section(written.get("defaults"))
     for name, service in settings.services.items():
-        yield from _below(service, dump["services"][name], ("services", name))
+        sections = _section(own.get(name)), defaults
+        yield from _below(service, dump["services"][name], ("services", name), sections=sections, source=source)
 
 
-def _below(model: BaseModel, dump: dict[str, Any], location: Location) -> Iterator[tuple[Location, Any]]:
+Sections = tuple[dict[Any, Any], dict[Any, Any]]
+"""What is written in a service's section, and in the same one of the defaults."""
+
+
+def _below(
+    model: BaseModel, dump: dict[str, Any], location: Location, *, sections: Sections, source: Source
+) -> Iterator[Value]:
+    own, spread = sections
     for key in type(model).model_fields:
         value = getattr(model, key)
         if isinstance(value, BaseModel) and not isinstance(value, StrategyChoice):
-            yield from _below(value, dump[key], (*location, key))
+            deeper = _section(own.get(key)), _section(spread.get(key))
+            yield from _below(value, dump[key], (*location, key), sections=deeper, source=source)
         else:
-            yield (*location, key), dump[key]
+            yield _said((*location, key), dump[key], sections, source)
 
 
-def _said(location: Location, value: Any, written: Any, source: Source) -> Value:
-    if _stands(location, written):
+def _said(location: Location, value: Any, sections: Sections, source: Source) -> Value:
+    own, spread = sections
+    if location[-1] in own:
         return Value(location, value, "set", source.where(location))
-    spread = ("defaults", *location[2:])
-    if location[0] == "services" and _stands(spread, written):
-        return Value(location, value, "defaults", source.where(spread))
+    if location[-1] in spread:
+        return Value(location, value, "defaults", source.where(("defaults", *location[2:])))
     return Value(location, value, "default", None)
 
 
-def _stands(location: Location, written: Any) -> bool:
-    """Whether the raw settings have something at a place, in whatever spelling."""
-    for key in location:
-        if not isinstance(written, dict) or key not in written:
-            return False
-        written = shape.plain(written[key])
-    return True
+def _section(written: Any) -> dict[Any, Any]:
+    """A raw section in the one spelling of its keys; nothing, where there is none."""
+    section = shape.plain(written)
+    return section if isinstance(section, dict) else {}

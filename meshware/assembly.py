@@ -15,6 +15,8 @@ from meshware.core.events import GuardTurned
 from meshware.core.outcome import StatusClassifier
 from meshware.core.policy import Rng, Strategy
 from meshware.core.service import Service
+from meshware.discovery.arrival import FirstAnswer
+from meshware.discovery.source import Source
 from meshware.retrying.attempt_timeout import AttemptTimeout, NoAttemptTimeout
 from meshware.retrying.budget import BudgetOptions, RetryBudget
 from meshware.retrying.policy import Retries, RetryOptions
@@ -31,17 +33,67 @@ def assemble(
     rng: Rng,
     emit: Callable[[object], None],
     now: float,
+    found: Mapping[str, Service] | None = None,
 ) -> dict[str, Service]:
-    """The services of these settings. One whose policies are as before is kept, with all it has learned."""
+    """The services of these settings. One whose policies are as before is kept, with all it has learned.
+
+    `found`: services whose discovered endpoints stand until these are discovered anew; `previous` unless given.
+    """
     services = {}
     for name, each in settings.services.items():
         service = previous.get(name)
         if service is None or service.policies != each.policies():
             service = _service(name, each, rng=rng, emit=emit)
         services[name] = service
+    sources = {name: _source(services[name], each) for name, each in settings.services.items()}
+    known = previous if found is None else found
     for name, each in settings.services.items():  # nothing of the old is touched until all of the new stands
-        services[name].replace([_endpoint(one) for one in each.endpoints], now)
+        _supply(services[name], each, sources[name], known.get(name), now)
     return services
+
+
+def _source(service: Service, settings: ServiceSettings) -> Source | None:
+    """Where its endpoints will come from: the source that it has, when that was made of the same settings."""
+    choice = settings.discovery
+    if choice is None:
+        return None
+    if isinstance(service.source, Source) and service.source.choice == choice:
+        return service.source
+    made = plugins.discovery(choice.name, choice.options)
+    return Source(choice.name, made, choice=choice, service=service, read=_read)
+
+
+def _supply(
+    service: Service, settings: ServiceSettings, source: Source | None, known: Service | None, now: float
+) -> None:
+    """Give a service its endpoints, or the source that will find them."""
+    if source is not None and source is service.source:
+        return
+    if service.source is not None:
+        service.source.stop()
+    service.source = source
+    if source is None:
+        service.replace([_endpoint(one) for one in settings.endpoints], now)
+    elif known is not None and known.endpoints:
+        confirmed = known.source.confirmed if isinstance(known.source, Source) else None
+        source.recall([_again(each) for each in known.endpoints], confirmed, now)
+    else:
+        service.arrival = FirstAnswer()
+
+
+def _read(entry: Any) -> Endpoint:
+    return _endpoint(EndpointSettings.read(entry))
+
+
+def _again(known: Endpoint) -> Endpoint:
+    """An endpoint of what is known of another, and nothing of what was learned."""
+    return Endpoint(
+        known.address,
+        weight=known.weight,
+        locality=known.locality,
+        metadata=known.metadata,
+        priority=known.priority,
+    )
 
 
 def _service(name: str, settings: ServiceSettings, *, rng: Rng, emit: Callable[[object], None]) -> Service:
@@ -120,4 +172,5 @@ def _endpoint(settings: EndpointSettings) -> Endpoint:
         weight=settings.weight,
         locality=Locality.parse(settings.locality),
         metadata=settings.metadata,
+        priority=settings.priority,
     )

@@ -1,8 +1,9 @@
 """The housekeeper: the one background thread, for what must not be done on a call's path.
 
-It makes pickers anew after a change, settles what endings left in the inboxes, and tries background
-connects to ejected endpoints, non-blocking. Started by the first call, gone after a fork, restarted if
-it has died. Nothing on the call path waits for it, and no call depends on it for being right.
+It makes pickers anew after a change, settles what endings left in the inboxes, tries background connects
+to ejected endpoints, non-blocking, and has its hands do what may block. Started by the first call, gone
+after a fork, restarted if it has died. Nothing on the call path waits for it, but a call that begins before
+its service's endpoints were ever found; and no call depends on it for being right.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from collections.abc import Callable, Iterable
 
 from meshware.core.endpoint import Endpoint
 from meshware.core.service import Service
+from meshware.hands import Hands
 
 PACE = 0.05
 """Seconds between two rounds while there is something to do; a picker is made anew at most so often."""
@@ -51,6 +53,7 @@ class Housekeeper:
         self._wake = threading.Event()
         self._stopping = False
         self._probes = Probes()
+        self.hands = Hands(self._wake.set)
 
     def start(self) -> None:
         """Have the thread run, starting it if need be."""
@@ -87,6 +90,7 @@ class Housekeeper:
         self._wake = threading.Event()
         self._probes.close()
         self._probes = Probes()
+        self.hands = Hands(self._wake.set)
 
     def round(self, now: float) -> bool:
         """Do once what is due; True while there is more to come soon."""
@@ -94,11 +98,14 @@ class Housekeeper:
         for service in tuple(self._services()):
             busy = self._keep(service, now) or busy
         self._probes.poll(now)
+        self.hands.poll(now)
         return busy or bool(self._probes)
 
     def _keep(self, service: Service, now: float) -> bool:
         if service.inbox:
             service.settle(now)
+        if service.source is not None:
+            service.source.keep(now, self.hands)
         ejection = service.ejection
         busy = service.changed or bool(ejection.waiting)
         if service.stale(now):
@@ -113,7 +120,7 @@ class Housekeeper:
                 self._wake.clear()
                 if not self._round():
                     self._wake.wait(IDLE)
-                time.sleep(0 if self._stopping else PACE)
+                time.sleep(0 if self._stopping or self.hands.ready else PACE)
         finally:
             self.running = False
 

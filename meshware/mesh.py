@@ -22,6 +22,7 @@ from meshware.core.policy import Observer
 from meshware.housekeeper import Housekeeper
 
 if TYPE_CHECKING:
+    from meshware.core.endpoint import Endpoint
     from meshware.core.policy import Rng
     from meshware.core.request import Request
     from meshware.core.service import Service
@@ -132,14 +133,20 @@ class Mesh:
         self._emit(SettingsReloaded(self.settings.service, self.clock()))
 
     def status(self) -> dict[str, dict[str, dict[str, Any]]]:
-        """Per service and endpoint: its state and what is in flight, as plain data."""
+        """Per service and endpoint: its state and what is in flight, as plain data.
+
+        `age`, of a discovered one: seconds since its source last confirmed it.
+        """
+        now = self.clock()
         return {
-            name: {
-                each.address: {"state": each.availability.state(), "in_flight": len(each.open), "weight": each.weight}
-                for each in service.endpoints
-            }
+            name: {each.address: _state(each, service, now) for each in service.endpoints}
             for name, service in self.services.items()
         }
+
+    def sources(self) -> dict[str, dict[str, Any]]:
+        """Per service whose endpoints are discovered: the source's name, the age of what it said, its failures."""
+        now = self.clock()
+        return {name: each.source.status(now) for name, each in self.services.items() if each.source is not None}
 
     def close(self) -> None:
         """End the background thread and forget the mesh. Calls under way end as they would."""
@@ -149,19 +156,28 @@ class Mesh:
                 _default = None
             _registry[:] = [mesh for mesh in _registry if mesh is not self]
         self._keeper.stop()
+        for service in self.services.values():
+            if service.source is not None:
+                service.source.stop()
 
     # Inside
 
-    def _put(self, settings: MeshSettings, previous: Mapping[str, Service]) -> None:
+    def _put(
+        self, settings: MeshSettings, previous: Mapping[str, Service], found: Mapping[str, Service] | None = None
+    ) -> None:
         from meshware.assembly import assemble
 
-        services = assemble(settings, previous, rng=self._rng, emit=self._emit, now=self.clock())
+        services = assemble(settings, previous, rng=self._rng, emit=self._emit, now=self.clock(), found=found)
         for service in services.values():
             service.wake = self._keeper.wake
             self._watch(service)
+        for name, service in previous.items():
+            if service.source is not None and services.get(name) is not service:
+                service.source.stop()
         self.settings = settings
         self.services = services
         self._names = {key: services[name] for name in services for key in keys(name)}
+        self._keeper.wake()
 
     def _watch(self, service: Service) -> None:
         watchers = (*self._observers, service.learner)
@@ -192,13 +208,18 @@ class Mesh:
                 self.plugin_failures += 1
 
     def _after_fork(self) -> None:
-        """In a forked child: fresh locks, nothing in flight, no thread; the settings are all that is kept."""
+        """In a forked child: fresh locks, nothing in flight, no thread; kept are settings, and what was discovered."""
         self._changing = threading.Lock()
         self._keeper.after_fork()
-        self._put(self.settings, {})
+        self._put(self.settings, {}, self.services)
 
     def __repr__(self) -> str:
         return f"<Mesh {self.settings.service or '(unnamed)'}: {', '.join(self.services) or 'no services'}>"
+
+
+def _state(endpoint: Endpoint, service: Service, now: float) -> dict[str, Any]:
+    state = {"state": endpoint.availability.state(), "in_flight": len(endpoint.open), "weight": endpoint.weight}
+    return state if service.source is None else state | {"age": service.source.status(now)["age"]}
 
 
 def _hears(watcher: object, hook: str) -> bool:

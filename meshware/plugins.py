@@ -1,7 +1,7 @@
 """Entry points: find what is installed, load only what the settings name, refuse a name used twice.
 
 Built-in pieces come through the same door as a third party's. The entry point is a class whose keyword
-arguments are its settings.
+arguments are its settings. It may say by `meshware_api` which version of the contracts it was written for.
 """
 
 from __future__ import annotations
@@ -13,11 +13,15 @@ from typing import Any
 
 from meshware.core.errors import PluginError
 
+API = 1
+"""The version of the contracts in core/policy.py; it grows when one changes so that old plugins would break."""
+
 STRATEGIES = "meshware.strategies"
+DISCOVERY = "meshware.discovery"
 GROUPS = (
     STRATEGIES,
     "meshware.breakers",
-    "meshware.discovery",
+    DISCOVERY,
     "meshware.observers",
     "meshware.clients",
     "meshware.frameworks",
@@ -58,7 +62,18 @@ def strategies() -> frozenset[str]:
 
 
 def load(group: str, name: str) -> Any:
-    """The object behind a name. Raises PluginError: unknown, used twice, or not importable, and whose it is."""
+    """The object behind a name. Raises PluginError: unknown, used twice, not importable, for another API; and whose."""
+    kind = _found(group, name)
+    wanted = getattr(kind, "meshware_api", API)
+    if not isinstance(wanted, int) or not 1 <= wanted <= API:
+        raise PluginError(
+            f"{group}: {_named(group, name)} is written for plugin API {wanted!r}, this meshware has {API}: "
+            "install versions of both that go together"
+        )
+    return kind
+
+
+def _found(group: str, name: str) -> Any:
     points = installed(group).get(name, ())
     if not points:
         kind = _registered.get((group, name))
@@ -72,7 +87,7 @@ def load(group: str, name: str) -> Any:
     try:
         return points[0].load()
     except Exception as error:
-        raise PluginError(f"{group}: {name!r} of {owner(points[0])} cannot be loaded: {error!r}") from error
+        raise PluginError(f"{group}: {_named(group, name)} cannot be loaded: {error!r}") from error
 
 
 def make(group: str, name: str, options: dict[str, Any]) -> Any:
@@ -81,9 +96,9 @@ def make(group: str, name: str, options: dict[str, Any]) -> Any:
     try:
         return kind(**options)
     except (TypeError, ValueError) as error:
-        raise PluginError(f"{group}: {name!r} refuses {options!r}: {error}") from error
+        raise PluginError(f"{group}: {_named(group, name)} refuses {options!r}: {error}") from error
     except Exception as error:
-        raise PluginError(f"{group}: {name!r} cannot be made with {options!r}: {error!r}") from error
+        raise PluginError(f"{group}: {_named(group, name)} cannot be made with {options!r}: {error!r}") from error
 
 
 def strategy(name: str, options: dict[str, Any]) -> Any:
@@ -91,8 +106,22 @@ def strategy(name: str, options: dict[str, Any]) -> Any:
     made = make(STRATEGIES, name, options)
     scores = callable(getattr(made, "score", None)) and hasattr(made, "needs")
     if not scores and not callable(getattr(made, "picker", None)):
-        raise PluginError(f"{STRATEGIES}: {name!r} has neither `picker`, nor `score` and `needs`")
+        raise PluginError(f"{STRATEGIES}: {_named(STRATEGIES, name)} has neither `picker`, nor `score` and `needs`")
     return made
+
+
+def discovery(name: str, options: dict[str, Any]) -> Any:
+    """A discovery by its name. Raises PluginError, also for a class that is none."""
+    made = make(DISCOVERY, name, options)
+    if not callable(getattr(made, "fetch", None)) and not callable(getattr(made, "watch", None)):
+        raise PluginError(f"{DISCOVERY}: {_named(DISCOVERY, name)} has neither `fetch` nor `watch`")
+    return made
+
+
+def _named(group: str, name: str) -> str:
+    """A plugin as a person can find it: its name, its entry point, and the package that brings it."""
+    points = installed(group).get(name, ())
+    return f"{name!r} ({points[0].value} of {owner(points[0])})" if points else repr(name)
 
 
 def owner(point: EntryPoint) -> str:

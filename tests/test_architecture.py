@@ -21,7 +21,7 @@ POLICY = {
     "balancing", "breaking", "retrying", "limiting", "fallback",
     "routing", "discovery", "health", "security", "sharing",
 }  # fmt: skip
-MESH = {"core", "context", "plugins", "settings", "housekeeper", "assembly", "mesh"}
+MESH = {"core", "context", "plugins", "settings", "hands", "housekeeper", "assembly", "mesh"}
 DOORS = MESH | POLICY | {"outbound", "telemetry"}
 
 KNOWS: dict[str, set[str]] = {
@@ -30,7 +30,8 @@ KNOWS: dict[str, set[str]] = {
     **{room: {"core"} for room in POLICY},
     "plugins": {"core"},
     "settings": {"core", "plugins"},
-    "housekeeper": {"core"},
+    "hands": {"core"},
+    "housekeeper": {"core", "hands"},
     "assembly": {"core", "plugins", "settings", *POLICY},
     "mesh": MESH,
     "outbound": {"core", "context", "plugins", "mesh", "breaking", "security"},

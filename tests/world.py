@@ -21,12 +21,13 @@ NAME = "inventory"
 class World:
     """One service under a manual clock. `events` holds what it emitted."""
 
-    def __init__(self, endpoints: int = 3, *, seed: int = 1, **settings: Any) -> None:
+    def __init__(self, endpoints: int | tuple[()] = 3, *, seed: int = 1, **settings: Any) -> None:
         self.now = START
         self.rng = random.Random(seed)
         self.events: list[Any] = []
-        addresses = [f"10.0.0.{number}:80" for number in range(1, endpoints + 1)]
-        source = {"services": {NAME: {"endpoints": addresses, "strategy": "round_robin", **settings}}}
+        if endpoints != ():
+            settings["endpoints"] = [f"10.0.0.{number}:80" for number in range(1, endpoints + 1)]
+        source = {"services": {NAME: {"strategy": "round_robin", **settings}}}
         services = assemble(
             MeshSettings.model_validate(source), {}, rng=self.rng, emit=self.events.append, now=self.now
         )

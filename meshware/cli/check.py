@@ -145,7 +145,9 @@ def _origin(value: Value) -> str:
 
 def _row(service: ServiceSettings) -> list[str]:
     return [
-        _addresses([each.address for each in service.endpoints]),
+        _addresses([each.address for each in service.endpoints])
+        if service.discovery is None
+        else service.discovery.name,
         service.strategy.name,
         f"{service.timeout:g} s",
         str(service.retry.attempts),

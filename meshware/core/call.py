@@ -98,13 +98,20 @@ class Call:
 
     # Beginning
 
-    def begin(self, now: float) -> Attempt:
-        """The first attempt. Raises DeadlineExceeded, CircuitOpen, Overloaded or NoEndpoint: nothing was sent."""
+    def patience(self, now: float) -> float:
+        """Seconds that a call which begins now may wait for its service's first endpoints (`service.arrival`)."""
+        return self._inherit(now).at - now
+
+    def begin(self, now: float, *, since: float | None = None) -> Attempt:
+        """The first attempt. Raises DeadlineExceeded, CircuitOpen, Overloaded or NoEndpoint: nothing was sent.
+
+        `since`: when its deadline began to run, for a call that has waited.
+        """
         service = self.service
         self.now = now
         if service.inbox:
             service.settle(now)
-        self.deadline = self._inherit(now)
+        self.deadline = self._inherit(now if since is None else since)
         try:
             self._admit(now)
             attempt = self._attempt(now, now)

@@ -38,7 +38,7 @@ class Endpoint:
 
     __slots__ = (
         "address", "availability", "bars", "epoch", "host", "locality", "metadata", "open", "port",
-        "readings", "samplers", "streams", "waiting", "weight", "__weakref__",
+        "priority", "readings", "samplers", "streams", "waiting", "weight", "__weakref__",
     )  # fmt: skip
 
     def __init__(
@@ -48,12 +48,14 @@ class Endpoint:
         weight: float = 1.0,
         locality: Locality = Locality(),  # noqa: B008 (immutable)
         metadata: Mapping[str, Any] | None = None,
+        priority: int = 0,
     ) -> None:
         self.address = address
         host, _, port = address.rpartition(":")
         self.host = host[1:-1] if host.startswith("[") else host
         self.port = int(port)
         self.locality = locality
+        self.priority = priority
         self.metadata: Mapping[str, Any] = dict(metadata or {})
         self.availability = Availability()
         self.bars = self.availability.bars

@@ -5,7 +5,9 @@ None of them does I/O, sleeps, or reads a clock: `now` (monotonic seconds) is ha
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
@@ -241,6 +243,134 @@ class Rng(Protocol):
 
     def random(self) -> float:
         """Uniform in [0, 1)."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoints:
+    """What a discovery has found: each endpoint as settings would write it, an address or a dict.
+
+    `valid_for`: seconds until it is asked again (1 to 86,400; of no meaning to `watch`).
+    """
+
+    found: Sequence[str | Mapping[str, Any]]
+    valid_for: float = 30.0
+
+
+class Discovery(Protocol):
+    """Finds a service's endpoints, by being asked. Made once a service; making it must not block.
+
+    Nothing that it does reaches a call: while it fails, what it found last stays in force.
+    """
+
+    def fetch(self, now: float) -> Endpoints:
+        """All endpoints there are now. May block, on a thread that is not a caller's; given up after 10 s."""
+        ...
+
+
+class Stop(Protocol):
+    """Says to a watching discovery when to end; a `threading.Event` has both methods."""
+
+    def is_set(self) -> bool:
+        """Whether to end."""
+        ...
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Sleep for so many seconds, or until it is time to end; whether it is."""
+        ...
+
+
+class WatchingDiscovery(Protocol):
+    """Finds a service's endpoints by being told of changes; taken before `fetch` where a class has both."""
+
+    def watch(self, publish: Callable[[Endpoints], None], stop: Stop) -> None:
+        """Publish all endpoints at once and after each change, until told to stop, on a thread of its own.
+
+        When it returns or raises before that, it is called again after a while.
+        """
+        ...
+
+
+class Arrival(Protocol):
+    """The first answer of a service's discovery, good or bad: what a call without endpoints waits for."""
+
+    def wait(self, seconds: float) -> None:
+        """Block this thread until it has come, at most so long."""
+        ...
+
+    async def wait_async(self, seconds: float) -> None:
+        """The same for a task; its loop runs on."""
+        ...
+
+    def come(self) -> None:
+        """It is there: everybody goes on. Any thread."""
+        ...
+
+
+class Hands(Protocol):
+    """Threads for what may block (see meshware/hands.py)."""
+
+    def give(
+        self,
+        key: object,
+        work: Callable[[], Any],
+        *,
+        limit: float,
+        done: Callable[[Any, Exception | None, float], None],
+    ) -> bool:
+        """Have `work` done, then `done(result, error, now)` called; False while the key's last one is under way."""
+        ...
+
+
+class Source(Protocol):
+    """What stands behind a service whose endpoints are discovered. The housekeeper keeps it going."""
+
+    name: str
+    choice: object
+
+    @property
+    def said(self) -> str:
+        """Why there is nothing, where there is nothing."""
+        ...
+
+    def keep(self, now: float, hands: Hands) -> None:
+        """Do what is due. Must not block."""
+        ...
+
+    def status(self, now: float) -> dict[str, Any]:
+        """Age, error and failures, as plain data."""
+        ...
+
+    def stop(self) -> None:
+        """Nobody wants its answers any more."""
+        ...
+
+
+class Client(Protocol):
+    """An HTTP library whose calls can go by the mesh."""
+
+    def find(self) -> ModuleType | None:
+        """Its module; None when it is not installed. Must not raise for that."""
+        ...
+
+    def instrument(self, find_mesh: Callable[[], Any]) -> None:
+        """Send mesh names by the mesh that `find_mesh` gives at each call, or None. Idempotent: the last one counts."""
+        ...
+
+    def uninstrument(self) -> None:
+        """The library is what it was. Idempotent."""
+        ...
+
+
+class Framework(Protocol):
+    """A web framework whose apps can be put on the mesh."""
+
+    def middleware(self, app: Any, mesh: Any) -> Any:
+        """The app, its requests opening a context of this mesh."""
+        ...
+
+    def load_settings(self, app: Any) -> Mapping[str, Any]:
+        """The mesh's settings, from where this framework's apps keep theirs; empty when there are none."""
         ...
 
 

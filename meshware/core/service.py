@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from meshware.core.endpoint import Endpoint
     from meshware.core.outcome import Outcome, Verdict
     from meshware.core.policy import (
+        Arrival,
         AttemptTimeout,
         Budget,
         Circuit,
@@ -30,12 +31,16 @@ if TYPE_CHECKING:
         Picker,
         RetryPolicy,
         Rng,
+        Source,
         Strategy,
     )
     from meshware.core.request import Request
 
 PANIC_SPARES = frozenset({Bar.EJECTED, Bar.UNHEALTHY, Bar.OVERLOADED, Bar.WARMING})
 """Bars that panic overrides: suspicions, not orders."""
+
+RETURNING = 60.0
+"""Seconds within which an address that comes back is the same endpoint; later it is a new one."""
 
 
 class Service:
@@ -84,6 +89,8 @@ class Service:
         self.host = host
         self.tls = tls
         self.policies: object = None
+        self.source: Source | None = None
+        self.arrival: Arrival | None = None
         self.limiter: Limiter | None = None
         self.hedging: Hedging | None = None
         self.operations = Operations()
@@ -99,6 +106,7 @@ class Service:
         self.on_abandon: tuple[Callable[..., None], ...] = ()
         self.on_done: tuple[Callable[..., None], ...] = ()
         self._members: frozenset[Endpoint] = frozenset()
+        self._gone: dict[str, tuple[Endpoint, float]] = {}
 
     # When the world changes
 
@@ -110,16 +118,34 @@ class Service:
     def replace(self, endpoints: Iterable[Endpoint], now: float) -> None:
         """Another set of endpoints. What was learned follows the address; those gone are barred."""
         known = {endpoint.address: endpoint for endpoint in self.endpoints}
-        fresh = tuple(_merged(known.pop(each.address, None), each) for each in endpoints)
+        fresh = tuple(
+            _merged(known.pop(each.address, None) or self._returned(each.address, now), each) for each in endpoints
+        )
         added = tuple(each.address for each in fresh if each not in self._members)
         self.endpoints, self._members = fresh, frozenset(fresh)
         for gone in known.values():
             gone.availability.bar(Bar.REMOVED)
-        if known:
-            self.ejection.forget(tuple(known.values()))
+        self._lose(known, now)
         self.refresh(now)
         if added or known:
             self.emit(EndpointsChanged(self.name, now, added, tuple(known)))
+
+    def _returned(self, address: str, now: float) -> Endpoint | None:
+        """The endpoint that was at this address a moment ago, with what was learned; not ejected any more."""
+        endpoint, left = self._gone.pop(address, (None, 0.0))
+        if endpoint is None or now - left >= RETURNING:
+            return None
+        self.ejection.forget((endpoint,))
+        for bar in (Bar.REMOVED, Bar.EJECTED):
+            endpoint.availability.lift(bar)
+        return endpoint
+
+    def _lose(self, lost: dict[str, Endpoint], now: float) -> None:
+        """Keep those that have just gone for a while, in case they come back."""
+        if lost:
+            self.ejection.forget(tuple(lost.values()))
+        kept = {address: each for address, each in self._gone.items() if now - each[1] < RETURNING}
+        self._gone = kept | {address: (endpoint, now) for address, endpoint in lost.items()}
 
     def refresh(self, now: float) -> None:
         """Make the picker anew over the endpoints that may be used now. Off the call path."""
@@ -188,10 +214,16 @@ class Service:
         pool = [each for each in usable if each not in call.tried] or usable
         pool = [each for each in pool if Bar.WARMING not in each.bars] or pool
         if not pool:
-            raise NoEndpoint(self.name, {each.address: each.availability.state() for each in self.endpoints})
+            raise NoEndpoint(self.name, self._states())
         first = pool[int(call.rng.random() * len(pool))]
         second = pool[int(call.rng.random() * len(pool))]
         return second if second.load < first.load else first
+
+    def _states(self) -> dict[str, str]:
+        """Why none may be used: of each endpoint, or of the source that has brought none."""
+        if self.endpoints or self.source is None:
+            return {each.address: each.availability.state() for each in self.endpoints}
+        return {self.source.name: self.source.said}
 
     def usable(self, endpoint: Endpoint, now: float) -> bool:
         """Available; or, in panic, kept out only by suspicion."""
@@ -229,5 +261,5 @@ def _merged(old: Endpoint | None, new: Endpoint) -> Endpoint:
     if old is None:
         return new
     old.weigh(new.weight)
-    old.locality, old.metadata = new.locality, new.metadata
+    old.locality, old.metadata, old.priority = new.locality, new.metadata, new.priority
     return old

@@ -28,7 +28,7 @@ def drive(
     """Drive a call on the calling thread to the attempt whose answer is delivered; raises what the call says."""
     attempt = None
     try:
-        attempt = call.begin(clock())
+        attempt = call.begin(clock()) if call.service.arrival is None else _awaited(call, clock)
         while True:
             outcome = send(attempt)
             match call.answered(attempt, outcome, clock()):
@@ -60,7 +60,7 @@ async def drive_async(
     """Drive a call on the running loop; the same decisions as `drive`, since the call makes them."""
     attempt = None
     try:
-        attempt = call.begin(clock())
+        attempt = call.begin(clock()) if call.service.arrival is None else await _awaited_async(call, clock)
         while True:
             outcome = await send(attempt)
             match call.answered(attempt, outcome, clock()):
@@ -79,3 +79,18 @@ async def drive_async(
     except BaseException:  # failed, or cancelled wherever it stands: says nothing of the endpoint
         call.leave(attempt, clock())
         raise
+
+
+def _awaited(call: Call, clock: Clock) -> Attempt:
+    """Begin once the service's endpoints have been found for the first time; that is part of the call's time."""
+    began, arrival = clock(), call.service.arrival
+    if arrival is not None:
+        arrival.wait(call.patience(began))
+    return call.begin(clock(), since=began)
+
+
+async def _awaited_async(call: Call, clock: Clock) -> Attempt:
+    began, arrival = clock(), call.service.arrival
+    if arrival is not None:
+        await arrival.wait_async(call.patience(began))
+    return call.begin(clock(), since=began)

@@ -16,6 +16,10 @@ SHORT: dict[str, list[Schema]] = {
         {"type": "string", "description": "a strategy's name"},
         {"type": "object", "minProperties": 1, "maxProperties": 1, "description": "`{name: {option: value}}`"},
     ],
+    "DiscoveryChoice": [
+        {"type": "string", "description": "a discovery's name"},
+        {"type": "object", "minProperties": 1, "maxProperties": 1, "description": "`{name: {option: value}}`"},
+    ],
 }
 """What may also be written in place of a whole section."""
 
@@ -77,7 +81,7 @@ def _type(field: Schema) -> str:
     if "anyOf" in field:
         return " or ".join(_type(each) for each in field["anyOf"])
     if "$ref" in field:
-        return "name or section" if field["$ref"].endswith("StrategyChoice") else "section"
+        return "name or section" if field["$ref"].endswith("Choice") else "section"
     if "const" in field:
         return f"`{field['const']}`"
     kind = field.get("type", "anything")

@@ -1,9 +1,9 @@
-"""What settings name elsewhere, found and tried at the start: strategies, breakers, files."""
+"""What settings name elsewhere, found and tried at the start: strategies, discoveries, breakers, files."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from difflib import get_close_matches
 from inspect import Parameter, signature
 from typing import Any
@@ -19,18 +19,29 @@ BREAKER = ("call", "close", "current_state", "half_open", "open", "reset_timeout
 
 def strategy(name: str, options: dict[str, Any]) -> None:
     """Refuses a strategy that nobody brings, or that refuses its options. One is made, and thrown away."""
-    names = plugins.strategies()
+    _plugin(plugins.STRATEGIES, name, options, plugins.strategy, "strategy")
+
+
+def discovery(name: str, options: dict[str, Any]) -> None:
+    """Refuses a discovery that nobody brings, or that refuses its options. One is made, and thrown away."""
+    _plugin(plugins.DISCOVERY, name, options, plugins.discovery, "discovery")
+
+
+def _plugin(
+    group: str, name: str, options: dict[str, Any], make: Callable[[str, dict[str, Any]], Any], kind: str
+) -> None:
+    names = plugins.names(group)
     if name not in names:
-        raise Refused(f"one of {', '.join(sorted(names)) or 'none: no strategy is installed'}", nearest(name, names))
+        raise Refused(f"one of {', '.join(sorted(names)) or f'none: no {kind} is installed'}", nearest(name, names))
     try:
-        _refuse_unknown(name, options)
-        plugins.strategy(name, options)
+        _refuse_unknown(group, name, options)
+        make(name, options)
     except PluginError as error:
         raise Refused(str(error)) from error
 
 
-def _refuse_unknown(name: str, options: dict[str, Any]) -> None:
-    known = _keywords(plugins.load(plugins.STRATEGIES, name))
+def _refuse_unknown(group: str, name: str, options: dict[str, Any]) -> None:
+    known = _keywords(plugins.load(group, name))
     if known is None:
         return
     for option in options:

@@ -19,6 +19,7 @@ from pydantic import (
     Field,
     PlainValidator,
     ValidationError,
+    ValidationInfo,
     WithJsonSchema,
     model_validator,
 )
@@ -53,11 +54,34 @@ class EndpointSettings(Model):
     weight: Weight = Field(1.0, description="Share of the traffic beside the others; 0 takes none.")
     locality: str = Field("", description="`cloud/region/zone`, as many parts as are known.")
     metadata: dict[str, Any] = Field({}, description="Anything; strategies may read it.")
+    priority: Annotated[int, Field(ge=0, le=65_535, strict=True), Number] = Field(
+        0, description="Lower is preferred; strategies may read it."
+    )
 
     @model_validator(mode="before")
     @classmethod
     def _from_text(cls, data: Any) -> Any:
         return {"address": data} if isinstance(data, str) else data
+
+    @classmethod
+    def read(cls, entry: Any) -> EndpointSettings:
+        """One that a discovery has found. Raises ValueError with the first thing that is wrong, in one line."""
+        try:
+            return cls.model_validate(entry)
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            where = ".".join(map(str, first["loc"]))
+            raise ValueError(f"{where}: {first['msg']}" if where else first["msg"]) from None
+
+
+def _from_short(data: Any) -> Any:
+    """`name` and `{name: options}`, beside `{"name": name, "options": options}`."""
+    if isinstance(data, str):
+        return {"name": data}
+    if isinstance(data, dict) and len(data) == 1 and str(next(iter(data))).lower() != "name":
+        ((name, options),) = data.items()
+        return {"name": name, "options": {} if options is None else options}
+    return data
 
 
 class StrategyChoice(Model):
@@ -66,15 +90,16 @@ class StrategyChoice(Model):
     name: str = Field(description="A name under the entry-point group `meshware.strategies`.")
     options: dict[str, Any] = Field({}, description="Keyword settings of that strategy.")
 
-    @model_validator(mode="before")
-    @classmethod
-    def _from_short(cls, data: Any) -> Any:
-        if isinstance(data, str):
-            return {"name": data}
-        if isinstance(data, dict) and len(data) == 1 and str(next(iter(data))).lower() != "name":
-            ((name, options),) = data.items()
-            return {"name": name, "options": {} if options is None else options}
-        return data
+    _short = model_validator(mode="before")(_from_short)
+
+
+class DiscoveryChoice(Model):
+    """A discovery by name, with its own settings."""
+
+    name: str = Field(description="A name under the entry-point group `meshware.discovery`.")
+    options: dict[str, Any] = Field({}, description="Keyword settings of that discovery.")
+
+    _short = model_validator(mode="before")(_from_short)
 
 
 class BudgetSettings(Model):
@@ -163,6 +188,12 @@ def _known(choice: StrategyChoice) -> StrategyChoice:
     return choice
 
 
+def _known_discovery(choice: DiscoveryChoice | None) -> DiscoveryChoice | None:
+    if choice is not None:
+        references.discovery(choice.name, choice.options)
+    return choice
+
+
 class Policy(Model):
     """What a service may set, and `defaults` for all of them."""
 
@@ -208,9 +239,13 @@ class Policy(Model):
     __hash__ = None  # type: ignore[assignment]
 
 
-def _sound(endpoints: tuple[EndpointSettings, ...]) -> tuple[EndpointSettings, ...]:
+def _sound(endpoints: tuple[EndpointSettings, ...], info: ValidationInfo) -> tuple[EndpointSettings, ...]:
+    if "discovery" not in info.data or (info.data["discovery"] is not None and not endpoints):
+        return endpoints  # what finds them is refused by itself, or will find them
+    if info.data["discovery"] is not None:
+        raise ValueError("either `endpoints` or `discovery`, not both")
     if not endpoints:
-        raise ValueError("no endpoints: at least one is needed")
+        raise ValueError("no endpoints: at least one is needed, or `discovery` in their place")
     faults = []
     addresses = Counter(each.address for each in endpoints)
     twice = sorted(address for address, times in addresses.items() if times > 1)
@@ -223,16 +258,33 @@ def _sound(endpoints: tuple[EndpointSettings, ...]) -> tuple[EndpointSettings, .
     return endpoints
 
 
+def _one_of_both(schema: dict[str, Any]) -> None:
+    """What the JSON Schema says of `endpoints` and `discovery`: one of them."""
+    null = {"properties": {"discovery": {"type": "null"}}}
+    schema["oneOf"] = [
+        {"required": ["endpoints"], **null},
+        {"required": ["discovery"], "not": {"anyOf": [{"required": ["endpoints"]}, null]}},
+    ]
+
+
 class ServiceSettings(Policy):
     """One service: where it is, and its policies."""
 
+    model_config = ConfigDict(json_schema_extra=_one_of_both)
+
+    discovery: Annotated[DiscoveryChoice | None, AfterValidator(_known_discovery)] = Field(
+        None, description="What finds its endpoints, where they are not listed: a name, or `{name: {settings}}`."
+    )
     endpoints: Annotated[tuple[EndpointSettings, ...], AfterValidator(_sound)] = Field(
-        description="Its endpoints, at least one.", json_schema_extra={"minItems": 1}
+        (),
+        description="Its endpoints, at least one, where there is no `discovery`.",
+        json_schema_extra={"minItems": 1},
+        validate_default=True,
     )
 
     def policies(self) -> ServiceSettings:
-        """All but the endpoints: while this stays equal, what was learned stays too."""
-        return self.model_copy(update={"endpoints": ()})
+        """All but where it is: while this stays equal, what was learned stays too."""
+        return self.model_copy(update={"endpoints": (), "discovery": None})
 
 
 def _name(raw: Any) -> str:

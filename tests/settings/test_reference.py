@@ -40,7 +40,9 @@ def test_every_row_says_what_it_means():
         '| `attempt_timeout` | `adaptive` or number (more than 0, at most 86400) or none | `"adaptive"` |',
         "| `failure_rate` | number (at least 0, at most 1) or none | none |",
         "| `strategy` | name or section | `peak_ewma` |",
-        "| `endpoints` | list of section | needed |",
+        "| `endpoints` | list of section | `[]` |",
+        "| `address` | text | needed |",
+        "| `discovery` | name or section or none | none |",
         "| `services` | dict of section | `{}` |",
         "| `trusted_peers` | list of text | `[]` |",
         "| `retry` | section |  | When a call is sent again. |",
@@ -118,6 +120,6 @@ def test_the_json_schema_knows_every_key_and_the_short_forms():
     assert {"type": "string", "description": "`host:port`"} in made["$defs"]["EndpointSettings"]["anyOf"]
     assert [form["type"] for form in made["$defs"]["StrategyChoice"]["anyOf"]] == ["string", "object", "object"]
     service = made["$defs"]["ServiceSettings"]
-    assert (service["required"], service["additionalProperties"]) == (["endpoints"], False)
+    assert (len(service["oneOf"]), service["additionalProperties"]) == (2, False)
     assert service["properties"]["endpoints"]["minItems"] == 1
     assert service["properties"]["timeout"]["exclusiveMinimum"] == 0

@@ -1,0 +1,89 @@
+"""A service with a source, under a clock moved by hand; its jobs are done at once, on the test's own thread."""
+
+from __future__ import annotations
+
+import pytest
+from world import START, World
+
+from meshware import plugins
+from meshware.core.events import PluginFailed
+from meshware.discovery import Endpoints
+
+
+class Told:
+    """A discovery that says what the test told it to: a list, an answer, or an error."""
+
+    said: object = ()
+
+    def fetch(self, now):
+        if isinstance(self.said, BaseException):
+            raise self.said
+        return self.said if isinstance(self.said, Endpoints) else Endpoints(self.said, 30.0)
+
+
+class AtOnce:
+    """Hands that need no thread."""
+
+    def __init__(self):
+        self.jobs = 0
+
+    def give(self, key, work, *, limit, done):
+        self.jobs += 1
+        try:
+            result, error = work(), None
+        except Exception as caught:
+            result, error = None, caught
+        done(result, error, self.now)
+        return True
+
+
+class Found(World):
+    """`says(...)`: from now on the source says this. `pass_time` does what the housekeeper would."""
+
+    def __init__(self, discovery="told", **settings):
+        self.hands = AtOnce()
+        super().__init__(discovery=discovery, endpoints=(), **settings)
+
+    @property
+    def source(self):
+        return self.service.source
+
+    def says(self, *found, **answer):
+        Told.said = Endpoints(found, **answer) if answer else found
+
+    def fails(self, error):
+        Told.said = error
+
+    def keep_house(self):
+        self.hands.now = self.now
+        self.source.keep(self.now, self.hands)
+        super().keep_house()
+
+    @property
+    def addresses(self):
+        return [each.address for each in self.endpoints]
+
+    @property
+    def failures(self):
+        return [(each.plugin, each.error) for each in self.events if isinstance(each, PluginFailed)]
+
+
+@pytest.fixture
+def registered(monkeypatch):
+    """`registered(kind)`: a discovery class under the name `told`, forgotten after the test."""
+    monkeypatch.setattr(plugins, "_registered", {})
+
+    def register(kind, name="told"):
+        plugins.register(plugins.DISCOVERY, name, kind)
+
+    return register
+
+
+@pytest.fixture
+def found(registered, monkeypatch):
+    """A service whose source has not been asked yet."""
+    monkeypatch.setattr(Told, "said", ())
+    registered(Told)
+    world = Found()
+    assert world.now == START
+    return world

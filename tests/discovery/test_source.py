@@ -1,0 +1,269 @@
+"""A source: what is taken of an answer, what stays when there is none, and when it is asked again."""
+
+from __future__ import annotations
+
+import pytest
+
+from meshware.core.availability import Bar
+from meshware.core.errors import NoEndpoint
+from meshware.core.events import EndpointsChanged
+from meshware.core.outcome import Cause
+from meshware.discovery import Endpoints, source
+
+A, B, C = "10.0.0.1:80", "10.0.0.2:80", "10.0.0.3:80"
+
+
+def test_what_is_found_is_put_in_force_whole(found):
+    found.says(A, {"address": B, "weight": 2, "locality": "aws/eu", "metadata": {"price": 1}, "priority": 3})
+    found.keep_house()
+    assert found.addresses == [A, B]
+    other = found.endpoints[1]
+    assert (other.weight, other.locality.region, other.metadata, other.priority) == (2, "eu", {"price": 1}, 3)
+    assert set(found.picks(10)) == {A, B}
+    assert [(each.added, each.removed) for each in found.events if isinstance(each, EndpointsChanged)] == [((A, B), ())]
+
+
+def test_it_is_asked_again_when_the_answer_is_no_longer_valid(found):
+    found.says(A, valid_for=20.0)
+    found.keep_house()
+    found.says(B)
+    found.pass_time(19.0)
+    assert (found.hands.jobs, found.addresses) == (1, [A])
+    found.pass_time(1.0)
+    assert (found.hands.jobs, found.addresses) == (2, [B])
+    assert A not in found.picks(20)
+
+
+@pytest.mark.parametrize(("valid_for", "seconds"), [(0, 1.0), (-5, 1.0), (1e12, 86_400.0)])
+def test_it_is_asked_once_a_second_at_most_and_once_a_day_at_least(found, valid_for, seconds):
+    found.says(A, valid_for=valid_for)
+    found.keep_house()
+    found.pass_time(seconds - 0.1)
+    assert found.hands.jobs == 1
+    found.pass_time(0.1)
+    assert found.hands.jobs == 2
+
+
+def test_the_same_answer_again_makes_no_new_picker(found):
+    found.says(A, B)
+    found.keep_house()
+    picker = found.service.picker
+    found.says(B, A)
+    found.pass_time(30.0)
+    assert found.service.picker is picker
+
+
+def test_what_was_learned_is_kept_by_address(found):
+    found.says(A, B)
+    found.keep_house()
+    known = found.endpoints[1]
+    found.says(C, {"address": B, "weight": 5})
+    found.pass_time(30.0)
+    assert found.endpoints[1] is known
+    assert known.weight == 5
+
+
+@pytest.mark.parametrize(("away", "same"), [(59.0, True), (60.0, False)])
+def test_an_address_that_returns_within_a_minute_is_the_same_endpoint(found, away, same):
+    found.says(A, B, valid_for=1.0)
+    found.keep_house()
+    gone = found.endpoints[1]
+    found.says(A, valid_for=1.0)
+    found.pass_time(1.0)
+    assert Bar.REMOVED in gone.bars
+    found.says(A, B, valid_for=1.0)
+    found.pass_time(away)
+    assert (found.endpoints[1] is gone) is same
+    assert not found.endpoints[1].bars
+
+
+def test_one_that_was_ejected_when_it_went_is_not_when_it_is_back(found):
+    found.says(A, B, valid_for=1.0)
+    found.keep_house()
+    gone = found.endpoints[0]
+    call = found.call()
+    attempt = call.begin(found.now)
+    while attempt.endpoint is not gone:
+        call = found.call()
+        attempt = call.begin(found.now)
+    found.fail(call, attempt, Cause.REFUSED)
+    assert Bar.EJECTED in gone.bars
+    found.says(B, valid_for=1.0)
+    found.pass_time(1.0)
+    found.says(A, B, valid_for=1.0)
+    found.pass_time(1.0)
+    assert found.endpoints[0] is gone
+    assert not gone.bars
+    assert not found.service.ejection.waiting
+
+
+# What is wrong with an answer
+
+
+@pytest.mark.parametrize(
+    "entry",
+    ["10.0.0.9:0", "10.0.0.9:99999", "10.0.0.9", " 10.0.0.9:80", "user@10.0.0.9:80", "10.0.0.9:80 ", "", 5, None, [],
+     {"address": "10.0.0.9:80", "weight": -1}, {"address": "10.0.0.9:80", "prio": 1}, {"weight": 1}, A],
+    ids=repr,
+)  # fmt: skip
+def test_an_entry_that_is_no_endpoint_is_left_out_and_the_rest_kept(found, entry):
+    found.says(A, entry, B)
+    found.keep_house()
+    assert found.addresses == [A, B]
+    ((plugin, error),) = found.failures
+    assert plugin == "discovery told"
+    assert error.startswith("ValueError: left out ")
+    assert repr(entry)[:70] in error or "named twice" in error
+
+
+def test_several_that_are_left_out_are_said_once(found):
+    found.says(A, "x", "y", "z")
+    found.keep_house()
+    ((_, error),) = found.failures
+    assert error.endswith("(and 2 more)")
+    assert "'x'" in error
+
+
+def test_an_answer_of_which_nothing_can_be_used_is_a_failure(found):
+    found.says(A)
+    found.keep_house()
+    found.says("nonsense")
+    found.pass_time(30.0)
+    found.pass_time(10_000.0)
+    assert found.addresses == [A]
+    assert "nonsense" in found.source.error
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        None,
+        [A],
+        5,
+        Endpoints(A),
+        Endpoints([B], float("nan")),
+        Endpoints([B], True),
+        Endpoints([B], None),
+        Endpoints(5),
+    ],
+    ids=repr,
+)
+def test_what_is_no_answer_at_all_is_a_failure(found, monkeypatch, said):
+    found.says(A)
+    found.keep_house()
+    monkeypatch.setattr(type(found.source._discovery), "fetch", lambda self, now: said)
+    found.pass_time(30.0)
+    assert found.addresses == [A]
+    assert found.source.error.startswith("TypeError: ")
+
+
+def test_an_endless_answer_is_cut(found, monkeypatch):
+    monkeypatch.setattr(source, "MOST", 2)
+    found.says(A, B, C)
+    found.keep_house()
+    assert found.addresses == [A, B]
+
+
+# When there is none
+
+
+def test_while_it_fails_the_last_set_stays_for_ever_and_its_age_is_shown(found):
+    found.says(A)
+    found.keep_house()
+    found.fails(OSError("no route"))
+    for _ in range(100):
+        found.pass_time(3600.0)
+    assert found.addresses == [A]
+    assert set(found.picks(5)) == {A}
+    status = found.source.status(found.now)
+    assert status == {"name": "told", "age": 360_000.0, "failures": 100, "error": "OSError: no route"}
+
+
+def test_one_that_fails_is_asked_again_after_longer_and_longer(found):
+    found.fails(OSError("no route"))
+    waits = []
+    for _ in range(8):
+        before, at = found.hands.jobs, found.now
+        while found.hands.jobs == before:
+            found.pass_time(0.05)
+        waits.append(found.now - at)
+    assert all(
+        0.7 * usual <= wait <= 1.3 * usual for wait, usual in zip(waits[1:], (1, 2, 4, 8, 16, 30, 30), strict=True)
+    )
+    found.says(A, valid_for=1)
+    found.pass_time(60.0)
+    assert (found.source.error, found.addresses) == ("", [A])
+    found.fails(OSError("again"))
+    found.pass_time(1.0)
+    jobs = found.hands.jobs
+    found.pass_time(1.3)
+    assert found.hands.jobs == jobs + 1
+
+
+def test_an_empty_answer_does_not_count_for_ten_minutes(found):
+    found.says(A)
+    found.keep_house()
+    found.says(valid_for=60.0)
+    found.pass_time(30.0)
+    found.pass_time(599.0)
+    assert found.addresses == [A]
+    found.pass_time(1.0)
+    assert found.addresses == []
+    with pytest.raises(NoEndpoint, match="told: found none"):
+        found.call().begin(found.now)
+
+
+def test_an_answer_between_two_empty_ones_starts_the_ten_minutes_anew(found):
+    found.says(A, valid_for=1.0)
+    found.keep_house()
+    found.says(valid_for=1.0)
+    found.pass_time(500.0)
+    found.says(A, valid_for=1.0)
+    found.pass_time(90.0)
+    found.says(valid_for=1.0)
+    found.pass_time(90.0)
+    found.pass_time(500.0)
+    assert found.addresses == [A]
+
+
+def test_a_service_that_never_had_any_says_why(found):
+    with pytest.raises(NoEndpoint, match="told: no answer yet"):
+        found.call().begin(found.now)
+    found.fails(LookupError("no such zone"))
+    found.keep_house()
+    with pytest.raises(NoEndpoint, match="told: LookupError: no such zone"):
+        found.call().begin(found.now)
+    found.says()
+    found.pass_time(2.0)
+    with pytest.raises(NoEndpoint, match="told: found none"):
+        found.call().begin(found.now)
+
+
+@pytest.mark.parametrize("said", [(A,), (), OSError("no")], ids=["some", "none", "failed"])
+def test_the_first_answer_good_or_bad_ends_the_waiting(found, said):
+    arrival = found.service.arrival
+    assert arrival is not None
+    type(found.source._discovery).said = said
+    found.keep_house()
+    assert found.service.arrival is None
+    arrival.wait(60.0)
+
+
+def test_a_stopped_source_is_not_asked_and_its_answer_not_taken(found):
+    kept = {}
+    found.hands.give = lambda key, work, *, limit, done: kept.update(done=done, answer=work()) or True
+    found.says(A)
+    found.keep_house()
+    found.source.stop()
+    assert found.service.arrival is None
+    kept["done"](kept.pop("answer"), None, found.now)
+    found.pass_time(100.0)
+    assert found.addresses == []
+    assert "answer" not in kept
+
+
+def test_while_its_last_question_is_open_it_is_asked_no_other(found):
+    found.hands.give = lambda *_, **__: found.events.append("asked") or False
+    for _ in range(30):
+        found.pass_time(0.1)
+    assert found.events.count("asked") == 3

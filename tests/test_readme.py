@@ -97,7 +97,7 @@ print(*(client.get("/").json for _ in range(20)), sep="\\n", flush=True)
     with subprocess.Popen(command, cwd=tmp_path, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         before = [process.stdout.readline() for _ in range(20)]
         assert all(each.seen for each in items), "both servers take part"
-        items[0].close()
+        items[0].die()
         after, _ = process.communicate("\n", timeout=60)
     assert before == ["['apple', 'pear']\n"] * 20
     assert after.splitlines() == ["['apple', 'pear']"] * 20

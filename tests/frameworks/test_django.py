@@ -25,6 +25,14 @@ from meshware.inbound.django import mesh as the_mesh
 TIMEOUT, ATTEMPT = "HTTP_X_MESHWARE_TIMEOUT", "HTTP_X_MESHWARE_ATTEMPT"
 
 
+@pytest.fixture(autouse=True, scope="module")
+def _one_process_long():
+    """The site's mesh is the process's default one, as in a real process; here others come after it."""
+    yield
+    the_mesh.door().mesh.close()
+    the_mesh._door = None
+
+
 @pytest.fixture(autouse=True)
 def fresh():
     seen.clear()

@@ -82,7 +82,7 @@ def test_a_request_that_comes_too_late_does_not_reach_the_view(upstream):
 def test_a_dead_endpoint_is_not_noticed_by_the_view(upstream):
     alive, dead = upstream("alive"), upstream("dead")
     client = meshed(alive, dead).test_client()
-    dead.close()
+    dead.die()
     assert [client.get("/").json["name"] for _ in range(10)] == ["alive"] * 10
 
 

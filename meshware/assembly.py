@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from meshware import plugins
 from meshware.balancing.chooser import Chooser
+from meshware.balancing.timed import Timed
 from meshware.breaking.circuit import CircuitOptions, ServiceCircuit
 from meshware.breaking.ejection import EjectionOptions, EndpointEjection
 from meshware.breaking.guard import FleetGuard
@@ -149,9 +151,9 @@ def _service(name: str, settings: ServiceSettings, *, rng: Rng, emit: Callable[[
 
 
 def _strategy(made: Any) -> Strategy:
-    """A strategy as it is; a mere scorer under the generic chooser."""
+    """A strategy as it is; a mere scorer under the generic chooser; somebody else's, timed."""
     strategy: Strategy = made if hasattr(made, "picker") else Chooser(made)
-    return strategy
+    return strategy if type(made).__module__.startswith("meshware.") else Timed(strategy, time.monotonic)
 
 
 def _retries(settings: RetrySettings) -> Retries:

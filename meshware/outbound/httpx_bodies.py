@@ -8,10 +8,12 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from meshware.context import current as current_context
 from meshware.core.outcome import Ending, Outcome
 from meshware.outbound.exchange import STALL
 from meshware.outbound.httpx_pools import closed
 from meshware.outbound.httpx_wire import Wire
+from meshware.outbound.scopes import Wanted
 
 if TYPE_CHECKING:
     from meshware.core.call import Attempt, Call
@@ -97,7 +99,8 @@ class AsyncBody:
             while True:
                 began = time.monotonic()
                 try:
-                    piece = await self._next(pieces, began)
+                    async with Wanted(current_context()):
+                        piece = await self._next(pieces, began)
                 except StopAsyncIteration:
                     following.end(Ending.COMPLETE)
                     return

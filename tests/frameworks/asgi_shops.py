@@ -32,7 +32,6 @@ class Notes:
     def __init__(self):
         self.background = {}
         self.dependencies = {}
-        self.begun = threading.Event()
         self.cancelled = threading.Event()
 
 
@@ -76,15 +75,25 @@ async def note_background_async(notes):
     note_background(notes)
 
 
-async def call_slowly(notes):
+async def call_slowly(notes, how):
     """An outbound call that the caller does not wait for."""
     async with httpx2.AsyncClient() as client:
-        notes.begun.set()
         try:
-            return (await client.get("http://inventory/slow")).text
+            return (await client.get(f"http://inventory/{how}")).text
         except asyncio.CancelledError:
             notes.cancelled.set()
             raise
+
+
+async def relayed(notes):
+    """What a service sends, as it comes."""
+    try:
+        async with httpx2.AsyncClient() as client, client.stream("GET", "http://inventory/stall-body") as answer:
+            async for piece in answer.aiter_bytes():
+                yield piece
+    except asyncio.CancelledError:
+        notes.cancelled.set()
+        raise
 
 
 async def talk(socket: WebSocket):
@@ -124,18 +133,18 @@ def starlette_shop(settings, notes):
         return PlainTextResponse(await everywhere())
 
     def items(request):
-        return PlainTextResponse(requests.get("http://inventory/items", timeout=10).json()["name"])
+        return PlainTextResponse(requests.get("http://inventory/ok", timeout=10).text)
 
     async def slow(request):
-        return PlainTextResponse(await call_slowly(notes))
-
-    async def slow_upload(request):
         await request.body()
-        return PlainTextResponse(await call_slowly(notes))
+        return PlainTextResponse(await call_slowly(notes, request.path_params["how"]))
 
-    views = [plain, plain_async, stream, stream_async, file, background, background_async, tasks, items, slow]
+    async def relay(request):
+        return StreamingResponse(relayed(notes))
+
+    views = [plain, plain_async, stream, stream_async, file, background, background_async, tasks, items, relay]
     routes = [Route(f"/{view.__name__}", view) for view in views]
-    routes += [Route("/slow_upload", slow_upload, methods=["POST"]), WebSocketRoute("/talk", talk)]
+    routes += [Route("/slow/{how}", slow, methods=["GET", "POST"]), WebSocketRoute("/talk", talk)]
     app = Starlette(routes=routes)
     app.add_middleware(MeshMiddleware, settings=settings)
     return app
@@ -193,15 +202,19 @@ def fastapi_shop(settings, notes):
 
     @app.get("/items")
     def items():
-        return requests.get("http://inventory/items", timeout=10).json()["name"]
+        return requests.get("http://inventory/ok", timeout=10).text
 
-    @app.get("/slow")
-    async def slow():
-        return await call_slowly(notes)
+    @app.get("/slow/{how}")
+    async def slow(how: str):
+        return await call_slowly(notes, how)
 
-    @app.post("/slow_upload")
-    async def slow_upload(body: dict):
-        return await call_slowly(notes)
+    @app.post("/slow/{how}")
+    async def slow_upload(how: str, body: dict):
+        return await call_slowly(notes, how)
+
+    @app.get("/relay")
+    async def relay():
+        return StreamingResponse(relayed(notes))
 
     app.add_api_websocket_route("/talk", talk)
     return app

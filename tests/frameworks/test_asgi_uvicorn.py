@@ -7,15 +7,16 @@ import gc
 import logging
 import re
 import time
-from contextlib import closing
 
 import pytest
+import wsproto.events
+from faults.upstream import in_flight
 from frameworks.asgi_servers import STARTUP, NotServing, ask, hanging_up, uvicorn_serving
 from frameworks.asgi_shops import PIECES, SHOPS, Notes
-from inbound.upstream import Upstream
 from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
+from wsproto import ConnectionType, WSConnection
 
 import meshware.mesh
 from meshware.context import Phase, RequestContext, current
@@ -36,25 +37,19 @@ def _untouched_process():
 
 
 @pytest.fixture
-def inventory():
-    with closing(Upstream("inventory")) as server:
-        yield server
-
-
-@pytest.fixture
 def notes():
     return Notes()
 
 
 @pytest.fixture(params=sorted(SHOPS))
-def shop(request, inventory, notes, caplog):
+def shop(request, upstream, notes, caplog):
     """The shop's port. Nothing may have gone wrong in the server by the end."""
     settings = {
-        "services": {"inventory": {"endpoints": [inventory.address], "timeout": 30.0}},
+        "services": {"inventory": {"endpoints": [upstream.address], "timeout": 30.0}},
         "request_timeout": 1000.0,
         "trusted_peers": ["127.0.0.0/8"],
     }
-    with caplog.at_level(logging.ERROR), uvicorn_serving(SHOPS[request.param](settings, notes)) as port:
+    with caplog.at_level(logging.ERROR), uvicorn_serving(SHOPS[request.param](settings, notes), ws="wsproto") as port:
         yield port
     assert [record.getMessage() for record in caplog.records] == []
 
@@ -77,13 +72,21 @@ async def ask_all(port, paths, *, count):
 PATHS = ["/plain", "/plain_async", "/stream", "/stream_async", "/tasks", "/background", "/background_async", "/file"]
 
 
+def within(seconds, condition):
+    """It comes true in so many seconds."""
+    until = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < until
+        time.sleep(0.01)
+
+
 def contexts():
     gc.collect()
-    return [each for each in gc.get_objects() if type(each) is RequestContext]
+    return {id(each) for each in gc.get_objects() if type(each) is RequestContext}
 
 
 def test_a_thousand_requests_at_once_see_each_its_own_context_to_the_last_byte_and_leave_nothing(shop, notes):
-    before = {id(each) for each in contexts()}
+    before = contexts()
     answers = asyncio.run(ask_all(shop, PATHS, count=1000))
     for timeout, path, (status, head, body) in answers:
         assert status == 200, head
@@ -93,56 +96,70 @@ def test_a_thousand_requests_at_once_see_each_its_own_context_to_the_last_byte_a
         if path.startswith("/stream"):
             assert len(seen) == PIECES
     in_background = [timeout for timeout, path, _ in answers if path.startswith("/background")]
-    until = time.monotonic() + STARTUP
-    while len(notes.background) < len(in_background) and time.monotonic() < until:
-        time.sleep(0.01)
+    within(STARTUP, lambda: len(notes.background) == len(in_background))
     assert notes.background == dict.fromkeys(in_background, (Phase.RESPONDED, None))
     assert all(name.removesuffix(" async") == seen for name, seen in notes.dependencies.items())
-    while {id(each) for each in contexts()} - before and time.monotonic() < until:
-        time.sleep(0.01)  # uvicorn may still end the last tasks
-    assert not {id(each) for each in contexts()} - before
+    within(STARTUP, lambda: contexts() <= before)  # uvicorn may still end the last tasks
 
 
-def test_a_sync_endpoint_calls_by_name_and_what_is_sent_says_how_much_time_is_left(shop, inventory):
+def test_a_sync_endpoint_calls_by_name_and_what_is_sent_says_how_much_time_is_left(shop, upstream):
     status, _, body = asyncio.run(ask(shop, "/items", headers=[("X-Meshware-Timeout", "7.5")]))
-    assert (status, body) == (200, "inventory")
-    (_, headers), *_ = inventory.seen
-    assert 0 < float(headers["x-meshware-timeout"]) <= 7.5
+    assert (status, body) == (200, "ok")
+    (seen,) = upstream.requests
+    assert 0 < float(seen.headers["x-meshware-timeout"]) <= 7.5
 
 
-def test_a_request_that_comes_too_late_is_answered_504(shop, notes):
-    status, _, body = asyncio.run(ask(shop, "/slow", headers=[("X-Meshware-Timeout", "0")]))
+def test_a_request_that_comes_too_late_is_answered_504(shop, upstream):
+    status, _, body = asyncio.run(ask(shop, "/items", headers=[("X-Meshware-Timeout", "0")]))
     assert status == 504
     assert "deadline" in body
-    assert not notes.begun.is_set()
+    assert upstream.requests == []
+
+
+def test_a_websocket_sees_its_context_with_each_message(shop):
+    async def talk():
+        reader, writer = await asyncio.open_connection("127.0.0.1", shop)
+        client = WSConnection(ConnectionType.CLIENT)
+        own = [(b"X-Meshware-Timeout", b"500.123")]
+        writer.write(client.send(wsproto.events.Request(host="shop", target="/talk", extra_headers=own)))
+        heard = []
+        while len(heard) < 3:
+            client.receive_data(await reader.read(65536))
+            for event in client.events():
+                if isinstance(event, wsproto.events.TextMessage):
+                    heard.append(event.data)
+                writer.write(client.send(wsproto.events.TextMessage("hello")))
+        writer.write(client.send(wsproto.events.CloseConnection(1000)))
+        await reader.read()
+        writer.close()
+        return heard
+
+    assert asyncio.run(talk()) == ["500.123"] * 3
+
+
+def test_a_websocket_that_comes_too_late_is_refused(shop):
+    upgrade = [("Connection", "Upgrade"), ("Upgrade", "websocket"), ("Sec-WebSocket-Version", "13")]
+    upgrade += [("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="), ("X-Meshware-Timeout", "0")]
+    assert asyncio.run(ask(shop, "/talk", headers=upgrade))[0] == 403
+
+
+POST = {"method": "POST", "body": b"{}", "headers": [("Content-Type", "application/json")]}
 
 
 @pytest.mark.parametrize(
-    ("path", "request_"),
-    [
-        ("/slow", {}),
-        ("/slow_upload", {"method": "POST", "body": b"{}", "headers": [("Content-Type", "application/json")]}),
-    ],
-    ids=["get", "post"],
+    ("path", "options"),
+    [("/slow/hole", {}), ("/slow/hole", POST), ("/slow/stall-body", {}), ("/relay", {})],
+    ids=["before the headers", "after an upload", "in the body", "while it is relayed"],
 )
 def test_who_hangs_up_ends_the_calls_made_for_him_at_once_and_the_server_logs_no_error(
-    shop, notes, inventory, path, request_
+    shop, notes, upstream, path, options
 ):
-    inventory.delay = 3.0
-    with hanging_up(shop, path, **request_):
-        assert notes.begun.wait(STARTUP)
-        until = time.monotonic() + STARTUP
-        while not inventory.seen and time.monotonic() < until:
-            time.sleep(0.01)
-        assert not notes.cancelled.wait(0.05)
-        left = time.monotonic()
-    assert notes.cancelled.wait(STARTUP)
-    assert time.monotonic() - left < 2.0
-    mesh = default_mesh()
-    until = time.monotonic() + STARTUP
-    while mesh.status()["inventory"][inventory.address]["in_flight"] and time.monotonic() < until:
-        time.sleep(0.01)
-    assert mesh.status()["inventory"][inventory.address] == {"state": "available", "in_flight": 0, "weight": 1}
+    with hanging_up(shop, path, **options):
+        within(STARTUP, lambda: upstream.requests)
+        assert not notes.cancelled.wait(0.1)
+    assert notes.cancelled.wait(2.0)
+    assert upstream.let_go_within(2.0)
+    within(STARTUP, lambda: in_flight(default_mesh()) == 0)
 
 
 # The server's start and end

@@ -226,6 +226,24 @@ def test_a_call_on_another_threads_loop_is_cancelled_there():
     asyncio.run(run())
 
 
+def test_a_thread_that_asks_as_the_answer_goes_out_is_not_looked_out_for():
+    async def run():
+        async def app(scope, receive, send):
+            context = current()
+            thread = threading.Thread(target=context.on_cancel, args=(lambda: pytest.fail("he had his answer"),))
+            thread.start()
+            thread.join()  # what it asked of this loop is still to come
+            await answer(send)
+
+        exchange = exchange_of(app)
+        await exchange.run()
+        exchange.leave()
+        await settled()
+        assert exchange.reads == 0
+
+    asyncio.run(run())
+
+
 def test_background_work_is_not_cancelled_when_the_caller_leaves_with_his_answer():
     async def run():
         outbound = Outbound()

@@ -365,12 +365,12 @@ class Client(Protocol):
 class Framework(Protocol):
     """A web framework whose apps can be put on the mesh."""
 
-    def middleware(self, app: Any, mesh: Any) -> Any:
-        """The app, its requests opening a context of this mesh."""
+    def middleware(self, app: Any, mesh: Any) -> None:
+        """Put this mesh under the app: each request runs in a context of its own."""
         ...
 
     def load_settings(self, app: Any) -> Mapping[str, Any]:
-        """The mesh's settings, from where this framework's apps keep theirs; empty when there are none."""
+        """The mesh's settings, as this framework's apps have them. Raises SettingsError where there are none."""
         ...
 
 

@@ -1,7 +1,19 @@
-"""What tests of meshware and of its plugins share."""
+"""What tests of meshware and of its plugins share: one check for each kind of plugin, built-in ones included."""
 
 from __future__ import annotations
 
+from meshware.testing.breakers import check_breaker
+from meshware.testing.clients import check_client
+from meshware.testing.discoveries import check_discovery
+from meshware.testing.frameworks import check_framework
+from meshware.testing.observers import check_observer
 from meshware.testing.strategies import check_strategy
 
-__all__ = ["check_strategy"]
+__all__ = [
+    "check_breaker",
+    "check_client",
+    "check_discovery",
+    "check_framework",
+    "check_observer",
+    "check_strategy",
+]

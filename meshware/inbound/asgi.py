@@ -9,6 +9,7 @@ Exceptions of the app pass, ours among them.
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from meshware.context import ALLOWANCE, RequestContext, enter, leave
@@ -72,9 +73,11 @@ class MeshMiddleware:
         token = enter(context)
         try:
             await self.app(scope, caller.receive, _answering(send, context, caller))
-        except asyncio.CancelledError:
-            if not caller.left or _cancelled_from_outside():
-                raise  # else: the calls that his leaving cancelled have ended the request; he waits for nothing
+        except (asyncio.CancelledError, RuntimeError) as error:
+            if not caller.left or not _ended_by_leaving(error):
+                raise
+            if not caller.has_headers:
+                await _left(send)
         finally:
             leave(token)
             caller.answered()
@@ -163,8 +166,11 @@ def _answering(send: Send, context: RequestContext, caller: AsgiCaller | None) -
                 context.responded()
                 if caller is not None:
                     caller.answered()
-        elif kind in _STARTS and context.retried and message["status"] >= 500:
-            message = {**message, "headers": [*message.get("headers", ()), _MARK]}
+        elif kind in _STARTS:
+            if caller is not None:
+                caller.has_headers = True
+            if context.retried and message["status"] >= 500:
+                message = {**message, "headers": [*message.get("headers", ()), _MARK]}
         await send(message)
 
     return forward
@@ -196,7 +202,16 @@ async def _expired(scope: Scope, send: Send) -> None:
     await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else EXPIRED})
 
 
-def _cancelled_from_outside() -> bool:
-    """Whether somebody cancels this very task; a call that its caller's leaving cancelled takes its own cancel back."""
+def _ended_by_leaving(error: BaseException) -> bool:
+    """Whether the request has ended because its caller left and his calls were cancelled, and for nothing else."""
+    if isinstance(error, RuntimeError):
+        return str(error) == "No response returned."  # what Starlette's BaseHTTPMiddleware makes of a cancelled app
     task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
+    return task is None or task.cancelling() == 0  # the calls take their own cancels back; the server's own stay
+
+
+async def _left(send: Send) -> None:
+    """For middlewares around us, some of which need an answer: nginx's status for it. The server sends it to nobody."""
+    with suppress(OSError):
+        await send({"type": "http.response.start", "status": 499, "headers": [(b"content-length", b"0")]})
+        await send({"type": "http.response.body", "body": b""})

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 class AsgiCaller(Caller):
     """The client of one HTTP request. All but `watch` and what it inherits is for the server's loop only."""
 
-    __slots__ = ("_ahead", "_loop", "_receive", "_scope", "asked", "reading")
+    __slots__ = ("_ahead", "_loop", "_receive", "_scope", "asked", "has_headers", "reading")
 
     def __init__(self, scope: Scope, receive: Receive) -> None:
         super().__init__()
@@ -28,7 +28,7 @@ class AsgiCaller(Caller):
         self._receive = receive
         self._loop = _running_loop()
         self._ahead: _Ahead | None = None
-        self.asked = False
+        self.asked = self.has_headers = False
         self.reading = 0
 
     async def receive(self) -> Message:

@@ -14,6 +14,8 @@ from faults.upstream import in_flight
 from frameworks.asgi_servers import STARTUP, NotServing, ask, hanging_up, uvicorn_serving
 from frameworks.asgi_shops import PIECES, SHOPS, Notes
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.base import BaseHTTPMiddleware
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 from wsproto import ConnectionType, WSConnection
@@ -160,6 +162,22 @@ def test_who_hangs_up_ends_the_calls_made_for_him_at_once_and_the_server_logs_no
     assert notes.cancelled.wait(2.0)
     assert upstream.let_go_within(2.0)
     within(STARTUP, lambda: in_flight(default_mesh()) == 0)
+
+
+@pytest.mark.parametrize("place", ["around", "inside"])
+@pytest.mark.parametrize("framework", sorted(SHOPS))
+def test_nor_does_a_middleware_of_the_frameworks_own_kind(framework, place, upstream, notes, caplog):
+    class Passing(BaseHTTPMiddleware):
+        async def dispatch(self, request, call_next):
+            return await call_next(request)
+
+    app = SHOPS[framework]({"services": {"inventory": {"endpoints": [upstream.address]}}}, notes)
+    app.user_middleware.insert(0 if place == "around" else 1, Middleware(Passing))
+    with caplog.at_level(logging.ERROR), uvicorn_serving(app) as port:
+        with hanging_up(port, "/slow/hole"):
+            within(STARTUP, lambda: upstream.requests)
+        assert notes.cancelled.wait(2.0)
+    assert [record.getMessage() for record in caplog.records] == []
 
 
 # The server's start and end

@@ -86,9 +86,64 @@ def test_the_call_under_way_is_cancelled_and_the_server_hears_of_no_error(receiv
         exchange.leave()
         await task
         assert outbound.cancelled
-        assert exchange.sent == []
+        assert (exchange.status, exchange.body) == (499, b"")  # for middlewares around; the server sends it to nobody
         assert task.cancelling() == 0
         assert exchange.most_readers == 1
+
+    asyncio.run(run())
+
+
+def test_an_answer_that_was_begun_is_left_as_it_is():
+    async def run():
+        outbound = Outbound()
+
+        async def app(scope, receive, send):
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            await outbound()
+
+        exchange = exchange_of(app)
+        task = asyncio.create_task(exchange.run())
+        await outbound.begun.wait()
+        exchange.leave()
+        await task
+        assert [each["type"] for each in exchange.sent] == ["http.response.start"]
+
+    asyncio.run(run())
+
+
+def test_a_server_that_refuses_an_answer_to_nobody_is_believed():
+    async def run():
+        outbound = Outbound()
+        exchange = exchange_of(calling(outbound))
+
+        async def send(message):
+            raise OSError("he is gone")
+
+        task = asyncio.create_task(exchange.app(exchange.scope, exchange._receive, send))
+        await outbound.begun.wait()
+        exchange.leave()
+        await task
+        assert outbound.cancelled
+
+    asyncio.run(run())
+
+
+def test_an_error_of_the_app_passes_also_when_the_caller_has_left():
+    async def run():
+        outbound = Outbound()
+
+        async def app(scope, receive, send):
+            try:
+                await outbound()
+            except asyncio.CancelledError:
+                raise RuntimeError("a bug") from None
+
+        exchange = exchange_of(app)
+        task = asyncio.create_task(exchange.run())
+        await outbound.begun.wait()
+        exchange.leave()
+        with pytest.raises(RuntimeError, match="a bug"):
+            await task
 
     asyncio.run(run())
 
@@ -230,10 +285,11 @@ def test_a_thread_that_asks_as_the_answer_goes_out_is_not_looked_out_for():
     async def run():
         async def app(scope, receive, send):
             context = current()
+            await send({"type": "http.response.start", "status": 200, "headers": []})
             thread = threading.Thread(target=context.on_cancel, args=(lambda: pytest.fail("he had his answer"),))
             thread.start()
             thread.join()  # what it asked of this loop is still to come
-            await answer(send)
+            await send({"type": "http.response.body", "body": b""})
 
         exchange = exchange_of(app)
         await exchange.run()

@@ -16,6 +16,7 @@ from meshware import Mesh, SettingsError
 from meshware.core.errors import NoEndpoint
 from meshware.core.request import Request
 from meshware.settings.load import load
+from meshware.testing import check_discovery
 
 _spec = importlib.util.spec_from_file_location("nameserver", Path(__file__).parent / "nameserver.py")
 nameservers = importlib.util.module_from_spec(_spec)
@@ -38,6 +39,13 @@ def found(server):
         return Dns(nameservers=[server.address], timeout=0.5, **options).fetch(0.0)
 
     return fetch
+
+
+def test_it_is_fit_for_use(server):
+    server.zone["shop.test", "A"] = (40, ["192.0.2.1", "192.0.2.2"])
+    server.zone["_http._tcp.shop.test", "SRV"] = (60, ["0 30 8001 shop.test.", "1 0 8002 shop.test."])
+    check_discovery(lambda: Dns(name="shop.test", port=80, nameservers=[server.address]))
+    check_discovery(lambda: Dns(name="_http._tcp.shop.test", nameservers=[server.address]))
 
 
 def addresses(endpoints):

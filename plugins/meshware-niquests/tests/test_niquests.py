@@ -16,6 +16,7 @@ import trustme
 from meshware_niquests import AsyncMeshAdapter, MeshAdapter, NiquestsClient
 
 import meshware
+from meshware.testing import check_client
 
 URL = "http://inventory"
 
@@ -110,6 +111,10 @@ def mesh(servers):
     yield made
     assert in_flight(made) == 0
     made.close()
+
+
+def test_it_is_fit_for_use():
+    check_client(NiquestsClient, get=lambda url: niquests.get(url, timeout=5).status_code)
 
 
 def in_flight(mesh):

@@ -9,8 +9,9 @@ from time import perf_counter
 from typing import Any
 
 from meshware.core import events
+from meshware.core.availability import Bar
 from meshware.core.call import Call
-from meshware.core.errors import MeshError
+from meshware.core.errors import NoEndpoint
 from meshware.core.outcome import Cause, Ending, Outcome
 from meshware.core.policy import Observer
 from meshware.core.request import Request
@@ -100,15 +101,19 @@ def _calls(watched: _Watched) -> None:
     service = mesh.services[NAME]
     for number in range(CALLS):
         now += 1.0
+        if number == CALLS - 1:  # the last one has nowhere to go
+            for endpoint in service.endpoints:
+                endpoint.availability.bar(Bar.HELD)
         call = Call(service, Request("GET", NAME, f"/items/{number % 3}", {}))
         try:
             attempt = call.begin(now)
-        except MeshError:  # the circuit is open: that is one of the kinds
-            continue
-        for begun in service.on_begin:
-            begun(call, attempt, {"accept": "*/*"}, now)
-        _end(call, attempt, number, now)
-        service.settle(now)
+        except NoEndpoint:
+            attempt = None
+        if attempt is not None:
+            for begun in service.on_begin:
+                begun(call, attempt, {"accept": "*/*"}, now)
+            _end(call, attempt, number, now)
+            service.settle(now)
         assert watched.wrong is None, watched.wrong
 
 

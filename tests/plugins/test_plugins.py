@@ -178,7 +178,7 @@ def test_a_name_that_nobody_has_says_which_there_are(registry):
     with pytest.raises(PluginError, match=r"no plugin named 'none' is installed \(installed: dearest, least_request"):
         plugins.load(STRATEGIES, "none")
     with pytest.raises(PluginError, match=r"\(installed: none\)"):
-        plugins.load("meshware.discovery", "dns")
+        plugins.load("meshware.breakers", "none")
 
 
 def test_an_entry_point_without_a_package_has_an_unknown_owner():

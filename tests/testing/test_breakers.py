@@ -135,6 +135,26 @@ class KeepsTrials(Plain):
         pass
 
 
+class Mute(Plain):
+    def until(self, now):
+        return None
+
+
+class Stingy(Plain):
+    """Gives two trials in its life, and wants three that succeed."""
+
+    given = 0
+
+    def admit(self, now):
+        lease = super().admit(now) if self.given < 2 else None
+        self.given += lease is not None and lease.trial
+        return lease
+
+    def turn(self, again):
+        if again is not None:
+            super().turn(again)
+
+
 class NeverCloses(Plain):
     def record(self, lease, verdict, now):
         super().record(lease, Verdict.FAILURE, now)
@@ -176,6 +196,8 @@ class Blocks(Plain):
         (AnyNumber, "any number of trials"),
         (KeepsTrials, "cannot be had again"),
         (NeverCloses, "it is still open"),
+        (Stingy, "it is still open"),
+        (Mute, "do not open it"),
         (ClosesAnyhow, "closed after a trial that failed"),
         (AtOnceAgain, "tried again at once"),
         (HearsTheLate, "have opened it again"),

@@ -30,7 +30,11 @@ class Both(Asked, Watching):
     pass
 
 
-@pytest.mark.parametrize("kind", [Asked, Watching, Both])
+class Fixed(Asked):
+    answer = staticmethod(lambda: Endpoints(tuple(FOUND)))
+
+
+@pytest.mark.parametrize("kind", [Asked, Watching, Both, Fixed])
 def test_one_that_is_fit_for_use_passes(kind):
     check_discovery(kind)
 

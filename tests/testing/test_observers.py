@@ -46,7 +46,8 @@ def test_it_is_told_of_calls_of_every_kind_and_of_every_event():
     made = []
     check_observer(lambda: made.append(Seeing()) or made[0])
     assert made[0].seen >= {
-        "begin", 200, 503, "Deliver", "Retry", "COMPLETE", "BROKEN", "abandon", "NoneType",
+        "begin", 200, 503, "Deliver", "Retry", "COMPLETE", "BROKEN", "abandon", "NoneType", "NoEndpoint",
+        "ConnectionError",
         "EndpointEjected", "EndpointRestored", "CircuitOpened", "CircuitClosed", "GuardTurned", "PanicTurned",
         "EndpointsChanged", "PluginFailed", "SettingsReloaded", "SettingsRefused",
     }  # fmt: skip

@@ -18,6 +18,7 @@ from frameworks import django_site as site
 from frameworks.django_site import seen
 
 import meshware
+from meshware import plugins
 from meshware.context import Phase, current
 from meshware.inbound.django import MeshMiddleware
 from meshware.inbound.django import mesh as the_mesh
@@ -274,6 +275,13 @@ def test_the_command_fails_when_a_service_cannot_be_reached():
     said, error = told("status", code=1)
     assert "ok False" in said
     assert "no endpoint" in error
+
+
+def test_the_command_does_not_count_what_a_discovery_would_find(monkeypatch):
+    monkeypatch.setattr(plugins, "_registered", {})
+    plugins.register(plugins.DISCOVERY, "zone", type("Zone", (), {"fetch": lambda self, now: None}))
+    with override_settings(MESHWARE={"services": {"stock": {"discovery": "zone"}}}):
+        assert json.loads(told("status", "--json")[0])["services"] == {"stock": {}}
 
 
 def test_the_site_is_the_one_that_was_configured():

@@ -31,7 +31,10 @@ class Command(BaseCommand):
         parser.add_argument("--json", action="store_true", dest="as_json", help="Print one JSON object.")
 
     def handle(self, *_args: Any, action: str, as_json: bool, **_options: Any) -> None:
-        """Exit code 1 when the settings are wrong, or a service has no endpoint that can be connected to."""
+        """Exit code 1 when the settings are wrong, or a service has no endpoint that can be connected to.
+
+        Endpoints that a discovery finds are none of the settings': such a service is named, and no more.
+        """
         try:
             found = load(from_django(settings), environ=os.environ)
         except SettingsError as error:
@@ -40,7 +43,8 @@ class Command(BaseCommand):
             raise CommandError(str(error)) from None
         told = _addresses(found) if action == "check" else _connected(found)
         self.stdout.write(json.dumps({"ok": True, "services": told}, indent=2) if as_json else _lines(told))
-        if action == "status" and not all(any(each["ok"] for each in states.values()) for states in told.values()):
+        listed = [told[name] for name, service in found.services.items() if service.discovery is None]
+        if action == "status" and not all(any(each["ok"] for each in states.values()) for states in listed):
             raise CommandError("a service has no endpoint that can be connected to")
 
 

@@ -108,7 +108,8 @@ class EndpointEjection:
         if not self._options.enabled:
             return
         verdict, endpoint = outcome.verdict, attempt.endpoint
-        if verdict is Verdict.NEUTRAL:
+        gone = endpoint.bars and Bar.REMOVED in endpoint.bars  # nobody would ever forget it again
+        if verdict is Verdict.NEUTRAL or gone:
             self.release(attempt, now)
             return
         record = self._records.get(endpoint) or self._records.setdefault(endpoint, Record(self._options))

@@ -326,3 +326,26 @@ def test_a_forked_child_begins_with_what_was_found_and_asks_for_itself():
         capture_output=True, text=True, timeout=60,
     )  # fmt: skip
     assert ran.returncode == 0, ran.stderr
+
+
+# By real clients
+
+
+@pytest.fixture
+def serving(mesh_of_zone, upstreams):
+    """A mesh whose endpoints are three real servers, found by a zone that has not answered yet."""
+    mesh, zone = mesh_of_zone()
+    zone.answer = Endpoints([each.address for each in upstreams])
+    zone.go_on.clear()
+    threading.Timer(0.1, zone.go_on.set).start()
+    return mesh
+
+
+def test_the_first_calls_of_requests_wait_and_arrive(serving, session_of):
+    session = session_of(serving)
+    assert [session.get("http://shop/ok").status_code for _ in range(5)] == [200] * 5
+
+
+def test_the_first_calls_of_httpx_wait_and_arrive(serving, face_of):
+    face = face_of(serving)
+    assert [face.get("http://shop/ok").status_code for _ in range(5)] == [200] * 5

@@ -97,6 +97,22 @@ def test_one_that_was_ejected_when_it_went_is_not_when_it_is_back(found):
     assert not found.service.ejection.waiting
 
 
+@pytest.mark.parametrize("cause", [Cause.REFUSED, Cause.RESET])
+def test_what_becomes_of_a_call_to_one_that_has_gone_is_not_remembered(found, cause):
+    found.says(A, valid_for=1.0)
+    found.keep_house()
+    call = found.call()
+    attempt = call.begin(found.now)
+    found.says(B, C)
+    found.pass_time(1.0)
+    found.fail(call, attempt, cause)
+    assert not found.service.ejection.waiting
+    assert not found.service.ejection._records
+    assert not attempt.endpoint.open
+    found.pass_time(1.0)
+    assert not list(found.service.ejection.probes(found.now))
+
+
 # What is wrong with an answer
 
 

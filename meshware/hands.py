@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from math import inf
 from typing import Any
 
+from meshware.core.service import described
+
 MOST = 4
 """Hands at work at once; and as many more where so many hang."""
 
@@ -98,6 +100,6 @@ class Hands:
         except Exception as caught:
             result, error = None, caught
         except BaseException as caught:  # a plugin that would end the thread: its job has failed
-            result, error = None, RuntimeError(f"{type(caught).__name__}: {caught}")
+            result, error = None, RuntimeError(described(caught))
         self._ready.append((job, result, error))
         self._wake()

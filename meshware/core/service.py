@@ -250,10 +250,18 @@ class Service:
 
     def failed(self, plugin: str, error: Exception, now: float) -> None:
         """A policy misbehaved; the stand-in decides. Telemetry counts it and logs one line a minute."""
-        self.emit(PluginFailed(self.name, now, plugin, f"{type(error).__name__}: {error}"))
+        self.emit(PluginFailed(self.name, now, plugin, described(error)))
 
     def __repr__(self) -> str:
         return f"<Service {self.name}: {len(self.endpoints)} endpoints>"
+
+
+def described(error: BaseException) -> str:
+    """Its kind and its words; the kind alone when even its words fail."""
+    try:
+        return f"{type(error).__name__}: {error}"
+    except Exception:
+        return type(error).__name__
 
 
 def _merged(old: Endpoint | None, new: Endpoint) -> Endpoint:

@@ -16,6 +16,7 @@ from threading import Event, Thread
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from meshware.core.policy import Endpoints
+from meshware.core.service import described
 
 if TYPE_CHECKING:
     from meshware.core.endpoint import Endpoint
@@ -198,7 +199,7 @@ class Source:
         self._row, self.error, self.confirmed = 0, "", now
         if answer.endpoints:
             self._empty_since = None
-            if _facts(answer.endpoints) != _facts(self._service.endpoints):
+            if not _same(answer.endpoints, self._service.endpoints):
                 self._service.replace(answer.endpoints, now)
         elif self._empty_since is None:
             self._empty_since = now
@@ -212,7 +213,7 @@ class Source:
 
     def _fail(self, error: Exception, now: float) -> None:
         self.failures += 1
-        self.error = f"{type(error).__name__}: {error}"
+        self.error = described(error)
         self._service.failed(f"discovery {self.name}", error, now)
         self._arrive()
 
@@ -235,6 +236,13 @@ def _seconds(valid_for: Any) -> float:
     return min(LONGEST, max(SHORTEST, float(valid_for)))
 
 
+def _same(found: Iterable[Endpoint], known: Iterable[Endpoint]) -> bool:
+    try:
+        return bool(_facts(found) == _facts(known))
+    except Exception:  # metadata that cannot be compared, such as an array: taken as new
+        return False
+
+
 def _facts(endpoints: Iterable[Endpoint]) -> list[tuple[Any, ...]]:
     """What a source can say of each, in an order that does not matter."""
     facts = [(each.address, each.weight, each.locality, each.priority, each.metadata) for each in endpoints]
@@ -242,4 +250,4 @@ def _facts(endpoints: Iterable[Endpoint]) -> list[tuple[Any, ...]]:
 
 
 def _plain(error: BaseException) -> Exception:
-    return error if isinstance(error, Exception) else RuntimeError(f"{type(error).__name__}: {error}")
+    return error if isinstance(error, Exception) else RuntimeError(described(error))

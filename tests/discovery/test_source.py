@@ -180,6 +180,36 @@ def test_an_endless_answer_is_cut(found, monkeypatch):
     assert found.addresses == [A, B]
 
 
+class Odd:
+    """A value that cannot be compared."""
+
+    def __eq__(self, other):
+        raise ValueError("ambiguous")
+
+    __hash__ = None
+
+
+def test_metadata_that_cannot_be_compared_is_taken_as_new(found):
+    found.says({"address": A, "metadata": {"odd": Odd()}})
+    found.keep_house()
+    found.says({"address": A, "metadata": {"odd": (other := Odd())}})
+    found.pass_time(30.0)
+    assert found.endpoints[0].metadata["odd"] is other
+    assert found.source.error == ""
+
+
+class Speechless(Exception):
+    def __str__(self):
+        raise LookupError("no words")
+
+
+def test_an_error_without_words_is_known_by_its_kind(found):
+    found.fails(Speechless())
+    found.keep_house()
+    assert found.source.error == "Speechless"
+    assert found.failures == [("discovery told", "Speechless")]
+
+
 # When there is none
 
 

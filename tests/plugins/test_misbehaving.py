@@ -62,6 +62,10 @@ NO_START = {
 
 STAND_IN = {
     "raises in pick": (PICKER.format(pick="raise LookupError('no idea')"), "LookupError: no idea"),
+    "raises what cannot be printed": (
+        PICKER.format(pick="raise type('Mute', (Exception,), {'__str__': lambda self: 1})"),
+        "decided: Mute",
+    ),
     "returns None": (PICKER.format(pick="return None"), "AttributeError"),
     "mutates the list": (MUTATING, "AttributeError"),
     "scores NaN": (SCORER, "finite"),

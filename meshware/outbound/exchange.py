@@ -28,9 +28,10 @@ class Limits(NamedTuple):
     read: float | None = None
     total: float | None = None
 
-    def connect_by(self, attempt: Attempt) -> float:
-        """When the connection must stand."""
-        return attempt.connect_by if self.connect is None else min(attempt.connect_by, attempt.began + self.connect)
+    def connect_for(self, attempt: Attempt) -> float:
+        """Seconds that connecting may take, once it has begun: waiting for a place in the client's pool is not it."""
+        seconds = attempt.connect_by - attempt.began
+        return seconds if self.connect is None else min(self.connect, seconds)
 
     def patience(self, call: Call, attempt: Attempt) -> float:
         """Seconds that a single read or write may take, behind the deadline."""

@@ -116,7 +116,7 @@ class SyncCall(HttpxCall):
         began = time.monotonic()
         self.way.tidy()
         cut = Cut(attempt.deadline, lambda now: self.call.overdue(attempt, now))
-        wire = Wire(connect_by=self.limits.connect_by(attempt), cut=cut)
+        wire = Wire(connect_for=self.limits.connect_for(attempt), cut=cut)
         reaper().watch(cut)
         timeout = self._timeout(self.limits.patience(self.call, attempt))
         request = self._attempt(attempt, timeout)
@@ -175,7 +175,7 @@ class AsyncCall(HttpxCall):
         """Send one attempt; what the endpoint or the network did comes back as an outcome."""
         began = time.monotonic()
         await self.way.tidy_async()
-        wire = Wire(connect_by=self.limits.connect_by(attempt))
+        wire = Wire(connect_for=self.limits.connect_for(attempt))
         timeout = self._timeout(self.limits.read)
         request = self._attempt(attempt, timeout)
         transport = self.way.to(attempt.endpoint)

@@ -23,10 +23,10 @@ class Wire:
     the connection must not be used again.
     """
 
-    __slots__ = ("connect_by", "connected_in", "cut", "dialled", "last", "sent", "sized", "spoilt")
+    __slots__ = ("connect_for", "connected_in", "cut", "dialled", "last", "sent", "sized", "spoilt")
 
-    def __init__(self, *, connect_by: float, cut: Cut | None = None) -> None:
-        self.connect_by = connect_by
+    def __init__(self, *, connect_for: float, cut: Cut | None = None) -> None:
+        self.connect_for = connect_for
         self.cut = cut
         self.dialled = False
         self.connected_in: float | None = None
@@ -69,12 +69,16 @@ class Dialler:
         self.read_timeout = read_timeout
         self.shared = shared
         self.wire: Wire | None = None
+        self._connect_by = 0.0
         self.tls: Any = None
 
     def dial(self) -> Wire:
-        """The attempt that needs this connection."""
+        """The attempt that needs this connection; its time to connect begins."""
         self.wire = wire = current.get()
         wire.dialled = True
+        self._connect_by = time.monotonic() + wire.connect_for
+        if wire.cut is not None:
+            self._connect_by = min(self._connect_by, wire.cut.at)
         return wire
 
     def shaken(self, stream: Any, since: float) -> None:
@@ -88,7 +92,7 @@ class Dialler:
 
     def left(self) -> float:
         """Seconds left to connect."""
-        return max(LEAST, self.wire.connect_by - time.monotonic()) if self.wire is not None else LEAST
+        return max(LEAST, self._connect_by - time.monotonic())
 
     def hold(self, sock: Any) -> None:
         """From here on this socket is what to cut, unless several calls share it."""

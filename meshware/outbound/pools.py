@@ -47,7 +47,7 @@ class _Cuttable:
         self._wire = wire = current.get()
         wire.dialled = True
         began = time.monotonic()
-        self.timeout = max(LEAST, wire.connect_by - began)
+        self.timeout = max(LEAST, min(wire.connect_for, wire.cut.at - began))
         super().connect()  # type: ignore[misc]
         wire.hold(self.sock)
         wire.connected_in = time.monotonic() - began

@@ -139,8 +139,8 @@ class RequestsCall:
         call, tls = self.call, self.service.tls
         endpoint = Dial(attempt.endpoint.host, attempt.endpoint.port, None if tls is None else tls.server_name)
         cut = Cut(attempt.deadline, lambda now: call.overdue(attempt, now))
-        connect_by, patience = self.limits.connect_by(attempt), self.limits.patience(call, attempt)
-        wire = Wire(self.request, cut, connect_by=connect_by, patience=patience, endpoint=endpoint)
+        connect_for, patience = self.limits.connect_for(attempt), self.limits.patience(call, attempt)
+        wire = Wire(self.request, cut, connect_for=connect_for, patience=patience, endpoint=endpoint)
         wire.headers, wire.authority = headers, self.url[:2]
         return wire
 

@@ -44,17 +44,17 @@ class Wire:
     """
 
     __slots__ = (
-        "_ended", "answer", "authority", "connect_by", "connected_in", "cut", "dialled", "ending", "endpoint",
+        "_ended", "answer", "authority", "connect_for", "connected_in", "cut", "dialled", "ending", "endpoint",
         "eof", "failed", "headers", "last", "patience", "reading", "request", "sent", "socket",
     )  # fmt: skip
 
-    def __init__(self, request: object, cut: Cut, *, connect_by: float, patience: float, endpoint: Dial) -> None:
+    def __init__(self, request: object, cut: Cut, *, connect_for: float, patience: float, endpoint: Dial) -> None:
         self.request = request
         self.cut = cut
         self.endpoint = endpoint
         self.headers: dict[str, str] = {}
         self.authority: tuple[str, str] = ("", "")
-        self.connect_by = connect_by
+        self.connect_for = connect_for
         self.patience = patience
         self.connected_in: float | None = None
         self.socket: socket.socket | None = None

@@ -15,7 +15,7 @@ from faults.upstream import in_flight
 
 import meshware
 
-LATE = 0.4
+LATE = 2.0
 
 
 @pytest.fixture(scope="module")

@@ -93,7 +93,7 @@ def test_closing_a_client_closes_its_mesh_connections(instrumented, face, upstre
     face.get(f"{URL}/ok")
     assert upstream.open_connections == 1
     face.run(face.client.aclose() if "Async" in face.kind else face.client.close())
-    assert upstream.let_go_within(1.0)
+    assert upstream.let_go_within(2.0)
 
 
 def test_two_names_over_tls_share_nothing_in_automatic_mode_either(face_of, mesh_of, tls_upstream, ca):

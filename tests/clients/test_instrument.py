@@ -102,7 +102,7 @@ def test_closing_a_session_closes_its_mesh_connections(instrumented, upstream):
     with requests.Session() as session:
         session.get(f"{URL}/ok")
         assert upstream.open_connections == 1
-    assert upstream.let_go_within(1.0)
+    assert upstream.let_go_within(2.0)
 
 
 def test_a_client_that_is_not_installed_is_left_out(monkeypatch):

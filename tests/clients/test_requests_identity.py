@@ -175,7 +175,7 @@ def test_a_body_that_raises_reaches_the_user_and_leaves_nothing(session, mesh, u
     with pytest.raises(LookupError, match="mine"):
         session.post(f"{URL}/echo", data=body())
     assert in_flight(mesh) == 0
-    assert upstream.let_go_within(1.0)
+    assert upstream.let_go_within(2.0)
 
 
 def test_connections_are_kept_alive(session, upstream):
@@ -226,7 +226,7 @@ def test_a_closed_adapter_has_let_its_connections_go(session, upstream):
     session.get(f"{URL}/ok")
     assert upstream.open_connections == 1
     session.close()
-    assert upstream.let_go_within(1.0)
+    assert upstream.let_go_within(2.0)
     assert session.get(f"{URL}/ok").text == "ok"
 
 

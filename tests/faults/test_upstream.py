@@ -65,7 +65,7 @@ def test_a_reset_is_a_reset(upstream, path):
 
 def test_it_closes_without_a_word(upstream):
     assert ask(upstream.port, "/close") == b""
-    assert upstream.let_go_within(1.0)
+    assert upstream.let_go_within(2.0)
 
 
 @pytest.mark.parametrize(
@@ -79,7 +79,7 @@ def test_bodies_are_read_and_connections_kept(upstream, sent):
             assert [each.body for each in upstream.requests] == [b"order"] * number
         assert upstream.open_connections == 1
         assert upstream.requests[0].connection is upstream.requests[2].connection
-    assert upstream.let_go_within(1.0)
+    assert upstream.let_go_within(2.0)
 
 
 def test_an_answer_may_be_replaced_while_it_runs(upstream):
@@ -98,12 +98,12 @@ def test_an_event_stream_goes_on(upstream):
 
 def test_what_drips_comes_a_byte_at_a_time_and_ends_when_the_peer_goes(upstream):
     assert 1 <= len(ask(upstream.port, "/drip-headers")) <= 3
-    assert upstream.let_go_within(1.0)
+    assert upstream.let_go_within(2.0)
 
 
 def test_a_black_hole_reads_and_says_nothing(upstream):
     assert ask(upstream.port, "/hole") == b""
-    assert upstream.let_go_within(1.0)
+    assert upstream.let_go_within(2.0)
 
 
 def test_tls_tells_the_name_that_was_asked_for(tls_upstream, authority):

@@ -21,7 +21,7 @@ def test_a_refused_connection_is_the_endpoint_s_and_not_a_local_cause():
         with pytest.raises(requests.ConnectionError) as caught:
             requests.get(f"http://127.0.0.1:{port}/", timeout=5)
     later = time.monotonic() + 10
-    wire = Wire(caught.value.request, Cut(later), connect_by=later, patience=10.0, endpoint=Dial("127.0.0.1", port))
+    wire = Wire(caught.value.request, Cut(later), connect_for=10.0, patience=10.0, endpoint=Dial("127.0.0.1", port))
     assert cause_of(caught.value, wire) is Cause.REFUSED
 
 

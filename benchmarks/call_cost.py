@@ -74,13 +74,14 @@ def pick_and_complete(mesh: Mesh) -> Run:
     service = mesh.services["inventory"]
     made = Call(service, Request("GET", "inventory", "/items", {}))
     attempt = made.begin(time.monotonic())
+    outcome = answered(attempt)
 
     def call() -> None:
         made.now = now = time.monotonic()
         endpoint = service.pick(made, now)
         endpoint.open[attempt] = endpoint.waiting[attempt] = now
         endpoint.ended(attempt)
-        endpoint.sample(0.001, False, now)
+        endpoint.sample(0.001, False, outcome, now)
 
     made.tried = ()
     return timed(call)

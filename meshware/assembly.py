@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from meshware import plugins
-from meshware.balancing.chooser import Chooser
+from meshware.balancing.chooser import as_strategy
 from meshware.balancing.timed import Timed
 from meshware.breaking.circuit import CircuitOptions, ServiceCircuit
 from meshware.breaking.ejection import EjectionOptions, EndpointEjection
@@ -152,8 +152,9 @@ def _service(name: str, settings: ServiceSettings, *, rng: Rng, emit: Callable[[
 
 def _strategy(made: Any) -> Strategy:
     """A strategy as it is; a mere scorer under the generic chooser; somebody else's, timed."""
-    strategy: Strategy = made if hasattr(made, "picker") else Chooser(made)
-    return strategy if type(made).__module__.startswith("meshware.") else Timed(strategy, time.monotonic)
+    strategy = as_strategy(made)
+    ours = all(type(each).__module__.startswith("meshware.") for each in plugins.whole(made))
+    return strategy if ours else Timed(strategy, time.monotonic)
 
 
 def _retries(settings: RetrySettings) -> Retries:

@@ -20,6 +20,7 @@ from meshware.core.errors import MeshError
 from meshware.core.events import PluginFailed, SettingsRefused, SettingsReloaded
 from meshware.core.policy import Observer
 from meshware.housekeeper import Housekeeper
+from meshware.plugins import whole
 
 if TYPE_CHECKING:
     from meshware.core.endpoint import Endpoint
@@ -180,7 +181,7 @@ class Mesh:
         self._keeper.wake()
 
     def _watch(self, service: Service) -> None:
-        watchers = (*self._observers, service.learner)
+        watchers = (*self._observers, *whole(service.learner))
         for hook in _HOOKS:
             found = [getattr(watcher, hook) for watcher in watchers if _hears(watcher, hook)]
             setattr(service, hook, tuple(self._safe(each, service) for each in found))

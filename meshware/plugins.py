@@ -6,6 +6,8 @@ arguments are its settings. It may say by `meshware_api` which version of the co
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from threading import Lock
@@ -78,8 +80,10 @@ def _found(group: str, name: str) -> Any:
     if not points:
         kind = _registered.get((group, name))
         if kind is None:
-            known = ", ".join(sorted(names(group))) or "none"
-            raise PluginError(f"{group}: no plugin named {name!r} is installed (installed: {known})")
+            known = sorted(names(group))
+            meant = "".join(f"; did you mean {each!r}?" for each in get_close_matches(name, known, n=1))
+            installed_ones = ", ".join(known) or "none"
+            raise PluginError(f"{group}: no plugin named {name!r} is installed (installed: {installed_ones}){meant}")
         return kind
     if len(points) > 1:
         owners = ", ".join(f"{point.value} of {owner(point)}" for point in points)
@@ -95,19 +99,53 @@ def make(group: str, name: str, options: dict[str, Any]) -> Any:
     kind = load(group, name)
     try:
         return kind(**options)
+    except PluginError:  # of a part
+        raise
     except (TypeError, ValueError) as error:
         raise PluginError(f"{group}: {_named(group, name)} refuses {options!r}: {error}") from error
     except Exception as error:
         raise PluginError(f"{group}: {_named(group, name)} cannot be made with {options!r}: {error!r}") from error
 
 
+def choice(written: Any) -> Any:
+    """A plugin and its options, however written: `name`, `{name: options}`, or `{"name": name, "options": options}`."""
+    if isinstance(written, str):
+        return {"name": written}
+    if isinstance(written, Mapping) and len(written) == 1 and str(next(iter(written))).lower() != "name":
+        ((name, options),) = written.items()
+        return {"name": name, "options": {} if options is None else options}
+    return written
+
+
 def strategy(name: str, options: dict[str, Any]) -> Any:
-    """A strategy, or a scorer, by its name. Raises PluginError, also for a class that is neither."""
+    """A strategy, or a scorer, by its name. Raises PluginError, also for a class that is neither.
+
+    A class that says `composes = True` gets the keyword `make`: a function that makes a strategy or scorer from a
+    choice as settings write it. What it made is to be found in its attribute `parts`.
+    """
+    if getattr(load(STRATEGIES, name), "composes", False):
+        options = options | {"make": part}
     made = make(STRATEGIES, name, options)
     scores = callable(getattr(made, "score", None)) and hasattr(made, "needs")
     if not scores and not callable(getattr(made, "picker", None)):
         raise PluginError(f"{STRATEGIES}: {_named(STRATEGIES, name)} has neither `picker`, nor `score` and `needs`")
     return made
+
+
+def part(written: Any) -> Any:
+    """A strategy, or a scorer, within another. Raises PluginError, also for what is no choice of one."""
+    chosen = choice(written)
+    name, options = (chosen.get("name"), chosen.get("options", {})) if isinstance(chosen, Mapping) else (None, None)
+    if not isinstance(name, str) or not isinstance(options, dict):
+        raise PluginError(f"{STRATEGIES}: a name or {{name: {{options}}}} is expected, not {written!r}")
+    return strategy(name, options)
+
+
+def whole(made: Any) -> Iterator[Any]:
+    """A strategy, and those that it is composed of."""
+    yield made
+    for each in getattr(made, "parts", ()):
+        yield from whole(each)
 
 
 def discovery(name: str, options: dict[str, Any]) -> Any:

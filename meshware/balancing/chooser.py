@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import inf, isfinite
+from typing import Any
 
 from meshware.balancing.draw import several
 from meshware.core.call import Call
 from meshware.core.endpoint import Endpoint
-from meshware.core.policy import Picker, Scorer
+from meshware.core.policy import Picker, Scorer, Strategy
 
 
 class Chooser:
@@ -57,3 +58,9 @@ class ChooserPicker:
         if not score >= 0 or not isfinite(score):
             raise ValueError(f"score of {endpoint.address} must be finite and at least 0, not {score!r}")
         return score
+
+
+def as_strategy(made: Any) -> Strategy:
+    """A strategy as it is; a mere scorer under the generic chooser."""
+    strategy: Strategy = made if hasattr(made, "picker") else Chooser(made)
+    return strategy

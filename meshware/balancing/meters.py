@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import exp
 
+from meshware.core.outcome import Outcome
 from meshware.core.policy import Reading
 
 
@@ -22,7 +23,10 @@ class PeakResponseTime:
     def __post_init__(self) -> None:
         _positive("tau", self.tau)
 
-    def reading(self) -> Reading:
+    def fleet(self) -> None:
+        """Each endpoint stands alone."""
+
+    def reading(self, fleet: None) -> Reading:
         """A fresh reading."""
         return _Peak(self.tau)
 
@@ -36,7 +40,10 @@ class ResponseTime:
     def __post_init__(self) -> None:
         _positive("window", self.window)
 
-    def reading(self) -> Reading:
+    def fleet(self) -> None:
+        """Each endpoint stands alone."""
+
+    def reading(self, fleet: None) -> Reading:
         """A fresh reading."""
         return _Mean(self.window)
 
@@ -50,7 +57,10 @@ class FailureRate:
     def __post_init__(self) -> None:
         _positive("window", self.window)
 
-    def reading(self) -> Reading:
+    def fleet(self) -> None:
+        """Each endpoint stands alone."""
+
+    def reading(self, fleet: None) -> Reading:
         """A fresh reading."""
         return _Failures(self.window)
 
@@ -64,7 +74,7 @@ class _Peak:
         self._tau = tau
         self._value = self._at = 0.0
 
-    def sample(self, elapsed: float, failed: bool, now: float) -> None:
+    def sample(self, elapsed: float, failed: bool, outcome: Outcome, now: float) -> None:
         decayed = self._value * exp((self._at - now) / self._tau)
         self._value = elapsed if elapsed > decayed else decayed
         self._at = now
@@ -85,7 +95,7 @@ class _Mean:
         self._tau = tau
         self._sum = self._weight = self._at = 0.0
 
-    def sample(self, elapsed: float, failed: bool, now: float) -> None:
+    def sample(self, elapsed: float, failed: bool, outcome: Outcome, now: float) -> None:
         keep = exp(-max(0.0, now - self._at) / self._tau)
         self._sum = self._sum * keep + elapsed
         self._weight = self._weight * keep + 1
@@ -103,8 +113,8 @@ class _Failures(_Mean):
 
     __slots__ = ()
 
-    def sample(self, elapsed: float, failed: bool, now: float) -> None:
-        super().sample(float(failed), failed, now)
+    def sample(self, elapsed: float, failed: bool, outcome: Outcome, now: float) -> None:
+        super().sample(float(failed), failed, outcome, now)
 
 
 def _positive(name: str, value: float) -> None:

@@ -277,9 +277,9 @@ class Call:
                 service.guard.record(False, now)
         elif verdict is not Verdict.NEUTRAL:
             service.guard.record(True, now)
-            self._sample(endpoint, max(outcome.elapsed, self._penalty(now)), True, now)
+            self._sample(endpoint, max(outcome.elapsed, self._penalty(now)), True, outcome, now)
         elif outcome.cause is Cause.CUT:
-            self._at_least(endpoint, outcome.elapsed, now)
+            self._at_least(endpoint, outcome, now)
         service.ejection.record(attempt, outcome, now)
         attempt.lease = None
 
@@ -288,16 +288,16 @@ class Call:
         pace = self.figures.figures(now)
         return self.service.penalty if pace is None else min(self.service.penalty, PENALTY_PACES * pace)
 
-    def _at_least(self, endpoint: Endpoint, elapsed: float, now: float) -> None:
+    def _at_least(self, endpoint: Endpoint, outcome: Outcome, now: float) -> None:
         """A loser cut before its answer took at least so long; worth knowing once it is more than usual."""
         pace = self.figures.figures(now)
-        if pace is not None and elapsed > pace:
-            self._sample(endpoint, elapsed, False, now)
+        if pace is not None and outcome.elapsed > pace:
+            self._sample(endpoint, outcome.elapsed, False, outcome, now)
 
-    def _sample(self, endpoint: Endpoint, elapsed: float, failed: bool, now: float) -> None:
+    def _sample(self, endpoint: Endpoint, elapsed: float, failed: bool, outcome: Outcome, now: float) -> None:
         """Feed the endpoint's meters, which may be a user's own."""
         try:
-            endpoint.sample(elapsed, failed, now)
+            endpoint.sample(elapsed, failed, outcome, now)
         except Exception as error:
             self.service.failed("meter", error, now)
 
@@ -415,10 +415,10 @@ class Call:
         if outcome.verdict is Verdict.SUCCESS:
             if ending is Ending.BROKEN:
                 service.guard.record(True, now)
-                self._sample(endpoint, max(wire, self._penalty(now)), True, now)
+                self._sample(endpoint, max(wire, self._penalty(now)), True, outcome, now)
             else:
                 whole = ending is Ending.COMPLETE and not outcome.stream
-                self._sample(endpoint, wire if whole else outcome.elapsed, False, now)
+                self._sample(endpoint, wire if whole else outcome.elapsed, False, outcome, now)
             broken = ending is Ending.BROKEN
             service.ejection.body(attempt, broken, now)
             if attempt is self._won and (broken or not service.circuit.quiet):

@@ -14,6 +14,7 @@ from meshware.core.availability import Availability, Bar
 
 if TYPE_CHECKING:
     from meshware.core.call import Attempt
+    from meshware.core.outcome import Outcome
     from meshware.core.policy import Meter, Reading
 
 STREAM_WEIGHT = 0.1
@@ -37,7 +38,7 @@ class Endpoint:
     """One address, shared by every call of its service. Thread-safe: all updates are single assignments."""
 
     __slots__ = (
-        "address", "availability", "bars", "epoch", "host", "locality", "metadata", "open", "port",
+        "address", "availability", "bars", "epoch", "fleet", "host", "locality", "metadata", "open", "port",
         "priority", "readings", "samplers", "streams", "waiting", "weight", "__weakref__",
     )  # fmt: skip
 
@@ -64,6 +65,7 @@ class Endpoint:
         self.open: dict[Attempt, float] = {}
         self.waiting: dict[Attempt, float] = {}
         self.streams: dict[Attempt, float] = {}
+        self.fleet: dict[Meter, Any] = {}
         self.readings: dict[Meter, Reading] = {}
         self.samplers: tuple[Reading, ...] = ()
 
@@ -84,14 +86,15 @@ class Endpoint:
         """The endpoint's reading of a meter, made when a strategy first needs it."""
         reading = self.readings.get(meter)
         if reading is None:
-            reading = self.readings[meter] = meter.reading()
+            fleet = self.fleet[meter] if meter in self.fleet else self.fleet.setdefault(meter, meter.fleet())
+            reading = self.readings[meter] = meter.reading(fleet)
             self.samplers = tuple(self.readings.values())
         return reading
 
-    def sample(self, elapsed: float, failed: bool, now: float) -> None:
-        """Feed one response time, in seconds, to every attached meter."""
+    def sample(self, elapsed: float, failed: bool, outcome: Outcome, now: float) -> None:
+        """Feed one response time, in seconds, to every attached meter; `outcome` is what it was taken from."""
         for reading in self.samplers:
-            reading.sample(elapsed, failed, now)
+            reading.sample(elapsed, failed, outcome, now)
 
     def ended(self, attempt: Attempt) -> bool:
         """The attempt is over, however; True the first time. Safe inside a finalizer."""

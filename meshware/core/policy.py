@@ -37,8 +37,8 @@ class Strategy(Protocol):
 class Reading(Protocol):
     """What one meter has learned of one endpoint."""
 
-    def sample(self, elapsed: float, failed: bool, now: float) -> None:
-        """One response time in seconds; a failure comes with its penalty included."""
+    def sample(self, elapsed: float, failed: bool, outcome: Outcome, now: float) -> None:
+        """One response time in seconds; a failure comes with its penalty included. `outcome` has the bare facts."""
         ...
 
     def value(self, now: float) -> float:
@@ -53,8 +53,12 @@ class Reading(Protocol):
 class Meter(Hashable, Protocol):
     """What to measure, and over which window: equal meters share one reading per endpoint."""
 
-    def reading(self) -> Reading:
-        """A fresh reading for one endpoint."""
+    def fleet(self) -> Any:
+        """What the readings of one service's endpoints share; None when each stands alone."""
+        ...
+
+    def reading(self, fleet: Any) -> Reading:
+        """A fresh reading for one endpoint of the fleet."""
         ...
 
 

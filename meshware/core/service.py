@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         Guard,
         Hedging,
         Limiter,
+        Meter,
         Picker,
         RetryPolicy,
         Rng,
@@ -94,6 +95,7 @@ class Service:
         self.limiter: Limiter | None = None
         self.hedging: Hedging | None = None
         self.operations = Operations()
+        self.fleet: dict[Meter, Any] = {}
         self.endpoints: tuple[Endpoint, ...] = ()
         self.picker: Picker | None = None
         self.panic = False
@@ -122,6 +124,8 @@ class Service:
             _merged(known.pop(each.address, None) or self._returned(each.address, now), each) for each in endpoints
         )
         added = tuple(each.address for each in fresh if each not in self._members)
+        for each in fresh:
+            each.fleet = self.fleet
         self.endpoints, self._members = fresh, frozenset(fresh)
         for gone in known.values():
             gone.availability.bar(Bar.REMOVED)

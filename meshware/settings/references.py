@@ -84,4 +84,5 @@ def _keywords(kind: Any) -> list[str] | None:
         return None
     if any(each.kind is Parameter.VAR_KEYWORD for each in parameters):
         return None
-    return [each.name for each in parameters if each.kind in (Parameter.KEYWORD_ONLY, Parameter.POSITIONAL_OR_KEYWORD)]
+    kinds = (Parameter.KEYWORD_ONLY, Parameter.POSITIONAL_OR_KEYWORD)
+    return [each.name for each in parameters if each.kind in kinds and each.name != "make"]

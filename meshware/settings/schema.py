@@ -24,6 +24,7 @@ from pydantic import (
     model_validator,
 )
 
+from meshware import plugins
 from meshware.settings import grammar, references, shape
 
 Number = BeforeValidator(grammar.no_bool)
@@ -74,23 +75,13 @@ class EndpointSettings(Model):
             raise ValueError(f"{where}: {first['msg']}" if where else first["msg"]) from None
 
 
-def _from_short(data: Any) -> Any:
-    """`name` and `{name: options}`, beside `{"name": name, "options": options}`."""
-    if isinstance(data, str):
-        return {"name": data}
-    if isinstance(data, dict) and len(data) == 1 and str(next(iter(data))).lower() != "name":
-        ((name, options),) = data.items()
-        return {"name": name, "options": {} if options is None else options}
-    return data
-
-
 class StrategyChoice(Model):
     """A strategy by name, with its own settings."""
 
     name: str = Field(description="A name under the entry-point group `meshware.strategies`.")
     options: dict[str, Any] = Field({}, description="Keyword settings of that strategy.")
 
-    _short = model_validator(mode="before")(_from_short)
+    _short = model_validator(mode="before")(plugins.choice)
 
 
 class DiscoveryChoice(Model):
@@ -99,7 +90,7 @@ class DiscoveryChoice(Model):
     name: str = Field(description="A name under the entry-point group `meshware.discovery`.")
     options: dict[str, Any] = Field({}, description="Keyword settings of that discovery.")
 
-    _short = model_validator(mode="before")(_from_short)
+    _short = model_validator(mode="before")(plugins.choice)
 
 
 class BudgetSettings(Model):

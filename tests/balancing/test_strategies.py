@@ -8,7 +8,9 @@ from collections import Counter
 import pytest
 from world import World
 
-from meshware.core.outcome import Ending
+from meshware.core.outcome import Ending, Outcome
+
+ANSWER = Outcome(elapsed=0.1, status=200)
 
 STRATEGIES = ["round_robin", "random", "least_request", "peak_ewma"]
 
@@ -129,7 +131,7 @@ def test_a_retry_goes_to_the_best_of_those_that_were_not_tried():
     world = World(3, strategy="peak_ewma", ejection={"enabled": False}, circuit={"enabled": False}, guard=1.0)
     times = {"10.0.0.1:80": (0.5, 200), "10.0.0.2:80": (0.3, 200), "10.0.0.3:80": (0.01, 200)}
     for address, (elapsed, _) in times.items():
-        next(each for each in world.endpoints if each.address == address).sample(elapsed, False, world.now)
+        next(each for each in world.endpoints if each.address == address).sample(elapsed, False, ANSWER, world.now)
     world.service.budget.withdraw = lambda now: True
     for _ in range(50):
         call = world.call()
@@ -141,7 +143,7 @@ def test_a_retry_goes_to_the_best_of_those_that_were_not_tried():
         world.read(call, first)
         for endpoint in world.endpoints:
             endpoint.samplers[0].reset()
-            endpoint.sample(times[endpoint.address][0], False, world.now)
+            endpoint.sample(times[endpoint.address][0], False, ANSWER, world.now)
 
 
 def test_a_retry_with_nothing_untried_takes_what_there_is():

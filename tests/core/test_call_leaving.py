@@ -194,10 +194,13 @@ def test_a_beginning_that_fails_gives_all_back(error):
 class BadMeter:
     """Its readings raise."""
 
-    def reading(self):
+    def fleet(self):
+        return None
+
+    def reading(self, fleet):
         return self
 
-    def sample(self, elapsed, failed, now):
+    def sample(self, elapsed, failed, outcome, now):
         raise ZeroDivisionError("meter")
 
 

@@ -7,6 +7,7 @@ import pytest
 from meshware.balancing.meters import PeakResponseTime
 from meshware.core.availability import Bar
 from meshware.core.endpoint import Endpoint, Locality
+from meshware.core.outcome import Outcome
 
 
 @pytest.mark.parametrize(
@@ -28,7 +29,7 @@ def test_equal_meters_share_one_reading_and_each_sample_reaches_all():
     endpoint = Endpoint("10.0.0.1:80")
     fast, slow = endpoint.attach(PeakResponseTime(1.0)), endpoint.attach(PeakResponseTime(10.0))
     assert endpoint.attach(PeakResponseTime(1.0)) is fast
-    endpoint.sample(0.2, False, 0.0)
+    endpoint.sample(0.2, False, Outcome(elapsed=0.2, status=200), 0.0)
     assert (fast.value(0.0), slow.value(0.0)) == (0.2, 0.2)
 
 

@@ -16,6 +16,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
+from typing import Protocol
 
 from meshware.core.endpoint import Endpoint
 from meshware.core.service import Service
@@ -36,6 +37,26 @@ _log = logging.getLogger("meshware")
 Done = Callable[[Endpoint, bool, float], None]
 
 
+class Connects(Protocol):
+    """Background connects to ejected endpoints: whether anybody is there."""
+
+    def __len__(self) -> int:
+        """How many are under way."""
+        ...
+
+    def start(self, endpoint: Endpoint, timeout: float, done: Done, now: float) -> None:
+        """Begin one; `done(endpoint, ok, now)` is called from a later `poll`."""
+        ...
+
+    def poll(self, now: float) -> None:
+        """Collect what is over. Must not block."""
+        ...
+
+    def close(self) -> None:
+        """Give all of them up."""
+        ...
+
+
 class Housekeeper:
     """One per mesh. `start` is cheap to call again; `wake` says that there is something to do.
 
@@ -43,7 +64,11 @@ class Housekeeper:
     """
 
     def __init__(
-        self, services: Callable[[], Iterable[Service]], *, clock: Callable[[], float] = time.monotonic
+        self,
+        services: Callable[[], Iterable[Service]],
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        probes: Callable[[], Connects] | None = None,
     ) -> None:
         self._services = services
         self._clock = clock
@@ -52,7 +77,8 @@ class Housekeeper:
         self._starting = threading.Lock()
         self._wake = threading.Event()
         self._stopping = False
-        self._probes = Probes()
+        self._make_probes: Callable[[], Connects] = probes or Probes
+        self._probes: Connects = self._make_probes()
         self.hands = Hands(self._wake.set)
 
     def start(self) -> None:
@@ -89,7 +115,7 @@ class Housekeeper:
         self._starting = threading.Lock()
         self._wake = threading.Event()
         self._probes.close()
-        self._probes = Probes()
+        self._probes = self._make_probes()
         self.hands = Hands(self._wake.set)
 
     def round(self, now: float) -> bool:
@@ -99,7 +125,7 @@ class Housekeeper:
             busy = self._keep(service, now) or busy
         self._probes.poll(now)
         self.hands.poll(now)
-        return busy or bool(self._probes)
+        return busy or len(self._probes) > 0
 
     def _keep(self, service: Service, now: float) -> bool:
         if service.inbox:

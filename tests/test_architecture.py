@@ -55,7 +55,7 @@ OTHERS: dict[str, set[str]] = {
     "inbound": FRAMEWORKS,
     "console": FRAMEWORKS,
     "outbound": CLIENTS,
-    "testing": {"pytest"},
+    "testing": {"pytest", "pydantic"},
     "cli": {"click", "rich"},
     "cli.demo": {"click", "rich", "gunicorn", "uvicorn", "tenacity", "pybreaker"} | FRAMEWORKS | CLIENTS,
 }

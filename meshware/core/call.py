@@ -88,6 +88,11 @@ class Call:
         self._lock: Lock | None = None
 
     @property
+    def open(self) -> tuple[Attempt, ...]:
+        """Attempts without an answer yet."""
+        return tuple(self._open)
+
+    @property
     def operation(self) -> str:
         """The name under which this call's figures are kept."""
         return self.figures.name

@@ -1,4 +1,4 @@
-"""What tests of meshware and of its plugins share: one check for each kind of plugin, built-in ones included."""
+"""What tests of meshware and of its plugins share: a check for each kind of plugin, and fleets in simulated time."""
 
 from __future__ import annotations
 
@@ -7,9 +7,12 @@ from meshware.testing.clients import check_client
 from meshware.testing.discoveries import check_discovery
 from meshware.testing.frameworks import check_framework
 from meshware.testing.observers import check_observer
+from meshware.testing.simulation import Scenario, Simulation
 from meshware.testing.strategies import check_strategy
 
 __all__ = [
+    "Scenario",
+    "Simulation",
     "check_breaker",
     "check_client",
     "check_discovery",

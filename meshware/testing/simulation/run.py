@@ -1,0 +1,85 @@
+"""Simulation: one contender in one scenario, from its first arrival to its last answer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from meshware.core.endpoint import Locality
+from meshware.testing.simulation.client import MeshClient
+from meshware.testing.simulation.events import Events
+from meshware.testing.simulation.faults import Faults
+from meshware.testing.simulation.oracle import OracleClient
+from meshware.testing.simulation.replica import Replica
+from meshware.testing.simulation.scenario import Scenario
+from meshware.testing.simulation.tally import Tally
+from meshware.testing.simulation.workload import Arrival, workload
+
+ORACLE = "oracle"
+
+
+class Simulation:
+    """A seeded fleet in simulated time, called by the production mesh: the same Call, services and strategies.
+
+    `strategy` is what settings would say, or "oracle". `settings` stand above the scenario's own. Contenders that
+    are given the same `arrivals` (see `workload`) differ in nothing but their policies. Takes no network and no
+    real time; the same seed gives the same result.
+    """
+
+    def __init__(
+        self,
+        scenario: Scenario,
+        *,
+        strategy: str | Mapping[str, Any] = "adaptive",
+        settings: Mapping[str, Any] | None = None,
+        seed: int = 1,
+        arrivals: Sequence[Arrival] | None = None,
+    ) -> None:
+        self.scenario = scenario
+        self.arrivals = workload(scenario, seed) if arrivals is None else arrivals
+        self.events = Events()
+        self.tally = Tally(begin=scenario.begin, deadline=scenario.deadline)
+        self.replicas = [
+            Replica(
+                f"10.0.{number // 250}.{number % 250 + 1}:80",
+                self.events,
+                slots=each.slots,
+                speed=each.speed,
+                locality=Locality.parse(each.locality),
+                reports=scenario.reports,
+            )
+            for number, each in enumerate(scenario.members())
+        ]
+        known = {each.address: each for each in self.replicas}
+        self.clients = [
+            self._client(known, strategy, settings or {}, Locality.parse(each.locality), 1000 * seed + number)
+            for number, each in enumerate(scenario.callers())
+        ]
+        Faults(scenario, self.replicas, self.events, self.clients)
+
+    def run(self) -> Tally:
+        """Let all arrivals come and be answered; what the callers saw."""
+        events, clients = self.events, self.clients
+        for arrival in self.arrivals:
+            events.run(arrival.at)
+            clients[arrival.client].arrive(arrival)
+        events.run(self.scenario.duration + self.scenario.deadline + 1)
+        return self.tally
+
+    def _client(
+        self,
+        known: Mapping[str, Replica],
+        strategy: str | Mapping[str, Any],
+        settings: Mapping[str, Any],
+        locality: Locality,
+        seed: int,
+    ) -> MeshClient | OracleClient:
+        if strategy == ORACLE:
+            return OracleClient(self.scenario, known, self.events, self.tally, locality=locality, seed=seed)
+        endpoints = [
+            {"address": address, "weight": each.weight, "locality": each.locality}
+            for address, each in zip(known, self.scenario.members(), strict=True)
+        ]
+        written = {"strategy": strategy, "endpoints": endpoints, "timeout": self.scenario.deadline}
+        written |= {**self.scenario.settings, **settings}
+        return MeshClient(self.scenario, known, self.events, self.tally, settings=written, locality=locality, seed=seed)

@@ -1,0 +1,159 @@
+"""What is simulated: a fleet, its clients, the work that arrives, and what goes wrong. Data, checked by pydantic."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from math import exp, log
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from meshware.core.endpoint import Locality
+from meshware.settings.schema import Model
+
+Positive = Annotated[float, Field(gt=0, le=1e6, allow_inf_nan=False)]
+Natural = Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)]
+Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+Number = Annotated[int, Field(ge=1, le=100_000)]
+
+
+class Operation(Model):
+    """A kind of request: how often, and how much work."""
+
+    path: str = Field("/items", description="Its path.")
+    share: Positive = Field(1.0, description="How often, beside the others.")
+    work: Positive = Field(0.01, description="Mean seconds of one slot at speed 1.")
+    spread: Literal["fixed", "exponential", "lognormal"] = Field("exponential", description="How the work is spread.")
+    sigma: Positive = Field(1.2, description="Of the logarithm, where it is lognormal.")
+
+    def draw(self, uniform: float, normal: float) -> float:
+        """One request's work, from a uniform and a normal random number."""
+        if self.spread == "fixed":
+            return self.work
+        if self.spread == "exponential":
+            return -self.work * log(1.0 - uniform)
+        return self.work * exp(self.sigma * normal - self.sigma**2 / 2)
+
+
+class Replicas(Model):
+    """Some replicas that are alike."""
+
+    count: Number = Field(10, description="How many.")
+    slots: Number = Field(4, description="Requests that each works on at once.")
+    speed: Positive = Field(1.0, description="Work done per second and slot.")
+    locality: str = Field("", description="`cloud/region/zone`, as many parts as are known.")
+    weight: Natural = Field(1.0, description="Weight in the settings.")
+
+
+class Clients(Model):
+    """Some client processes that share nothing."""
+
+    count: Number = Field(8, description="How many.")
+    share: Positive = Field(1.0, description="How many requests each of them makes, beside the others.")
+    locality: str = Field("", description="`cloud/region/zone`, as many parts as are known.")
+
+
+class Fault(Model):
+    """What goes wrong, when, and where."""
+
+    kind: Literal["slow", "stall", "fail", "silent", "crash", "drain"] = Field(
+        description="`slow` by `factor`; `stall`: no work is done; `fail`: a share of `rate` is answered 500 at once; "
+        "`silent`: accepts and never answers; `crash`: connections are refused; `drain`: taken out by hand."
+    )
+    at: Natural = Field(description="Seconds from the start.")
+    lasts: Positive = Field(1e6, description="Seconds.")
+    replicas: tuple[Annotated[int, Field(ge=0)], ...] | None = Field(
+        None, description="By their numbers from 0; all, unless given."
+    )
+    locality: str | None = Field(None, description="All whose locality begins so, instead of numbers.")
+    factor: Positive = Field(10.0, description="Of `slow`: so many times slower. Of `crash`: while it is cold.")
+    cold: Natural = Field(0.0, description="Of `crash`: seconds for which it is slow when it is back.")
+    rate: Share = Field(1.0, description="Of `fail`.")
+    path: str | None = Field(None, description="Of `slow`: the only operation that is.")
+    every: Positive | None = Field(None, description="Seconds from one beginning to the next; once, unless given.")
+
+
+class Load(Model):
+    """A load that holds from a moment on."""
+
+    at: Natural = Field(description="Seconds from the start.")
+    load: Natural = Field(description="Work that arrives over what the fleet can do.")
+
+
+class Burst(Model):
+    """A load that comes and goes."""
+
+    load: Natural = Field(description="Work that arrives over what the fleet can do, within a burst.")
+    every: Positive = Field(description="Seconds from one to the next.")
+    lasts: Positive = Field(description="Seconds.")
+
+
+class Scenario(Model):
+    """A fleet, its clients, the work, the faults. Times in seconds from the start."""
+
+    name: str = Field("scenario", description="What the table calls it.")
+    about: str = Field("", description="A line for people.")
+    duration: Positive = Field(12.0, description="Seconds in which requests arrive.")
+    begin: Natural = Field(2.0, description="Requests that arrive earlier are not counted.")
+    deadline: Positive = Field(1.0, description="Seconds a call has; a lost one counts as so long.")
+    load: Natural = Field(0.8, description="Work that arrives over what the whole fleet can do.")
+    loads: tuple[Load, ...] = Field((), description="Other loads, from a moment on.")
+    bursts: Burst | None = Field(None, description="A load that comes and goes.")
+    replicas: tuple[Replicas, ...] = Field((Replicas(),), description="The fleet.")
+    clients: tuple[Clients, ...] = Field((Clients(),), description="Who calls.")
+    operations: tuple[Operation, ...] = Field((Operation(),), description="What is asked for.")
+    faults: tuple[Fault, ...] = Field((), description="What goes wrong.")
+    reports: bool = Field(False, description="Whether answers tell the load (ORCA).")
+    rtt: Natural = Field(0.0005, description="Seconds there and back, within a zone.")
+    rtt_zones: Natural = Field(0.001, description="Between zones of a region.")
+    rtt_regions: Natural = Field(0.03, description="Between regions, or clouds.")
+    settings: dict[str, Any] = Field({}, description="Further settings of the service: retry, ejection, ...")
+
+    @model_validator(mode="after")
+    def _faults_are_somewhere(self) -> Scenario:
+        size = sum(each.count for each in self.replicas)
+        for fault in self.faults:
+            for number in fault.replicas or ():
+                if number >= size:
+                    raise ValueError(f"faults: there is no replica {number}, they are 0 to {size - 1}")
+        if self.begin >= self.duration:
+            raise ValueError(f"begin ({self.begin}) must be before duration ({self.duration})")
+        return self
+
+    @property
+    def capacity(self) -> float:
+        """Work that the whole fleet can do in a second."""
+        return sum(each.count * each.slots * each.speed for each in self.replicas)
+
+    @property
+    def mean_work(self) -> float:
+        """Of one request."""
+        total = sum(each.share for each in self.operations)
+        return sum(each.share * each.work for each in self.operations) / total
+
+    def load_at(self, time: float) -> float:
+        """The load in force then."""
+        if self.bursts is not None and time % self.bursts.every < self.bursts.lasts:
+            return self.bursts.load
+        return next((each.load for each in reversed(self.loads) if each.at <= time), self.load)
+
+    def heaviest(self) -> float:
+        """The most that it ever is."""
+        bursts = [] if self.bursts is None else [self.bursts.load]
+        return max([self.load, *bursts, *(each.load for each in self.loads)])
+
+    def distance(self, one: Locality, other: Locality) -> float:
+        """Seconds there and back."""
+        if one[:2] != other[:2]:
+            return self.rtt_regions
+        return self.rtt if one == other else self.rtt_zones
+
+    def members(self) -> Iterator[Replicas]:
+        """One for each replica."""
+        for each in self.replicas:
+            yield from [each] * each.count
+
+    def callers(self) -> Iterator[Clients]:
+        """One for each client."""
+        for each in self.clients:
+            yield from [each] * each.count

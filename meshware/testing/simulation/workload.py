@@ -1,0 +1,44 @@
+"""What arrives, drawn once and given to every contender: common random numbers, so that only the policies differ."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from itertools import accumulate
+from math import inf
+from random import Random
+from typing import NamedTuple
+
+from meshware.testing.simulation.scenario import Scenario
+
+
+class Arrival(NamedTuple):
+    """One request: when, at which client, what for, how much work at speed 1; `draw` decides a random failure."""
+
+    at: float
+    client: int
+    operation: str
+    work: float
+    draw: float
+
+
+def workload(scenario: Scenario, seed: int) -> list[Arrival]:
+    """Poisson arrivals at the load of each moment (by thinning, Lewis and Shedler 1979)."""
+    rng = Random(seed)
+    operations = [each.share for each in scenario.operations]
+    clients = [each.share for each in scenario.callers()]
+    most = scenario.heaviest()
+    rate = most * scenario.capacity / scenario.mean_work
+    arrivals = []
+    time = rng.expovariate(rate) if rate > 0 else inf
+    sums, callers = list(accumulate(operations)), list(accumulate(clients))
+    while time < scenario.duration:
+        if rng.random() * most < scenario.load_at(time):
+            operation = scenario.operations[_drawn(sums, rng)]
+            work = operation.draw(rng.random(), rng.gauss(0.0, 1.0))
+            arrivals.append(Arrival(time, _drawn(callers, rng), operation.path, work, rng.random()))
+        time += rng.expovariate(rate)
+    return arrivals
+
+
+def _drawn(sums: list[float], rng: Random) -> int:
+    return bisect_right(sums, rng.random() * sums[-1])

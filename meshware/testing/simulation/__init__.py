@@ -1,4 +1,4 @@
-"""Fleets in simulated time, called by the production mesh: for choosing a strategy, and for holding ours to its word."""
+"""Fleets in simulated time, called by the production mesh: to choose a strategy, and to hold ours to its word."""
 
 from __future__ import annotations
 

@@ -92,9 +92,18 @@ class Endpoint:
         return reading
 
     def sample(self, elapsed: float, failed: bool, outcome: Outcome, now: float) -> None:
-        """Feed one response time, in seconds, to every attached meter; `outcome` is what it was taken from."""
+        """Feed one response time, in seconds, to every attached meter; `outcome` is what it was taken from.
+
+        Raises what a meter raised, once all of them have it.
+        """
+        wrong = None
         for reading in self.samplers:
-            reading.sample(elapsed, failed, outcome, now)
+            try:
+                reading.sample(elapsed, failed, outcome, now)
+            except Exception as error:
+                wrong = error
+        if wrong is not None:
+            raise wrong
 
     def ended(self, attempt: Attempt) -> bool:
         """The attempt is over, however; True the first time. Safe inside a finalizer."""

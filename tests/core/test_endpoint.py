@@ -33,6 +33,25 @@ def test_equal_meters_share_one_reading_and_each_sample_reaches_all():
     assert (fast.value(0.0), slow.value(0.0)) == (0.2, 0.2)
 
 
+def test_a_meter_that_refuses_a_sample_keeps_no_other_from_it():
+    class Picky:
+        def fleet(self):
+            return None
+
+        def reading(self, fleet):
+            return self
+
+        def sample(self, *facts):
+            raise ValueError("not that")
+
+    endpoint = Endpoint("10.0.0.1:80")
+    endpoint.attach(Picky())
+    fine = endpoint.attach(PeakResponseTime(1.0))
+    with pytest.raises(ValueError, match="not that"):
+        endpoint.sample(0.2, False, Outcome(elapsed=0.2, status=200), 0.0)
+    assert fine.value(0.0) == 0.2
+
+
 def test_an_attempt_ends_once():
     endpoint, attempt = Endpoint("10.0.0.1:80"), object()
     endpoint.open[attempt] = endpoint.waiting[attempt] = endpoint.streams[attempt] = 0.0

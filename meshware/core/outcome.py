@@ -49,11 +49,17 @@ CONNECTION = frozenset({Cause.REFUSED, Cause.CONNECT_TIMEOUT, Cause.CONNECT})
 
 
 class LoadReport(NamedTuple):
-    """What the callee says of itself (ORCA): utilisation 0..1 and more, rates a second, named figures."""
+    """What the callee says of itself (ORCA): utilisation 0..1 and more, rates a second, named figures.
+
+    `service_time`: seconds that it usually works on a request, its queue not counted. `queue`: requests that wait or
+    are worked on there, whoever sent them. As it was sent: nobody has looked whether it makes sense.
+    """
 
     utilization: float
     rps: float = 0.0
     eps: float = 0.0
+    service_time: float | None = None
+    queue: float | None = None
 
 
 class Outcome:

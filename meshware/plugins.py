@@ -94,11 +94,14 @@ def _found(group: str, name: str) -> Any:
         raise PluginError(f"{group}: {_named(group, name)} cannot be loaded: {error!r}") from error
 
 
-def make(group: str, name: str, options: dict[str, Any]) -> Any:
-    """An instance of the class behind a name. Raises PluginError when it refuses its settings."""
+def make(group: str, name: str, options: dict[str, Any], **handed: Any) -> Any:
+    """An instance of the class behind a name. Raises PluginError when it refuses its settings.
+
+    `handed`: further keywords, which are no settings.
+    """
     kind = load(group, name)
     try:
-        return kind(**options)
+        return kind(**options, **handed)
     except PluginError:  # of a part
         raise
     except (TypeError, ValueError) as error:
@@ -123,9 +126,8 @@ def strategy(name: str, options: dict[str, Any]) -> Any:
     A class that says `composes = True` gets the keyword `make`: a function that makes a strategy or scorer from a
     choice as settings write it. What it made is to be found in its attribute `parts`.
     """
-    if getattr(load(STRATEGIES, name), "composes", False):
-        options = options | {"make": part}
-    made = make(STRATEGIES, name, options)
+    handed = {"make": part} if getattr(load(STRATEGIES, name), "composes", False) else {}
+    made = make(STRATEGIES, name, options, **handed)
     scores = callable(getattr(made, "score", None)) and hasattr(made, "needs")
     if not scores and not callable(getattr(made, "picker", None)):
         raise PluginError(f"{STRATEGIES}: {_named(STRATEGIES, name)} has neither `picker`, nor `score` and `needs`")

@@ -1,63 +1,145 @@
-"""The generic chooser: any Scorer becomes a strategy. It draws a few endpoints and takes the least score."""
+"""The generic chooser: any Scorer becomes a strategy. It draws a few endpoints and takes the least score.
+
+Power of d choices (Mitzenmacher 2001): the least of all would be everybody's choice at once.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import inf, isfinite
 from typing import Any
 
-from meshware.balancing.draw import several
+from meshware.balancing.draw import Draw, by_weight, evenly
 from meshware.core.call import Call
 from meshware.core.endpoint import Endpoint
 from meshware.core.policy import Picker, Scorer, Strategy
 
+Score = Callable[[Endpoint, Call], float]
+
 
 class Chooser:
-    """`choices`: endpoints drawn per call, 2 or more; 4 is near the best at any fleet size."""
+    """`choices`: endpoints drawn per call, 2 or more; 4 is near the best at any fleet size.
+
+    The scorer is asked whatever happens, and may use `endpoint.weight` as it likes: it may know what we do not.
+    """
 
     def __init__(self, scorer: Scorer, *, choices: int = 4) -> None:
-        if isinstance(choices, bool) or not isinstance(choices, int) or choices < 2:
-            raise ValueError(f"choices must be a whole number from 2 on, not {choices!r}")
         self._scorer = scorer
-        self._choices = choices
+        self._choices = checked_choices(choices)
 
     def picker(self, endpoints: Sequence[Endpoint]) -> Picker:
         """A picker over these endpoints; attaches the meters that the scorer needs."""
-        for endpoint in endpoints:
-            for meter in self._scorer.needs:
-                endpoint.attach(meter)
-        return ChooserPicker(self._scorer, endpoints, self._choices)
+        attach(self._scorer, endpoints)
+        return ChooserPicker(self._scorer.score, endpoints, evenly(endpoints, self._choices))
+
+
+class MeasuredChooser:
+    """For scores that are measured: endpoints are drawn by weight, and near scores count as equal.
+
+    `near`: scores that differ by less than this share are as likely chance. While the fleet guard holds, plain least
+    request: what is measured then says more of the overload than of the endpoints.
+    """
+
+    def __init__(self, scorer: Scorer, *, choices: int = 4, near: float = 0.1) -> None:
+        self._scorer = scorer
+        self._choices = checked_choices(choices)
+        self._near = near
+
+    def picker(self, endpoints: Sequence[Endpoint]) -> Picker:
+        """A picker over these endpoints; attaches the meters that the scorer needs."""
+        attach(self._scorer, endpoints)
+        draw = by_weight(endpoints, self._choices)
+        return ChooserPicker(self._scorer.score, endpoints, draw, near=self._near, guarded=in_flight)
 
 
 class ChooserPicker:
-    """Immutable; as thread-safe as its scorer."""
+    """The least score among the drawn; of equals the one with less in flight per weight, then by lot.
 
-    def __init__(self, scorer: Scorer, endpoints: Sequence[Endpoint], choices: int) -> None:
-        self._scorer = scorer
+    Immutable; as thread-safe as its scorer. `guarded` scores instead while the fleet guard holds.
+    """
+
+    def __init__(
+        self,
+        score: Score,
+        endpoints: Sequence[Endpoint],
+        draw: Draw,
+        *,
+        near: float = 0.0,
+        guarded: Score | None = None,
+    ) -> None:
+        self._score = score
+        self._guarded = guarded or score
         self._endpoints = endpoints
-        self._choices = choices
+        self._draw = draw
+        self._near = 1.0 + near
 
     def pick(self, call: Call) -> Endpoint:
-        """The least score among the drawn; ties are drawn lots for. ValueError for a score that is none."""
-        endpoints = self._endpoints
-        best, least, ties = endpoints[0], inf, 1
-        if len(endpoints) == 1:
+        """One of the drawn. ValueError for a score that is none."""
+        best, least, ties = self._endpoints[0], inf, 1
+        if len(self._endpoints) == 1:
             return best
-        for endpoint in several(endpoints, self._choices, call.rng):
-            score = self._score(endpoint, call)
-            if score < least:
-                best, least, ties = endpoint, score, 1
-            elif score == least:
-                ties += 1
-                if call.rng.random() * ties < 1:
-                    best = endpoint
+        score = self._guarded if call.service.guard.on else self._score
+        for endpoint in self._draw(call.rng):
+            found = checked(score(endpoint, call), endpoint)
+            if found * self._near < least:
+                best, least, ties = endpoint, found, 1
+            elif found <= least * self._near:
+                more = endpoint.load / endpoint.weight - best.load / best.weight
+                ties = 1 if more < 0 else ties + (more == 0)
+                if more < 0 or (more == 0 and call.rng.random() * ties < 1):
+                    best, least = endpoint, found
         return best
 
-    def _score(self, endpoint: Endpoint, call: Call) -> float:
-        score = self._scorer.score(endpoint, call)
-        if not score >= 0 or not isfinite(score):
-            raise ValueError(f"score of {endpoint.address} must be finite and at least 0, not {score!r}")
-        return score
+
+class FullScan:
+    """The least score of all, ties to the first: the definition, for formulas; everybody's choice at once in use."""
+
+    def __init__(self, scorer: Scorer) -> None:
+        self._scorer = scorer
+
+    def picker(self, endpoints: Sequence[Endpoint]) -> Picker:
+        """A picker over these endpoints; attaches the meters that the scorer needs."""
+        attach(self._scorer, endpoints)
+        return FullScanPicker(self._scorer.score, endpoints)
+
+
+class FullScanPicker:
+    """Immutable; as thread-safe as its scorer. Costs as much as there are endpoints."""
+
+    def __init__(self, score: Score, endpoints: Sequence[Endpoint]) -> None:
+        self._score = score
+        self._endpoints = endpoints
+
+    def pick(self, call: Call) -> Endpoint:
+        """The first of the least. ValueError for a score that is none."""
+        score = in_flight if call.service.guard.on else self._score
+        return min(self._endpoints, key=lambda endpoint: checked(score(endpoint, call), endpoint))
+
+
+def in_flight(endpoint: Endpoint, call: Call) -> float:
+    """Plain least request, as a score."""
+    return endpoint.load / endpoint.weight
+
+
+def checked(score: float, endpoint: Endpoint) -> float:
+    """The score, when it is one; else ValueError."""
+    if not score >= 0 or not isfinite(score):
+        raise ValueError(f"score of {endpoint.address} must be finite and at least 0, not {score!r}")
+    return score
+
+
+def checked_choices(choices: int) -> int:
+    """A number of endpoints to draw; else ValueError."""
+    if isinstance(choices, bool) or not isinstance(choices, int) or choices < 2:
+        raise ValueError(f"choices must be a whole number from 2 on, not {choices!r}")
+    return choices
+
+
+def attach(scorer: Scorer, endpoints: Sequence[Endpoint]) -> None:
+    """Have these endpoints measured as the scorer needs it."""
+    for endpoint in endpoints:
+        for meter in scorer.needs:
+            endpoint.attach(meter)
 
 
 def as_strategy(made: Any) -> Strategy:

@@ -1,13 +1,19 @@
-"""Drawing candidates at random without replacement and without building a list per call."""
+"""Drawing candidates at random, without building a list per call."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import accumulate, pairwise
 from typing import TypeVar
 
+from meshware.core.endpoint import Endpoint
 from meshware.core.policy import Rng
 
 T = TypeVar("T")
+
+Draw = Callable[[Rng], Iterable[Endpoint]]
+"""The candidates of one call; made when the set of endpoints changes."""
 
 
 def two(count: int, rng: Rng) -> tuple[int, int]:
@@ -27,3 +33,34 @@ def several(items: Sequence[T], choices: int, rng: Rng) -> Sequence[T]:
         drawn = int(rng.random() * (top + 1))
         chosen.append(top if drawn in chosen else drawn)
     return [items[index] for index in chosen]
+
+
+def evenly(endpoints: Sequence[Endpoint], choices: int) -> Draw:
+    """Distinct endpoints, each as likely: the row is turned at random and cut in `choices` stretches, one from each."""
+    count = len(endpoints)
+    parts = min(choices, count)
+    edges = [part * count // parts for part in range(parts + 1)]
+    stretches = tuple((low - count, high - low) for low, high in pairwise(edges))
+
+    def draw(rng: Rng) -> Iterator[Endpoint]:
+        turned = int(rng.random() * count)
+        for low, size in stretches:  # positions from -count to count - 2: a row needs no modulo
+            yield endpoints[turned + low + int(rng.random() * size)]
+
+    return draw
+
+
+def by_weight(endpoints: Sequence[Endpoint], choices: int) -> Draw:
+    """The same over a row in which each endpoint is as long as its weight; a heavy one may be drawn repeatedly."""
+    sums = list(accumulate(each.weight for each in endpoints))
+    if len({each.weight for each in endpoints}) == 1:
+        return evenly(endpoints, choices)
+    last = len(endpoints) - 1
+
+    def draw(rng: Rng) -> Iterator[Endpoint]:
+        turned = rng.random()
+        for part in range(choices):
+            point = (turned + (part + rng.random()) / choices) % 1.0
+            yield endpoints[min(bisect_right(sums, point * sums[-1]), last)]
+
+    return draw

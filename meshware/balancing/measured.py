@@ -1,0 +1,61 @@
+"""What the strategies by a measured figure have in common: response time, load, failure rate, latency, and more.
+
+The formulas are the founding document's: R_i = sum_j T_ij / m_i and its like, by endpoint i over its own
+requests j. Taken literally (`window` None, `select` "argmin") they are dangerous in use: the least mean of all is
+everybody's choice at once, and one that was bad once is never asked again. So by default recent answers weigh
+more, the fleet's mean stands in for what is not known, and the least of a few random endpoints is taken.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from meshware.balancing.chooser import FullScan, MeasuredChooser
+from meshware.balancing.meters import Averaged, AveragedReading
+from meshware.core.call import Call
+from meshware.core.endpoint import Endpoint
+from meshware.core.policy import Meter, Picker, Strategy
+
+
+class Measured:
+    """Base of a strategy by a score. `choices`: endpoints drawn per call; `select`: "choices", or "argmin" for all."""
+
+    needs: tuple[Meter, ...]
+
+    def __init__(self, *, choices: int = 4, select: str = "choices") -> None:
+        if select not in ("choices", "argmin"):
+            raise ValueError(f"select must be 'choices' or 'argmin', not {select!r}")
+        chooser = MeasuredChooser(self, choices=choices)
+        self._chooser: Strategy = chooser if select == "choices" else FullScan(self)
+
+    def picker(self, endpoints: Sequence[Endpoint]) -> Picker:
+        """A picker over these endpoints."""
+        return self._chooser.picker(endpoints)
+
+    def score(self, endpoint: Endpoint, call: Call) -> float:
+        """Lower is better."""
+        raise NotImplementedError
+
+
+class MeasuredMean(Measured):
+    """Base of a strategy by the mean of one meter."""
+
+    def __init__(self, meter: Averaged, *, choices: int, select: str) -> None:
+        super().__init__(choices=choices, select=select)
+        self.meter = meter
+        self.needs = (meter,)
+
+    def score(self, endpoint: Endpoint, call: Call) -> float:
+        """The mean; the fleet's for an endpoint that nothing is known of."""
+        return endpoint.readings[self.meter].value(call.now)
+
+    def ratio(self, endpoint: Endpoint, call: Call) -> float:
+        """The mean beside the fleet's; 1.0 while there is none."""
+        own, typical = self.means(endpoint, call)
+        return own / typical if typical else 1.0
+
+    def means(self, endpoint: Endpoint, call: Call) -> tuple[float, float]:
+        """The endpoint's mean and the fleet's."""
+        reading = endpoint.readings[self.meter]
+        assert isinstance(reading, AveragedReading)
+        return reading.value(call.now), reading.fleet.value(call.now)

@@ -1,0 +1,110 @@
+"""What endpoints say of themselves, in ORCA load reports, looked at before it is believed.
+
+A report that makes no sense is refused: the meter raises, so the core tells of it (PluginFailed, one log line a
+minute), and what was reported before stands until it expires.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from meshware.balancing.meters import Averaged, Mean, positive
+from meshware.core.outcome import LoadReport, Outcome
+
+EXPIRY = 180.0
+"""Seconds after which a report is no report any more (gRPC A58: 3 min)."""
+
+MOST_UTILIZATION = 1_000.0
+"""Requests waiting per slot, some say; more than this nobody can mean."""
+
+MOST_PER_SECOND = 1_000_000.0
+"""Requests a second of one endpoint; more than this nobody can mean."""
+
+
+@dataclass(frozen=True)
+class Reported:
+    """An endpoint's latest report, for `window` seconds; its value is the utilisation, the fleet's mean without one."""
+
+    window: float = EXPIRY
+
+    def __post_init__(self) -> None:
+        positive("window", self.window)
+
+    def fleet(self) -> Mean:
+        """The mean utilisation of all reports."""
+        return Mean(self.window)
+
+    def reading(self, fleet: Mean) -> ReportedReading:
+        """A fresh reading, which feeds the fleet's mean too."""
+        return ReportedReading(self.window, fleet)
+
+
+class ReportedReading:
+    """One endpoint's latest report. `since` is when the present row of reports began, without a gap of a window."""
+
+    __slots__ = ("_fleet", "_kept", "_window")
+
+    def __init__(self, window: float, fleet: Mean) -> None:
+        self._window = window
+        self._fleet = fleet
+        self._kept: tuple[LoadReport | None, float, float] = (None, 0.0, 0.0)
+
+    def sample(self, elapsed: float, failed: bool, outcome: Outcome, now: float) -> None:
+        """Keep what this answer reports, if it does. Raises ValueError for what no endpoint can mean."""
+        report = outcome.report
+        if report is None:
+            return
+        believable(report)
+        since = self.since(now)
+        self._kept = report, now, now if since is None else since
+        self._fleet.add(report.utilization, now)
+
+    def report(self, now: float) -> LoadReport | None:
+        """The latest, None when it has expired."""
+        report, at, _ = self._kept
+        return report if now - at < self._window else None
+
+    def since(self, now: float) -> float | None:
+        """When the row of reports began that still goes on."""
+        return self._kept[2] if self.report(now) is not None else None
+
+    def value(self, now: float) -> float:
+        """The utilisation; 0.0 while nobody has reported."""
+        report = self.report(now)
+        return self._fleet.value(now) if report is None else report.utilization
+
+    def reset(self) -> None:
+        """Forget everything."""
+        self._kept = (None, 0.0, 0.0)
+
+
+class ServiceTime(Averaged):
+    """Seconds that an endpoint says it works on a request, its queue not counted."""
+
+    def figure(self, elapsed: float, failed: bool, outcome: Outcome) -> float | None:
+        """What is reported, if it makes sense (ReportedReading tells of what does not)."""
+        served = None if outcome.report is None else outcome.report.service_time
+        return served if served is not None and 0.0 <= served <= EXPIRY else None
+
+
+@dataclass(frozen=True)
+class MeanLoad(Averaged):
+    """The plain mean of the loads that a strategy has the reading `take`, one for each request."""
+
+    window: None = None
+
+    def figure(self, elapsed: float, failed: bool, outcome: Outcome) -> None:
+        """A sample does not know the load."""
+
+
+def believable(report: LoadReport) -> None:
+    """Raises ValueError unless all of a report is finite, at least 0, and not beyond all measure."""
+    for name, figure, most in (
+        ("utilization", report.utilization, MOST_UTILIZATION),
+        ("rps", report.rps, MOST_PER_SECOND),
+        ("eps", report.eps, MOST_PER_SECOND),
+        ("service_time", report.service_time or 0.0, EXPIRY),
+        ("queue", report.queue or 0.0, MOST_PER_SECOND),
+    ):
+        if not 0.0 <= figure <= most:
+            raise ValueError(f"load report refused: {name} must be from 0 to {most:g}, not {figure!r}")

@@ -1,0 +1,97 @@
+"""Utilisation: shares by what endpoints say they could do, rps / (utilisation + eps / rps * penalty).
+
+ORCA weighted round robin as in gRFC A58: its weights, blackout, expiry and pace. For callees that report load, and
+for long calls and streams, of which in flight and response time tell little. It knows only what is reported.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from itertools import accumulate, count
+from math import isfinite
+
+from meshware.balancing.chooser import ChooserPicker, in_flight
+from meshware.balancing.draw import by_weight
+from meshware.balancing.meters_reported import EXPIRY, Reported, ReportedReading
+from meshware.core.call import Call
+from meshware.core.endpoint import Endpoint
+from meshware.core.policy import Picker, Reading
+
+UPDATE = 1.0
+"""Seconds between two looks at the reports."""
+
+SPREAD = 10.0
+"""How many times the mean a weight may be (as in grpc-go): no report makes an endpoint everything."""
+
+GOLDEN = 0.6180339887498949
+"""Steps of this length spread over a circle most evenly, wherever they stop."""
+
+CHOICES = 2
+"""Endpoints drawn while the fleet guard holds: plain least request."""
+
+
+class Utilization:
+    """`error_penalty`: how much a failed request adds to the utilisation. `blackout`: seconds of reports before the
+    first counts. `expiry`: seconds for which one counts. An endpoint without a weight has the mean of the others'.
+    """
+
+    def __init__(self, *, error_penalty: float = 1.0, blackout: float = 10.0, expiry: float = EXPIRY) -> None:
+        for name, value in (("error_penalty", error_penalty), ("blackout", blackout)):
+            if isinstance(value, bool) or not isinstance(value, int | float) or not (isfinite(value) and value >= 0):
+                raise ValueError(f"{name} must be a finite number of at least 0, not {value!r}")
+        self._penalty = error_penalty
+        self._blackout = blackout
+        self._meter = Reported(expiry)
+
+    def picker(self, endpoints: Sequence[Endpoint]) -> Picker:
+        """A picker over these endpoints; attaches the meter where it is missing."""
+        return UtilizationPicker(self, endpoints, [endpoint.attach(self._meter) for endpoint in endpoints])
+
+    def weight(self, reading: Reading, now: float) -> float:
+        """What this endpoint's reports say it could do, in requests a second; 0.0: nothing is known."""
+        assert isinstance(reading, ReportedReading)
+        report, since = reading.report(now), reading.since(now)
+        if report is None or since is None or now - since < self._blackout or not report.rps or not report.utilization:
+            return 0.0
+        weight = report.rps / (report.utilization + report.eps / report.rps * self._penalty)
+        return weight if isfinite(weight) else 0.0
+
+
+class UtilizationPicker:
+    """Weights are looked at anew by the first call of each second; between, a pick is one search. Thread-safe."""
+
+    def __init__(self, strategy: Utilization, endpoints: Sequence[Endpoint], readings: Sequence[Reading]) -> None:
+        self._strategy = strategy
+        self._endpoints = endpoints
+        self._readings = readings
+        self._calm = ChooserPicker(in_flight, endpoints, by_weight(endpoints, CHOICES))
+        self._turns = count()
+        self._sums: Sequence[float] = ()
+        self._start = self._due = 0.0
+
+    def pick(self, call: Call) -> Endpoint:
+        """The next in turn, each as often as its weight says. While the fleet guard holds, plain least request."""
+        if call.service.guard.on:
+            return self._calm.pick(call)
+        if not self._sums or call.now >= self._due:
+            self._weigh(call)
+        point = (self._start + next(self._turns) * GOLDEN) % 1.0
+        return self._endpoints[min(bisect_right(self._sums, point), len(self._endpoints) - 1)]
+
+    def _weigh(self, call: Call) -> None:
+        self._due = call.now + UPDATE
+        known = [self._strategy.weight(reading, call.now) for reading in self._readings]
+        shares = [each.weight * share for each, share in zip(self._endpoints, _filled(known), strict=True)]
+        total = sum(shares)
+        self._start, self._turns = call.rng.random(), count()
+        self._sums = [each / total for each in accumulate(shares)]
+
+
+def _filled(weights: Sequence[float]) -> Sequence[float]:
+    """Where nothing is known, the mean of what is; all alike while fewer than two are known (A58)."""
+    known = [each for each in weights if each]
+    if len(known) < 2:
+        return [1.0] * len(weights)
+    mean = sum(known) / len(known)
+    return [min(each or mean, SPREAD * mean) for each in weights]

@@ -24,6 +24,8 @@ class C3(Measured):
     an endpoint that fails fast gets all requests.
     """
 
+    near = 0.1
+
     def __init__(self, *, clients: float = 1, window: float = 5.0, choices: int = 4, select: str = "choices") -> None:
         super().__init__(choices=choices, select=select)
         if isinstance(clients, bool) or not isinstance(clients, int | float) or not 1 <= clients <= MOST_CLIENTS:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from math import inf, isfinite
 from typing import Any
 
-from meshware.balancing.draw import Draw, by_weight, evenly
+from meshware.balancing.draw import Draw, evenly
 from meshware.core.call import Call
 from meshware.core.endpoint import Endpoint
 from meshware.core.policy import Picker, Scorer, Strategy
@@ -33,29 +33,11 @@ class Chooser:
         return ChooserPicker(self._scorer.score, endpoints, evenly(endpoints, self._choices))
 
 
-class MeasuredChooser:
-    """For scores that are measured: endpoints are drawn by weight, and near scores count as equal.
-
-    `near`: scores that differ by less than this share are as likely chance. While the fleet guard holds, plain least
-    request: what is measured then says more of the overload than of the endpoints.
-    """
-
-    def __init__(self, scorer: Scorer, *, choices: int = 4, near: float = 0.1) -> None:
-        self._scorer = scorer
-        self._choices = checked_choices(choices)
-        self._near = near
-
-    def picker(self, endpoints: Sequence[Endpoint]) -> Picker:
-        """A picker over these endpoints; attaches the meters that the scorer needs."""
-        attach(self._scorer, endpoints)
-        draw = by_weight(endpoints, self._choices)
-        return ChooserPicker(self._scorer.score, endpoints, draw, near=self._near, guarded=in_flight)
-
-
 class ChooserPicker:
     """The least score among the drawn; of equals the one with less in flight per weight, then by lot.
 
-    Immutable; as thread-safe as its scorer. `guarded` scores instead while the fleet guard holds.
+    Scores less than `near` apart, as a share, are equal. `guarded` scores instead while the fleet guard holds.
+    Immutable; as thread-safe as its scorer.
     """
 
     def __init__(
@@ -91,20 +73,11 @@ class ChooserPicker:
         return best
 
 
-class FullScan:
-    """The least score of all, ties to the first: the definition, for formulas; everybody's choice at once in use."""
-
-    def __init__(self, scorer: Scorer) -> None:
-        self._scorer = scorer
-
-    def picker(self, endpoints: Sequence[Endpoint]) -> Picker:
-        """A picker over these endpoints; attaches the meters that the scorer needs."""
-        attach(self._scorer, endpoints)
-        return FullScanPicker(self._scorer.score, endpoints)
-
-
 class FullScanPicker:
-    """Immutable; as thread-safe as its scorer. Costs as much as there are endpoints."""
+    """The least score of all, ties to the first: what a formula says, and in use everybody's choice at once.
+
+    Immutable; as thread-safe as its scorer. Costs as much as there are endpoints.
+    """
 
     def __init__(self, score: Score, endpoints: Sequence[Endpoint]) -> None:
         self._score = score

@@ -59,6 +59,7 @@ class Combined(Measured):
         shares = _shares(weights or DEFAULT)
         made = {name: _part(make, name, window) for name in shares}
         self.parts = tuple(part for name, part in made.items() if shares[name])
+        self.near = min(getattr(part, "near", 0.0) for part in self.parts)
         self.needs = tuple({meter: None for part in self.parts for meter in part.needs})
         self._terms = tuple((_ratio(part), shares[name]) for name, part in made.items() if shares[name])
 

@@ -23,11 +23,10 @@ class LeastFailureRate(MeasuredMean):
 
     def __init__(self, *, window: float | None = 5.0, choices: int = 4, select: str = "choices") -> None:
         super().__init__(FailureRate(window), choices=choices, select=select)
-        self._literal = select == "argmin"
 
     def score(self, endpoint: Endpoint, call: Call) -> float:
         """The price of its excess failures; literally, its rate."""
-        return super().score(endpoint, call) if self._literal else self.ratio(endpoint, call)
+        return super().score(endpoint, call) if self._scan else self.ratio(endpoint, call)
 
     def ratio(self, endpoint: Endpoint, call: Call) -> float:
         """1 + 300 max(0, F_i - F)."""

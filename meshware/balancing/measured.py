@@ -10,27 +10,38 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from meshware.balancing.chooser import FullScan, MeasuredChooser
+from meshware.balancing.chooser import ChooserPicker, FullScanPicker, attach, checked_choices, in_flight
+from meshware.balancing.draw import by_weight
 from meshware.balancing.meters import Averaged, AveragedReading
 from meshware.core.call import Call
 from meshware.core.endpoint import Endpoint
-from meshware.core.policy import Meter, Picker, Strategy
+from meshware.core.policy import Meter, Picker
 
 
 class Measured:
-    """Base of a strategy by a score. `choices`: endpoints drawn per call; `select`: "choices", or "argmin" for all."""
+    """Base of a strategy by a score. `choices`: endpoints drawn per call; `select`: "choices", or "argmin" for all.
+
+    Endpoints are drawn by weight. While the fleet guard holds, plain least request: what is measured then tells more
+    of the overload than of the endpoints. (A scorer of a user's own is asked all the same: it may measure nothing.)
+    """
 
     needs: tuple[Meter, ...]
+    near = 0.02
+    """Scores that differ by less than this share are equal: the less busy is taken."""
 
     def __init__(self, *, choices: int = 4, select: str = "choices") -> None:
         if select not in ("choices", "argmin"):
             raise ValueError(f"select must be 'choices' or 'argmin', not {select!r}")
-        chooser = MeasuredChooser(self, choices=choices)
-        self._chooser: Strategy = chooser if select == "choices" else FullScan(self)
+        self._choices = checked_choices(choices)
+        self._scan = select == "argmin"
 
     def picker(self, endpoints: Sequence[Endpoint]) -> Picker:
-        """A picker over these endpoints."""
-        return self._chooser.picker(endpoints)
+        """A picker over these endpoints; attaches the meters where they are missing."""
+        attach(self, endpoints)
+        if self._scan:
+            return FullScanPicker(self.score, endpoints)
+        draw = by_weight(endpoints, self._choices)
+        return ChooserPicker(self.score, endpoints, draw, near=self.near, guarded=in_flight)
 
     def score(self, endpoint: Endpoint, call: Call) -> float:
         """Lower is better."""
@@ -38,7 +49,14 @@ class Measured:
 
 
 class MeasuredMean(Measured):
-    """Base of a strategy by the mean of one meter."""
+    """Base of a strategy by the mean of one meter.
+
+    `near`: a mean says what was. When a burst comes, who has the least mean gets all of it before his mean grows; so
+    the load of the moment decides between all that are not clearly better (in the simulator's bursts at 0.1 a quarter
+    of all calls is lost, at 0.3 one in a hundred, at 0.5 none).
+    """
+
+    near = 0.5
 
     def __init__(self, meter: Averaged, *, choices: int, select: str) -> None:
         super().__init__(choices=choices, select=select)

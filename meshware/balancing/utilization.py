@@ -13,6 +13,7 @@ from math import isfinite
 
 from meshware.balancing.chooser import ChooserPicker, in_flight
 from meshware.balancing.draw import by_weight
+from meshware.balancing.meters import positive
 from meshware.balancing.meters_reported import EXPIRY, Reported, ReportedReading
 from meshware.core.call import Call
 from meshware.core.endpoint import Endpoint
@@ -21,8 +22,11 @@ from meshware.core.policy import Picker, Reading
 UPDATE = 1.0
 """Seconds between two looks at the reports."""
 
-SPREAD = 10.0
-"""How many times the mean a weight may be (as in grpc-go): no report makes an endpoint everything."""
+LEAST, MOST = 0.01, 10.0
+"""Weights are kept between these multiples of their median: no report makes an endpoint everything, or nothing.
+
+grpc-go bounds them by the mean, which one that reports a million can still move as it likes.
+"""
 
 GOLDEN = 0.6180339887498949
 """Steps of this length spread over a circle most evenly, wherever they stop."""
@@ -40,6 +44,7 @@ class Utilization:
         for name, value in (("error_penalty", error_penalty), ("blackout", blackout)):
             if isinstance(value, bool) or not isinstance(value, int | float) or not (isfinite(value) and value >= 0):
                 raise ValueError(f"{name} must be a finite number of at least 0, not {value!r}")
+        positive("expiry", expiry)
         self._penalty = error_penalty
         self._blackout = blackout
         self._meter = Reported(expiry)
@@ -89,9 +94,11 @@ class UtilizationPicker:
 
 
 def _filled(weights: Sequence[float]) -> Sequence[float]:
-    """Where nothing is known, the mean of what is; all alike while fewer than two are known (A58)."""
-    known = [each for each in weights if each]
+    """Bounded; where nothing is known, the mean of what is; all alike while fewer than two are known (A58)."""
+    known = sorted(each for each in weights if each)
     if len(known) < 2:
         return [1.0] * len(weights)
-    mean = sum(known) / len(known)
-    return [min(each or mean, SPREAD * mean) for each in weights]
+    middle = known[len(known) // 2]
+    bounded = [min(max(each, LEAST * middle), MOST * middle) if each else 0.0 for each in weights]
+    mean = sum(bounded) / len(known)
+    return [each or mean for each in bounded]

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from meshware.balancing.measured import Measured
 from meshware.balancing.meters import ResponseTime
-from meshware.balancing.meters_reported import Reported, ReportedReading, ServiceTime
+from meshware.balancing.meters_reported import Reported, ReportedMean, ReportedReading
 from meshware.core.call import Call
 from meshware.core.endpoint import Endpoint
 
@@ -31,7 +31,7 @@ class C3(Measured):
         if isinstance(clients, bool) or not isinstance(clients, int | float) or not 1 <= clients <= MOST_CLIENTS:
             raise ValueError(f"clients must be a number from 1 to {MOST_CLIENTS}, not {clients!r}")
         self._clients = clients
-        self._times = ResponseTime(window), ServiceTime(window)
+        self._times = ResponseTime(window), ReportedMean(window, "service_time")
         self._reported = Reported(window)
         self.needs = (*self._times, self._reported)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from meshware.balancing.measured import Measured
 from meshware.balancing.meters import AveragedReading
-from meshware.balancing.meters_reported import MeanLoad, Reported, believable
+from meshware.balancing.meters_reported import MeanLoad, Reported, believed
 from meshware.core.call import Attempt, Call
 from meshware.core.endpoint import Endpoint
 from meshware.core.outcome import Outcome
@@ -42,9 +42,7 @@ class LoadSamples:
 
     def on_answer(self, call: Call, attempt: Attempt, outcome: Outcome, step: object, now: float) -> None:
         """What is reported, else what is in flight with this request. Raises ValueError for an absurd report."""
-        endpoint, report = attempt.endpoint, outcome.report
-        if report is not None:
-            believable(report)
+        endpoint, report = attempt.endpoint, believed(outcome)
         own = endpoint.load + (outcome.cause is not None)  # one without an answer has left already
         reading = endpoint.readings.get(MEAN)
         if isinstance(reading, AveragedReading):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import exp
+from typing import ClassVar
 
 from meshware.core.outcome import Cause, Outcome
 from meshware.core.policy import Reading
@@ -57,6 +58,7 @@ class Averaged:
     """
 
     window: float | None = 5.0
+    n0: ClassVar[float] = N0
 
     def __post_init__(self) -> None:
         if self.window is not None:
@@ -83,7 +85,7 @@ class AveragedReading(Mean):
     def __init__(self, meter: Averaged, fleet: Mean) -> None:
         super().__init__(meter.window)
         self._meter = meter
-        self._prior = 0.0 if meter.window is None else N0
+        self._prior = 0.0 if meter.window is None else meter.n0
         self.fleet = fleet
 
     def sample(self, elapsed: float, failed: bool, outcome: Outcome, now: float) -> None:
@@ -99,9 +101,11 @@ class AveragedReading(Mean):
 
     def value(self, now: float) -> float:
         """The endpoint's mean, shrunk; 0.0 only while nothing is known of any endpoint, or all were 0."""
-        total, weight = self.faded(now)
         typical = self.fleet.value(now)
-        return (total + self._prior * typical) / (weight + self._prior) if weight else typical
+        if not self._prior:
+            return super().value(now) if self._kept[1] else typical
+        total, weight = self.faded(now)
+        return (total + self._prior * typical) / (weight + self._prior)
 
 
 class ResponseTime(Averaged):

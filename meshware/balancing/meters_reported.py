@@ -14,11 +14,8 @@ from meshware.core.outcome import LoadReport, Outcome
 EXPIRY = 180.0
 """Seconds after which a report is no report any more (gRPC A58: 3 min)."""
 
-MOST_UTILIZATION = 1_000.0
-"""Requests waiting per slot, some say; more than this nobody can mean."""
-
-MOST_PER_SECOND = 1_000_000.0
-"""Requests a second of one endpoint; more than this nobody can mean."""
+MOST = {"utilization": 1e3, "rps": 1e6, "eps": 1e6, "service_time": EXPIRY, "queue": 1e6}
+"""More than this no endpoint can mean (a utilisation of 1,000 is some endpoints' way to tell of their queue)."""
 
 
 @dataclass(frozen=True)
@@ -51,10 +48,9 @@ class ReportedReading:
 
     def sample(self, elapsed: float, failed: bool, outcome: Outcome, now: float) -> None:
         """Keep what this answer reports, if it does. Raises ValueError for what no endpoint can mean."""
-        report = outcome.report
+        report = believed(outcome)
         if report is None:
             return
-        believable(report)
         since = self.since(now)
         self._kept = report, now, now if since is None else since
         self._fleet.add(report.utilization, now)
@@ -78,13 +74,17 @@ class ReportedReading:
         self._kept = (None, 0.0, 0.0)
 
 
-class ServiceTime(Averaged):
-    """Seconds that an endpoint says it works on a request, its queue not counted."""
+@dataclass(frozen=True)
+class ReportedMean(Averaged):
+    """The mean of one field of the load reports, not shrunk: who reports knows, but of one moment only."""
+
+    field: str = "utilization"
+    n0 = 0.0
 
     def figure(self, elapsed: float, failed: bool, outcome: Outcome) -> float | None:
-        """What is reported, if it makes sense (ReportedReading tells of what does not)."""
-        served = None if outcome.report is None else outcome.report.service_time
-        return served if served is not None and 0.0 <= served <= EXPIRY else None
+        """What is reported. Raises ValueError for what no endpoint can mean."""
+        figure: float | None = getattr(believed(outcome), self.field, None)
+        return figure
 
 
 @dataclass(frozen=True)
@@ -97,14 +97,12 @@ class MeanLoad(Averaged):
         """A sample does not know the load."""
 
 
-def believable(report: LoadReport) -> None:
-    """Raises ValueError unless all of a report is finite, at least 0, and not beyond all measure."""
-    for name, figure, most in (
-        ("utilization", report.utilization, MOST_UTILIZATION),
-        ("rps", report.rps, MOST_PER_SECOND),
-        ("eps", report.eps, MOST_PER_SECOND),
-        ("service_time", report.service_time or 0.0, EXPIRY),
-        ("queue", report.queue or 0.0, MOST_PER_SECOND),
-    ):
-        if not 0.0 <= figure <= most:
+def believed(outcome: Outcome) -> LoadReport | None:
+    """The report of an answer. Raises ValueError unless all of it is finite, at least 0, and not beyond all measure."""
+    report = outcome.report
+    if report is None:
+        return None
+    for (name, most), figure in zip(MOST.items(), report, strict=True):
+        if figure is not None and not 0.0 <= figure <= most:
             raise ValueError(f"load report refused: {name} must be from 0 to {most:g}, not {figure!r}")
+    return report

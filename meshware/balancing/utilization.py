@@ -14,10 +14,10 @@ from math import isfinite
 from meshware.balancing.chooser import ChooserPicker, in_flight
 from meshware.balancing.draw import by_weight
 from meshware.balancing.meters import positive
-from meshware.balancing.meters_reported import EXPIRY, Reported, ReportedReading
+from meshware.balancing.meters_reported import EXPIRY, Reported, ReportedMean, ReportedReading
 from meshware.core.call import Call
 from meshware.core.endpoint import Endpoint
-from meshware.core.policy import Picker, Reading
+from meshware.core.policy import Picker
 
 UPDATE = 1.0
 """Seconds between two looks at the reports."""
@@ -37,39 +37,51 @@ CHOICES = 2
 
 class Utilization:
     """`error_penalty`: how much a failed request adds to the utilisation. `blackout`: seconds of reports before the
-    first counts. `expiry`: seconds for which one counts. An endpoint without a weight has the mean of the others'.
+    first counts. `expiry`: seconds for which one counts. `window`: time constant of their mean, in seconds.
+
+    The mean is no part of A58, whose servers report their CPU, a mean itself: requests in flight jump from answer to
+    answer. An endpoint without a weight has the mean of the others'.
     """
 
-    def __init__(self, *, error_penalty: float = 1.0, blackout: float = 10.0, expiry: float = EXPIRY) -> None:
+    def __init__(
+        self, *, error_penalty: float = 1.0, blackout: float = 10.0, expiry: float = EXPIRY, window: float = 5.0
+    ) -> None:
         for name, value in (("error_penalty", error_penalty), ("blackout", blackout)):
             if isinstance(value, bool) or not isinstance(value, int | float) or not (isfinite(value) and value >= 0):
                 raise ValueError(f"{name} must be a finite number of at least 0, not {value!r}")
         positive("expiry", expiry)
+        positive("window", window)
         self._penalty = error_penalty
         self._blackout = blackout
-        self._meter = Reported(expiry)
+        self._reported = Reported(expiry)
+        self._means = tuple(ReportedMean(window, field) for field in ("utilization", "rps", "eps"))
 
     def picker(self, endpoints: Sequence[Endpoint]) -> Picker:
-        """A picker over these endpoints; attaches the meter where it is missing."""
-        return UtilizationPicker(self, endpoints, [endpoint.attach(self._meter) for endpoint in endpoints])
+        """A picker over these endpoints; attaches the meters where they are missing."""
+        for endpoint in endpoints:
+            endpoint.attach(self._reported)
+            for meter in self._means:
+                endpoint.attach(meter)
+        return UtilizationPicker(self, endpoints)
 
-    def weight(self, reading: Reading, now: float) -> float:
+    def weight(self, endpoint: Endpoint, now: float) -> float:
         """What this endpoint's reports say it could do, in requests a second; 0.0: nothing is known."""
+        reading = endpoint.readings[self._reported]
         assert isinstance(reading, ReportedReading)
-        report, since = reading.report(now), reading.since(now)
-        if report is None or since is None or now - since < self._blackout or not report.rps or not report.utilization:
+        since = reading.since(now)
+        if since is None or now - since < self._blackout:
             return 0.0
-        weight = report.rps / (report.utilization + report.eps / report.rps * self._penalty)
+        used, rps, eps = (endpoint.readings[meter].value(now) for meter in self._means)
+        weight = rps / (used + eps / rps * self._penalty) if rps and used else 0.0
         return weight if isfinite(weight) else 0.0
 
 
 class UtilizationPicker:
     """Weights are looked at anew by the first call of each second; between, a pick is one search. Thread-safe."""
 
-    def __init__(self, strategy: Utilization, endpoints: Sequence[Endpoint], readings: Sequence[Reading]) -> None:
+    def __init__(self, strategy: Utilization, endpoints: Sequence[Endpoint]) -> None:
         self._strategy = strategy
         self._endpoints = endpoints
-        self._readings = readings
         self._calm = ChooserPicker(in_flight, endpoints, by_weight(endpoints, CHOICES))
         self._turns = count()
         self._sums: Sequence[float] = ()
@@ -86,7 +98,7 @@ class UtilizationPicker:
 
     def _weigh(self, call: Call) -> None:
         self._due = call.now + UPDATE
-        known = [self._strategy.weight(reading, call.now) for reading in self._readings]
+        known = [self._strategy.weight(endpoint, call.now) for endpoint in self._endpoints]
         shares = [each.weight * share for each, share in zip(self._endpoints, _filled(known), strict=True)]
         total = sum(shares)
         self._start, self._turns = call.rng.random(), count()

@@ -3,48 +3,32 @@
 from __future__ import annotations
 
 import pytest
+from measuring import fed, fill
 from world import World
 
 from meshware.balancing.c3 import C3
 from meshware.core.outcome import LoadReport, Outcome
 
 
-def told(endpoint, now, seconds, **report):
-    """The endpoint has answered so, for long."""
-    for _ in range(100):
-        load = LoadReport(0.5, **report)
-        endpoint.sample(seconds, False, Outcome(elapsed=seconds, status=200, report=load), now)
-
-
 def test_a_fast_endpoint_is_kept_busier_by_the_cube_root_only():
     # 8 times as fast: q = 2 there for q = 1 here, whatever the load (q - 1 is in flight)
-    world = World(2, strategy="c3")
-    told(world.endpoints[0], world.now, 0.010)
-    told(world.endpoints[1], world.now, 0.080)
-    for _ in range(300):
-        world.call().begin(world.now)
-    fast, slow = (1 + each.load for each in world.endpoints)
-    assert fast / slow == pytest.approx(2.0, rel=0.1)
+    fast, slow = fill(fed(World(2, strategy="c3"), 0.010, 0.080), 300)
+    assert (fast + 1) / (slow + 1) == pytest.approx(2.0, rel=0.1)
 
 
 def test_a_reported_queue_keeps_calls_away():
     world = World(2, strategy="c3")
-    told(world.endpoints[0], world.now, 0.010, queue=20)
-    told(world.endpoints[1], world.now, 0.010, queue=0)
-    for _ in range(18):
-        assert world.call().begin(world.now).endpoint is world.endpoints[1]
+    for endpoint, queue in zip(world.endpoints, (20, 0), strict=True):
+        report = LoadReport(0.5, queue=queue)
+        endpoint.sample(0.01, False, Outcome(elapsed=0.01, status=200, report=report), world.now)
+    assert fill(world, 18) == [0, 18]
     world.now += 5.0
-    for _ in range(18):
-        world.call().begin(world.now)
-    assert [each.load for each in world.endpoints] == [18, 18]
+    assert fill(world, 18) == [18, 18]
 
 
 def test_with_many_clients_own_calls_stand_for_those_of_all():
-    world = World(2, strategy={"c3": {"clients": 100}})
-    told(world.endpoints[0], world.now, 0.010)
-    told(world.endpoints[1], world.now, 5.0)
-    row = [world.endpoints.index(world.call().begin(world.now).endpoint) for _ in range(2)]
-    assert row == [0, 1]
+    assert fill(fed(World(2, strategy="c3"), 0.010, 5.0), 2) == [2, 0]
+    assert fill(fed(World(2, strategy={"c3": {"clients": 100}}), 0.010, 5.0), 2) == [1, 1]
 
 
 @pytest.mark.parametrize("clients", [0, -1, float("nan"), float("inf"), True, "2"])

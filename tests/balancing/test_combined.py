@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from measuring import fed, fill
 from world import World
 
 from meshware.balancing.combined import Combined
 from meshware.core.errors import SettingsError
-from meshware.core.outcome import Outcome
 from meshware.plugins import STRATEGIES, part, register, whole
 from meshware.settings.load import load
 from meshware.testing import check_strategy
@@ -26,14 +26,6 @@ class Cheapest:
 def cheapest():
     register(STRATEGIES, "cheapest-combined", Cheapest)
     return "cheapest-combined"
-
-
-def fed(world, *times):
-    """Each endpoint has answered a few times in so many seconds."""
-    for endpoint, seconds in zip(world.endpoints, times, strict=True):
-        for _ in range(5):
-            endpoint.sample(seconds, False, Outcome(elapsed=seconds, status=200), world.now)
-    return world
 
 
 def scores(world):
@@ -77,9 +69,7 @@ def test_a_weight_of_zero_measures_nothing():
 
 def test_a_fast_endpoint_that_is_busy_is_as_good_as_a_slow_one_that_is_idle():
     world = fed(World(2, strategy={"combined": {"response_time": 1, "load": 1}}), 0.01, 0.04)
-    for _ in range(100):
-        world.call().begin(world.now)
-    fast, slow = (each.load for each in world.endpoints)
+    fast, slow = fill(world, 100)
     measured = [each.samplers[0].value(world.now) for each in world.endpoints]
     assert (fast + 1) / (slow + 1) == pytest.approx(measured[1] / measured[0], rel=0.15)
 

@@ -198,11 +198,11 @@ def test_combined_by_sum_adds_the_same_ratios():
 
 def test_c3_is_the_papers_score():
     # R - 1/mu + q^3/mu, q = 1 + in flight * clients + reported queue, clients = 2; in use, at one moment
-    # (two samples of the fleet's mean, R = 0.25, 1/mu = 0.15, stand beside the endpoint's own one)
-    # endpoint | R_i                    | 1/mu                    | q         | score
-    # 1        | (0.2 + 0.5) / 3 = 7/30 | (0.1 + 0.3) / 3 = 4/30  | 1 + 0 + 3 | 7/30 + 63 * 4/30
-    # 2        | (0.3 + 0.5) / 3 = 8/30 | (0.2 + 0.3) / 3 = 5/30  | 1 + 2 + 0 | 8/30 + 26 * 5/30    <- least of the two
-    # 3, 4     | 0.25                   | 0.15                    | 1         | 0.25
+    # (two samples of the fleet's mean, R = 0.25, stand beside the endpoint's own one; 1/mu is 0.15 in the fleet)
+    # endpoint | R_i                    | 1/mu | q         | score
+    # 1        | (0.2 + 0.5) / 3 = 7/30 | 0.1  | 1 + 0 + 3 | 7/30 + 63 * 0.1
+    # 2        | (0.3 + 0.5) / 3 = 8/30 | 0.2  | 1 + 2 + 0 | 8/30 + 26 * 0.2
+    # 3, 4     | 0.25                   | 0.15 | 1         | 0.25    <- least, a tie goes to the first
     table = Table({"c3": {"clients": 2, "select": "argmin"}})
     for endpoint, seconds, report in zip(
         table.service.endpoints,
@@ -212,5 +212,5 @@ def test_c3_is_the_papers_score():
     ):
         endpoint.sample(seconds, False, Outcome(elapsed=seconds, status=200, report=report), table.now)
     table.begin(2)
-    assert table.scores == pytest.approx([7 / 30 + 63 * 4 / 30, 8 / 30 + 26 * 5 / 30, 0.25, 0.25])
+    assert table.scores == pytest.approx([7 / 30 + 6.3, 8 / 30 + 5.2, 0.25, 0.25])
     assert table.picked == 3

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from world import World
 
-from meshware.balancing.meters_reported import MeanLoad, Reported, ServiceTime
+from meshware.balancing.meters_reported import MeanLoad, Reported, ReportedMean
 from meshware.core.events import PluginFailed
 from meshware.core.outcome import LoadReport, Outcome
 
@@ -84,11 +84,12 @@ def test_an_absurd_report_is_told_of_and_the_call_goes_on():
     assert "utilization must be from 0 to 1000, not nan" in failed.error
 
 
-def test_the_service_time_is_a_mean_of_what_makes_sense():
-    (times,) = readings(ServiceTime(None))
-    for seconds in (0.1, None, -1.0, float("nan"), float("inf"), 0.3):
-        times.sample(9.0, False, told(LoadReport(0.5, service_time=seconds)), 0.0)
-    times.sample(9.0, False, told(None), 0.0)
+def test_a_reported_mean_is_of_the_reports_that_have_the_field():
+    (times,) = readings(ReportedMean(None, "service_time"))
+    for report in (LoadReport(0.5, service_time=0.1), LoadReport(0.5), None, LoadReport(0.5, service_time=0.3)):
+        times.sample(9.0, False, told(report), 0.0)
+    with pytest.raises(ValueError, match="service_time"):
+        times.sample(9.0, False, told(LoadReport(0.5, service_time=-1.0)), 0.0)
     assert times.value(0.0) == pytest.approx(0.2)
 
 

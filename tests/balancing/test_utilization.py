@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 import pytest
+from measuring import fill
 from world import World
 
 from meshware.balancing.utilization import Utilization
@@ -74,11 +75,19 @@ def test_weights_are_looked_at_once_a_second():
     shares(world)
     for endpoint, used in zip(world.endpoints, (0.9, 0.1), strict=True):
         outcome = Outcome(elapsed=0.01, status=200, report=LoadReport(used, 100))
-        endpoint.sample(0.01, False, outcome, world.now)
+        for _ in range(1000):
+            endpoint.sample(0.01, False, outcome, world.now)
     world.now += 0.9
     assert shares(world)[0] > 8000
     world.now += 0.2
     assert shares(world)[0] < 2000
+
+
+def test_one_report_that_jumps_moves_little():
+    world = reporting(world_of(2), LoadReport(0.5, 100), LoadReport(0.5, 100))
+    world.endpoints[0].sample(0.01, False, Outcome(elapsed=0.01, status=200, report=LoadReport(0.0, 100)), world.now)
+    world.now += 1.0
+    assert shares(world)[0] == pytest.approx(5500, abs=200)
 
 
 def test_who_does_not_report_gets_the_mean():
@@ -131,9 +140,7 @@ def test_the_weight_of_the_settings_counts_beside_the_reports():
 def test_under_the_guard_it_is_plain_least_request():
     world = reporting(world_of(2), LoadReport(0.1, 100), LoadReport(0.9, 100))
     world.service.guard.on = True
-    for _ in range(100):
-        world.call().begin(world.now)
-    assert [each.load for each in world.endpoints] == [50, 50]
+    assert fill(world, 100) == [50, 50]
 
 
 @pytest.mark.parametrize(

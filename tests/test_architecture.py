@@ -50,7 +50,7 @@ OTHERS: dict[str, set[str]] = {
     "discovery": {"cachetools"},
     "security": {"cachetools"},
     "fallback": {"cachetools"},
-    "balancing": {"cachetools"},
+    "balancing": {"cachetools", "xxhash"},
     "settings": {"pydantic", "yaml"},
     "inbound": FRAMEWORKS,
     "console": FRAMEWORKS,

@@ -1,0 +1,84 @@
+"""What ring hash and Maglev have in common: a call's key is hashed, and a table says which endpoint that is.
+
+With the same keys and endpoints both pick what Envoy picks: tests/balancing/record_envoy_picks.py asks a real one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from math import inf
+
+from meshware.balancing.bounded import Bound, open_to
+from meshware.balancing.key import Key, reader
+from meshware.core.call import Call
+from meshware.core.endpoint import Endpoint
+from meshware.core.errors import MissingExtra
+from meshware.core.policy import Picker
+
+Hash = Callable[..., int]
+Table = Callable[[int, int], Endpoint]
+"""The endpoint of a hash; for the second number, from 1 on, another one, as for a retry."""
+
+LEAST = 100
+"""Percent of its fair share that a bound must leave an endpoint: with less, calls would have no place."""
+
+TRIES = 32
+"""Places of a table that are looked at for an endpoint that this call may go to."""
+
+
+class Hashing:
+    """Base of both. `key`: see balancing/key.py; a call without one goes anywhere.
+
+    `hash_balance_factor`: the most that an endpoint may have in flight, in percent of its fair share, 100 or more;
+    None for no limit. Needs the extra `hash`.
+    """
+
+    def __init__(self, *, key: object = "path", hash_balance_factor: float | None = None) -> None:
+        factor = hash_balance_factor
+        number = isinstance(factor, int | float) and not isinstance(factor, bool)
+        if factor is not None and not (number and LEAST <= factor < inf):
+            raise ValueError(f"hash_balance_factor must be a number of at least {LEAST}, or None, not {factor!r}")
+        self._key = reader(key)
+        self._factor = factor
+        self.hash = xxhash64()
+
+    def picker(self, endpoints: Sequence[Endpoint]) -> Picker:
+        """A picker over these endpoints; builds the table, which takes a while."""
+        total = sum(each.weight for each in endpoints)
+        shares = [each.weight / total for each in endpoints]
+        bound = None if self._factor is None else Bound(endpoints, shares, self._factor)
+        return HashPicker(self.table(endpoints, shares), self._key, self.hash, bound=bound)
+
+    def table(self, endpoints: Sequence[Endpoint], shares: Sequence[float]) -> Table:
+        """The table over endpoints with these shares, which sum to 1."""
+        raise NotImplementedError
+
+
+class HashPicker:
+    """One look-up, or a few; immutable, so thread-safe."""
+
+    def __init__(self, table: Table, key: Key, hashed: Hash, *, bound: Bound | None) -> None:
+        self._table = table
+        self._key = key
+        self._hash = hashed
+        self._bound = bound
+
+    def pick(self, call: Call) -> Endpoint:
+        """The key's endpoint; where the call may not go there, or it is over its bound, always the same next one."""
+        key = self._key(call)
+        hashed = int(call.rng.random() * 2**64) if key is None else self._hash(key)
+        endpoint = self._table(hashed, 0)
+        attempt = 1
+        while not open_to(endpoint, call) and attempt < TRIES:
+            endpoint = self._table(hashed, attempt)
+            attempt += 1
+        return endpoint if self._bound is None else self._bound.within(endpoint, hashed, call)
+
+
+def xxhash64() -> Hash:
+    """XXH64 of bytes, and of a seed where one is given. Raises MissingExtra where there is no xxhash."""
+    try:
+        from xxhash import xxh64_intdigest
+    except ImportError as error:
+        raise MissingExtra("xxhash", "hash") from error
+    return xxh64_intdigest

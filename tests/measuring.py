@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 
+from world import World
+
+from meshware.core.endpoint import Endpoint
 from meshware.core.outcome import Outcome
 
 
@@ -34,3 +38,20 @@ def fed(world, *times, count=50, **facts):
         for _ in range(count):
             endpoint.sample(seconds, False, Outcome(elapsed=seconds, status=200, **facts), world.now)
     return world
+
+
+def operations(strategy, endpoints):
+    """Function calls of one pick in a fleet of so many."""
+    world = World(2, strategy=strategy)
+    fleet = [Endpoint(f"10.{number // 250}.{number % 250}.1:80") for number in range(endpoints)]
+    world.service.replace(fleet, world.now)
+    call = world.call()
+    call.now = world.now
+    world.service.picker.pick(call)
+    calls = []
+    sys.setprofile(lambda frame, event, arg: calls.append(event))
+    try:
+        world.service.picker.pick(call)
+    finally:
+        sys.setprofile(None)
+    return len(calls)

@@ -7,7 +7,7 @@ from contextlib import suppress
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from measuring import answered, fed, fill
+from measuring import answered, fed, fill, operations
 from world import World
 
 from meshware.core.errors import SettingsError
@@ -119,6 +119,11 @@ def test_for_load_a_busy_endpoint_counts_by_what_it_reports():
     assert (idle + 1) / (busy + 1) == pytest.approx(3.0, rel=0.2)
     world.now += 10.0
     assert fill(world, 240) == [100, 100, 100]
+
+
+@pytest.mark.parametrize("strategy", [*MEASURED, "utilization"])
+def test_a_pick_costs_the_same_in_a_fleet_of_any_size(strategy):
+    assert operations(strategy, 10) == operations(strategy, 5_000)
 
 
 @pytest.mark.parametrize("strategy", MEASURED)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 from collections import Counter
 
 import pytest
+from measuring import operations
 from world import World
 
 from meshware.core.outcome import Ending, Outcome
@@ -160,21 +160,3 @@ def test_a_retry_with_nothing_untried_takes_what_there_is():
 @pytest.mark.parametrize("strategy", ["least_request", "peak_ewma", "random"])
 def test_a_pick_costs_the_same_in_a_fleet_of_any_size(strategy):
     assert operations(strategy, 10) == operations(strategy, 5_000)
-
-
-def operations(strategy, endpoints):
-    """Function calls of one pick."""
-    world = World(2, strategy=strategy)
-    from meshware.core.endpoint import Endpoint
-
-    fleet = [Endpoint(f"10.{number // 250}.{number % 250}.1:80") for number in range(endpoints)]
-    world.service.replace(fleet, world.now)
-    call = world.call()
-    call.now = world.now
-    calls = []
-    sys.setprofile(lambda frame, event, arg: calls.append(event))
-    try:
-        world.service.picker.pick(call)
-    finally:
-        sys.setprofile(None)
-    return len(calls)

@@ -9,8 +9,8 @@ to the least and the most of the fleet, is not offered: it makes 0 and 1 of two 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from math import isfinite, prod
+from collections.abc import Callable, Mapping, Sequence
+from math import isfinite
 from typing import Any
 
 from meshware.balancing.chooser import checked
@@ -30,6 +30,7 @@ PACE = 0.01
 """What one score weighs in the mean of those seen."""
 
 Ratio = Callable[[Endpoint, Call], float]
+Terms = Sequence[tuple[Ratio, float]]
 
 
 class Combined(Measured):
@@ -65,7 +66,7 @@ class Combined(Measured):
 
     def score(self, endpoint: Endpoint, call: Call) -> float:
         """1 for an endpoint that is usual in all respects."""
-        return self._combine((_bounded(ratio(endpoint, call)), share) for ratio, share in self._terms)
+        return self._combine(self._terms, endpoint, call)
 
 
 class Usual:
@@ -109,17 +110,22 @@ def _ratio(part: Any) -> Ratio:
     return own or Usual(part).ratio
 
 
-def _bounded(ratio: float) -> float:
-    return min(max(ratio, 1 / MOST), MOST)
-
-
-def _product(terms: Iterable[tuple[float, float]]) -> float:
-    product: float = prod(ratio**share for ratio, share in terms)
+def _product(terms: Terms, endpoint: Endpoint, call: Call) -> float:
+    product = 1.0
+    for ratio, share in terms:
+        product *= _bounded(ratio(endpoint, call)) ** share
     return product
 
 
-def _sum(terms: Iterable[tuple[float, float]]) -> float:
-    return sum(ratio * share for ratio, share in terms)
+def _sum(terms: Terms, endpoint: Endpoint, call: Call) -> float:
+    total = 0.0
+    for ratio, share in terms:
+        total += _bounded(ratio(endpoint, call)) * share
+    return total
+
+
+def _bounded(ratio: float) -> float:
+    return 1 / MOST if ratio < 1 / MOST else MOST if ratio > MOST else ratio
 
 
 _WAYS = {"product": _product, "sum": _sum}

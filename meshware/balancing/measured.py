@@ -76,4 +76,5 @@ class MeasuredMean(Measured):
         """The endpoint's mean and the fleet's."""
         reading = endpoint.readings[self.meter]
         assert isinstance(reading, AveragedReading)
-        return reading.value(call.now), reading.fleet.value(call.now)
+        typical = reading.fleet.value(call.now)
+        return reading.beside(typical, call.now), typical

@@ -101,7 +101,10 @@ class AveragedReading(Mean):
 
     def value(self, now: float) -> float:
         """The endpoint's mean, shrunk; 0.0 only while nothing is known of any endpoint, or all were 0."""
-        typical = self.fleet.value(now)
+        return self.beside(self.fleet.value(now), now)
+
+    def beside(self, typical: float, now: float) -> float:
+        """The endpoint's mean in a fleet whose mean is `typical`."""
         if not self._prior:
             return super().value(now) if self._kept[1] else typical
         total, weight = self.faded(now)

@@ -1,31 +1,55 @@
 """Least request: of a few random choices, the one with the least in flight per weight.
 
-Power of two choices (Mitzenmacher 2001); Envoy's LEAST_REQUEST with active-request bias 1. Alone it
-takes a fast failure for an idle endpoint: ejection is what keeps it from a sinkhole.
+Power of two choices (Mitzenmacher 2001); Envoy's LEAST_REQUEST. Alone it takes a fast failure for an idle
+endpoint: ejection is what keeps it from a sinkhole.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from meshware.balancing.chooser import Chooser
+from meshware.balancing.chooser import ChooserPicker, checked_choices
+from meshware.balancing.draw import by_weight
 from meshware.core.call import Call
 from meshware.core.endpoint import Endpoint
 from meshware.core.policy import Meter, Picker
 
+LARGEST_BIAS = 10.0
+
 
 class LeastRequest:
-    """`choices`: how many endpoints are drawn, 2 or more; 2 is the classic."""
+    """`choices`: how many endpoints are drawn, 2 or more; 2 is the classic. `full_scan`: all of them, ties by lot.
+
+    `active_request_bias`: how much what is in flight counts beside the weight, above 0 to 10; with 2 an endpoint of
+    four times the weight has twice as much in flight. Envoy's 0 is `round_robin`.
+    """
 
     needs: tuple[Meter, ...] = ()
 
-    def __init__(self, *, choices: int = 2) -> None:
-        self.chooser = Chooser(self, choices=choices)
+    def __init__(self, *, choices: int = 2, active_request_bias: float = 1.0, full_scan: bool = False) -> None:
+        bias = active_request_bias
+        if isinstance(bias, bool) or not isinstance(bias, int | float) or not 0 < bias <= LARGEST_BIAS:
+            raise ValueError(
+                f"active_request_bias must be a number above 0 and at most {LARGEST_BIAS:g}, not {bias!r} "
+                "(0 in Envoy: round_robin)"
+            )
+        if not isinstance(full_scan, bool):
+            raise ValueError(f"full_scan must be true or false, not {full_scan!r}")
+        self._choices = checked_choices(choices)
+        self._bias = bias
+        self._scan = full_scan
 
     def picker(self, endpoints: Sequence[Endpoint]) -> Picker:
         """A picker over these endpoints."""
-        return self.chooser.picker(endpoints)
+        draw = (lambda rng: endpoints) if self._scan else by_weight(endpoints, self._choices)
+        return ChooserPicker(self._busy, endpoints, draw)
 
     def score(self, endpoint: Endpoint, call: Call) -> float:
-        """In flight, this request included, per weight."""
-        return (endpoint.load + 1) / endpoint.weight
+        """For who combines it: Envoy's weight / (in flight + 1)^bias, turned over."""
+        score: float = (endpoint.load + 1) ** self._bias / endpoint.weight
+        return score
+
+    def _busy(self, endpoint: Endpoint, call: Call) -> float:
+        """Without the 1: of idle ones, drawn by weight already, the heavy would win each time."""
+        busy: float = max(endpoint.load, 0.0) ** self._bias / endpoint.weight
+        return busy

@@ -1,55 +1,66 @@
-"""Round robin: each endpoint in turn, from a random start. Weights are honoured within one cycle.
+"""Round robin: each endpoint in turn, as often as its weight says, from a random start.
 
-Smooth weighted round robin (nginx, 2012), laid out once per change as a cycle of at most 1,024 turns.
+Equal weights: one row, and a turn is one C call. Others: earliest deadline first, as in Envoy's edf_scheduler.h and
+gRFC A58: an endpoint's next turn is due 1 / weight after its last, so that turns are spread out. First turns are
+drawn at random: else the workers of a host would all ask the same endpoint at once. Known by both names,
+`round_robin` and `weighted_round_robin`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from heapq import heapify, heapreplace
 from itertools import count
+from threading import Lock
 
 from meshware.core.call import Call
 from meshware.core.endpoint import Endpoint
-from meshware.core.policy import Picker
-
-LONGEST = 1024
+from meshware.core.policy import Picker, Rng
 
 
 class RoundRobin:
-    """Takes no settings. Knows neither load nor speed: for equal endpoints and equal work."""
+    """Takes no settings. Knows neither load nor speed: for equal work, and endpoints as fast as they weigh."""
 
     def picker(self, endpoints: Sequence[Endpoint]) -> Picker:
-        """A picker over the cycle of these endpoints."""
-        return RoundRobinPicker(_cycle(endpoints))
+        """A picker over these endpoints."""
+        even = len({each.weight for each in endpoints}) == 1
+        return InTurn(endpoints) if even else EarliestDeadline(endpoints)
 
 
-class RoundRobinPicker:
+class InTurn:
     """Thread-safe: the turn is taken by one C call."""
 
-    def __init__(self, cycle: Sequence[Endpoint]) -> None:
-        self._cycle = cycle
+    def __init__(self, endpoints: Sequence[Endpoint]) -> None:
+        self._endpoints = endpoints
         self._turns = count()
         self._start: int | None = None
 
     def pick(self, call: Call) -> Endpoint:
         """The next in turn."""
         if self._start is None:
-            self._start = int(call.rng.random() * len(self._cycle))
-        return self._cycle[(self._start + next(self._turns)) % len(self._cycle)]
+            self._start = int(call.rng.random() * len(self._endpoints))
+        return self._endpoints[(self._start + next(self._turns)) % len(self._endpoints)]
 
 
-def _cycle(endpoints: Sequence[Endpoint]) -> Sequence[Endpoint]:
-    """The turns of one cycle, each endpoint as often as its weight says, spread out."""
-    least = min((each.weight for each in endpoints if each.weight > 0), default=1.0)
-    shares = [round(each.weight / least) for each in endpoints]
-    total = sum(shares)
-    if not 0 < total <= LONGEST or len(set(shares)) == 1:
-        return endpoints
-    credit = [0] * len(shares)
-    turns = []
-    for _ in range(total):
-        credit = [have + share for have, share in zip(credit, shares, strict=True)]
-        index = credit.index(max(credit))
-        credit[index] -= total
-        turns.append(endpoints[index])
-    return turns
+class EarliestDeadline:
+    """Thread-safe: a pick, O(log n), holds one lock. The first draws all first turns."""
+
+    def __init__(self, endpoints: Sequence[Endpoint]) -> None:
+        self._endpoints = endpoints
+        self._periods = [1.0 / each.weight for each in endpoints]
+        self._due: list[tuple[float, int]] = []
+        self._lock = Lock()
+
+    def pick(self, call: Call) -> Endpoint:
+        """The one that is due first; its next turn is due a period later."""
+        with self._lock:
+            due = self._due or self._begin(call.rng)
+            at, place = due[0]
+            heapreplace(due, (at + self._periods[place], place))
+        return self._endpoints[place]
+
+    def _begin(self, rng: Rng) -> list[tuple[float, int]]:
+        """Each within its first period."""
+        self._due = [(rng.random() * period, place) for place, period in enumerate(self._periods)]
+        heapify(self._due)
+        return self._due

@@ -36,7 +36,8 @@ class Chooser:
 class ChooserPicker:
     """The least score among the drawn; of equals the one with less in flight per weight, then by lot.
 
-    Scores less than `near` apart, as a share, are equal. `guarded` scores instead while the fleet guard holds.
+    Scores less than `near` apart, as a share, are equal. `guarded` scores instead while the fleet guard holds. What
+    the call has tried is passed over, so that a retry goes to the best of the others.
     Immutable; as thread-safe as its scorer.
     """
 
@@ -62,6 +63,8 @@ class ChooserPicker:
             return best
         score = self._guarded if call.service.guard.on else self._score
         for endpoint in self._draw(call.rng):
+            if endpoint in call.tried:
+                continue
             found = checked(score(endpoint, call), endpoint)
             if found * self._near < least:
                 best, least, ties = endpoint, found, 1
@@ -86,7 +89,7 @@ class FullScanPicker:
     def pick(self, call: Call) -> Endpoint:
         """The first of the least. ValueError for a score that is none."""
         score = in_flight if call.service.guard.on else self._score
-        return min(self._endpoints, key=lambda endpoint: checked(score(endpoint, call), endpoint))
+        return min(self._endpoints, key=lambda each: (each in call.tried, checked(score(each, call), each)))
 
 
 def in_flight(endpoint: Endpoint, call: Call) -> float:

@@ -25,7 +25,7 @@ UPDATE = 1.0
 LEAST, MOST = 0.01, 10.0
 """Weights are kept between these multiples of their median: no report makes an endpoint everything, or nothing.
 
-grpc-go bounds them by the mean, which one that reports a million can still move as it likes.
+By their mean would not do: one endpoint that reports a million moves it as it likes.
 """
 
 GOLDEN = 0.6180339887498949

@@ -110,6 +110,16 @@ def test_near_equals_are_told_apart_by_what_is_in_flight(strategy):
     assert fill(fed(World(2, strategy="response_time"), 0.10, 0.16), 100) == [100, 0]
 
 
+@pytest.mark.parametrize("select", ["choices", "argmin"])
+def test_a_retry_goes_to_the_best_of_those_that_were_not_tried(select):
+    world = World(4, strategy={"combined": {"response_time": 1, "select": select}}, **UNJUDGED | {"retry": {}})
+    fed(world, 0.010, 0.1, 0.3, 0.3)
+    call = world.call()
+    first = call.begin(world.now)
+    assert first.endpoint is world.endpoints[0]
+    assert world.answer(call, first, 503, after=0.01).attempt.endpoint is world.endpoints[1]
+
+
 def test_for_load_a_busy_endpoint_counts_by_what_it_reports():
     world = World(3, strategy="load")
     for endpoint, report in zip(world.endpoints, (LoadReport(0.9), LoadReport(0.3), None), strict=True):

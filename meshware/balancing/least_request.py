@@ -7,9 +7,10 @@ endpoint: ejection is what keeps it from a sinkhole.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import inf
 
-from meshware.balancing.chooser import ChooserPicker, checked_choices
-from meshware.balancing.draw import by_weight
+from meshware.balancing.chooser import checked_choices
+from meshware.balancing.draw import Draw, by_weight
 from meshware.core.call import Call
 from meshware.core.endpoint import Endpoint
 from meshware.core.policy import Meter, Picker
@@ -42,14 +43,34 @@ class LeastRequest:
     def picker(self, endpoints: Sequence[Endpoint]) -> Picker:
         """A picker over these endpoints."""
         draw = (lambda rng: endpoints) if self._scan else by_weight(endpoints, self._choices)
-        return ChooserPicker(self._busy, endpoints, draw)
+        return LeastRequestPicker(draw, self._bias)
 
     def score(self, endpoint: Endpoint, call: Call) -> float:
         """For who combines it: Envoy's weight / (in flight + 1)^bias, turned over."""
-        score: float = (endpoint.load + 1) ** self._bias / endpoint.weight
+        score: float = (max(endpoint.load, 0.0) + 1) ** self._bias / endpoint.weight
         return score
 
-    def _busy(self, endpoint: Endpoint, call: Call) -> float:
-        """Without the 1: of idle ones, drawn by weight already, the heavy would win each time."""
-        busy: float = max(endpoint.load, 0.0) ** self._bias / endpoint.weight
-        return busy
+
+class LeastRequestPicker:
+    """The least busy of the drawn, ties by lot. Immutable, so thread-safe.
+
+    Envoy adds 1 to what is in flight. Here the drawing knows of the weights: of idle ones the heavy would win always.
+    """
+
+    def __init__(self, draw: Draw, bias: float) -> None:
+        self._draw = draw
+        self._bias = bias
+
+    def pick(self, call: Call) -> Endpoint:
+        """One of the drawn."""
+        rng, bias = call.rng, self._bias
+        least, ties = inf, 0
+        for endpoint in self._draw(rng):
+            busy = (endpoint.load if bias == 1 else max(endpoint.load, 0.0) ** bias) / endpoint.weight
+            if busy < least:
+                best, least, ties = endpoint, busy, 1
+            elif busy == least:
+                ties += 1
+                if rng.random() * ties < 1:
+                    best = endpoint
+        return best

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from itertools import count
 from math import ceil, isqrt
 
+from meshware.balancing.key import open_to
 from meshware.core.call import Call
 from meshware.core.endpoint import Endpoint
 
@@ -60,11 +61,6 @@ class Bound:
             place = (hashed + number * step) % self._span
             if place < len(self._endpoints):
                 yield self._endpoints[place]
-
-
-def open_to(endpoint: Endpoint, call: Call) -> bool:
-    """Whether the call may go there: it has not been, and nothing has come up since the picker was made."""
-    return endpoint not in call.tried and (not endpoint.bars or call.service.usable(endpoint, call.now))
 
 
 def prime(number: int) -> bool:

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from math import inf
 
-from meshware.balancing.bounded import Bound, open_to
-from meshware.balancing.key import Key, reader
+from meshware.balancing.bounded import Bound
+from meshware.balancing.key import Key, open_to, reader
 from meshware.core.call import Call
 from meshware.core.endpoint import Endpoint
 from meshware.core.errors import MissingExtra

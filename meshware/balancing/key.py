@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from meshware.core.call import Call
+from meshware.core.endpoint import Endpoint
 
 Key = Callable[[Call], bytes | None]
 
@@ -24,6 +25,11 @@ def reader(key: object) -> Key:
         if kind in _KINDS and isinstance(name, str) and name:
             return _KINDS[kind](name)
     raise ValueError(f"key must be 'path', {{'header': name}}, {{'cookie': name}} or {{'query': name}}, not {key!r}")
+
+
+def open_to(endpoint: Endpoint, call: Call) -> bool:
+    """Whether the call may go there: it has not been, and nothing has come up since the picker was made."""
+    return endpoint not in call.tried and (not endpoint.bars or call.service.usable(endpoint, call.now))
 
 
 def _path(call: Call) -> bytes | None:

@@ -8,6 +8,7 @@ keys of the others' too. Same endpoints, same weights: the same picks as Envoy's
 from __future__ import annotations
 
 from collections.abc import Sequence
+from heapq import heapreplace
 
 from meshware.balancing.bounded import prime
 from meshware.balancing.hashing import Hash, Hashing, Table
@@ -20,7 +21,7 @@ MASK = 2**64 - 1
 
 
 class Maglev(Hashing):
-    """`table_size`: a prime from 2 to 5,000,011, at best 100 times the number of endpoints or more.
+    """`table_size`: a prime from 2 to 5,000,011, at best 1,000 times the number of endpoints.
 
     `key`, `hash_balance_factor`: see Hashing. For keys that should be spread evenly: sessions, shards, caches.
     """
@@ -40,24 +41,21 @@ class Maglev(Hashing):
         rows = sorted(zip(endpoints, shares, strict=True), key=lambda row: row[0].address)
         entries = [Entry(endpoint, share, size=self._size, hashed=self.hash) for endpoint, share in rows]
         places: list[Endpoint | None] = [None] * self._size
-        left, turn = self._size, 0
-        while left:
-            turn += 1
-            for entry in entries:
-                if left and turn * entry.share >= entry.due:
-                    entry.due += most
-                    entry.take(places)
-                    left -= 1
+        turns = [(1, number) for number in range(len(entries))]
+        for _ in places:
+            turn, number = turns[0]
+            entries[number].take(places)
+            heapreplace(turns, (entries[number].after(turn, most), number))
         return Places([each for each in places if each is not None]).at
 
 
 class Entry:
-    """An endpoint that fills its places: where it is, how far it steps, and its next turn in shares."""
+    """An endpoint that fills its places: where it is, how far it steps, and what it is due."""
 
     def __init__(self, endpoint: Endpoint, share: float, *, size: int, hashed: Hash) -> None:
         self.endpoint = endpoint
-        self.share = share
-        self.due = 0.0
+        self._share = share
+        self._due = 0.0
         self._place = hashed(endpoint.address.encode()) % size
         self._step = hashed(endpoint.address.encode(), 1) % (size - 1) + 1
 
@@ -68,6 +66,14 @@ class Entry:
             place = (place + step) % size
         places[place] = self.endpoint
         self._place = place
+
+    def after(self, turn: int, most: float) -> int:
+        """Its next turn: the first whose number times its share is at least what it is due, rounded as in Envoy."""
+        self._due += most
+        turn = max(turn + 1, int(self._due / self._share))
+        while turn * self._share < self._due:
+            turn += 1
+        return turn
 
 
 class Places:

@@ -13,9 +13,8 @@ from typing import Any
 
 from cachetools import TTLCache
 
-from meshware.balancing.bounded import open_to
 from meshware.balancing.chooser import as_strategy
-from meshware.balancing.key import Key, reader
+from meshware.balancing.key import Key, open_to, reader
 from meshware.core.call import Call
 from meshware.core.endpoint import Endpoint
 from meshware.core.policy import Picker

@@ -8,6 +8,7 @@ from typing import Any
 
 from meshware import plugins
 from meshware.balancing.chooser import as_strategy
+from meshware.balancing.localities import Localities, LocalityOptions
 from meshware.balancing.timed import Timed
 from meshware.breaking.circuit import CircuitOptions, ServiceCircuit
 from meshware.breaking.ejection import EjectionOptions, EndpointEjection
@@ -44,8 +45,10 @@ def assemble(
     services = {}
     for name, each in settings.services.items():
         service = previous.get(name)
-        if service is None or service.policies != each.policies():
-            service = _service(name, each, rng=rng, emit=emit)
+        policies = (each.policies(), settings.locality)
+        if service is None or service.policies != policies:
+            service = _service(name, each, home=Locality.parse(settings.locality), rng=rng, emit=emit)
+            service.policies = policies
         services[name] = service
     sources = {name: _source(services[name], each) for name, each in settings.services.items()}
     known = previous if found is None else found
@@ -98,7 +101,9 @@ def _again(known: Endpoint) -> Endpoint:
     )
 
 
-def _service(name: str, settings: ServiceSettings, *, rng: Rng, emit: Callable[[object], None]) -> Service:
+def _service(
+    name: str, settings: ServiceSettings, *, home: Locality, rng: Rng, emit: Callable[[object], None]
+) -> Service:
     service = Service(
         name,
         rng=rng,
@@ -111,7 +116,6 @@ def _service(name: str, settings: ServiceSettings, *, rng: Rng, emit: Callable[[
         host=settings.host,
         tls=settings.tls,
     )
-    service.policies = settings.policies()
 
     def turned(on: bool, now: float) -> None:
         for endpoint in service.endpoints:
@@ -122,7 +126,14 @@ def _service(name: str, settings: ServiceSettings, *, rng: Rng, emit: Callable[[
 
     service.guard = FleetGuard(turned=turned, threshold=settings.guard)
     service.learner = plugins.strategy(settings.strategy.name, settings.strategy.options)
-    service.strategy = _strategy(service.learner)
+    service.strategy = Localities(
+        _strategy(service.learner),
+        LocalityOptions(**settings.locality.model_dump()),
+        home=home,
+        service=name,
+        endpoints=lambda: service.endpoints,
+        emit=emit,
+    )
     service.ejection = EndpointEjection(
         EjectionOptions(**settings.ejection.model_dump(), slow_start=settings.slow_start),
         service=name,

@@ -219,7 +219,15 @@ class Mesh:
 
 
 def _state(endpoint: Endpoint, service: Service, now: float) -> dict[str, Any]:
-    state = {"state": endpoint.availability.state(), "in_flight": len(endpoint.open), "weight": endpoint.weight}
+    state: dict[str, Any] = {
+        "state": endpoint.availability.state(),
+        "in_flight": len(endpoint.open),
+        "weight": endpoint.weight,
+    }
+    if any(endpoint.locality):
+        state["locality"] = str(endpoint.locality)
+    if endpoint.priority:
+        state["priority"] = endpoint.priority
     return state if service.source is None else state | {"age": service.source.status(now)["age"]}
 
 

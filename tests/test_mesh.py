@@ -205,6 +205,13 @@ def test_status_says_state_load_and_weight_of_each_endpoint(make):
     assert {each["state"] for each in status["shop"].values()} == {"available"}
 
 
+def test_status_says_locality_and_priority_where_there_are_any(make):
+    far = {"address": "10.0.0.2:80", "locality": "aws/eu-west-1", "priority": 1}
+    near, other = make(settings(endpoints=["10.0.0.1:80", far])).status()["shop"].values()
+    assert near.keys().isdisjoint({"locality", "priority"})
+    assert (other["locality"], other["priority"]) == ("aws/eu-west-1", 1)
+
+
 def test_a_mesh_says_whose_it_is_and_what_it_has(make):
     assert repr(make()) == "<Mesh (unnamed): shop>"
     assert repr(make({"service": "web"})) == "<Mesh web: no services>"

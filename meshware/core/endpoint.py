@@ -33,6 +33,9 @@ class Locality(NamedTuple):
         """`cloud/region/zone`, with as many parts as are known."""
         return cls(*text.split("/", 2)) if text else cls()
 
+    def __str__(self) -> str:
+        return "/".join(self).rstrip("/")
+
 
 class Endpoint:
     """One address, shared by every call of its service. Thread-safe: all updates are single assignments."""

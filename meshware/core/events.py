@@ -57,6 +57,14 @@ class PanicTurned(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class LocalityTurned(Event):
+    """Calls go to a farther locality (the nearer ones cannot do all of them), or none do any longer."""
+
+    locality: str
+    on: bool
+
+
+@dataclass(frozen=True, slots=True)
 class EndpointsChanged(Event):
     """The service has another set of endpoints."""
 

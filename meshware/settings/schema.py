@@ -56,7 +56,7 @@ class EndpointSettings(Model):
     locality: str = Field("", description="`cloud/region/zone`, as many parts as are known.")
     metadata: dict[str, Any] = Field({}, description="Anything; strategies may read it.")
     priority: Annotated[int, Field(ge=0, le=65_535, strict=True), Number] = Field(
-        0, description="Lower is preferred; strategies may read it."
+        0, description="Lower is preferred: a higher one is for what the lower cannot do (see `locality`)."
     )
 
     @model_validator(mode="before")
@@ -119,6 +119,36 @@ class RetrySettings(Model):
         (429, 502, 503, 504), description="Answers that are tried elsewhere (Envoy: gateway-error)."
     )
     budget: BudgetSettings = Field(BudgetSettings(), description="What retries are paid from, per service.")
+
+
+class LocalitySettings(Model):
+    """Which of its endpoints are asked first, by where they are."""
+
+    mode: Literal["prefer", "weighted", "off"] = Field(
+        "prefer",
+        description="`prefer`: the nearest, seen from the mesh's `locality`; as much as they cannot do moves on. "
+        "`weighted`: by `weights`. `off`: all alike, whatever their locality and priority.",
+    )
+    overprovisioning: Annotated[float, Field(ge=1, le=100, allow_inf_nan=False, strict=True), Number] = Field(
+        1.4,
+        description="A priority, or a weighted locality, keeps all its traffic while its health x this is 1 (Envoy). "
+        "A nearest level that loses endpoints gets its health x this at first; then its pressure decides.",
+    )
+    hold: SecondsOrNone = Field(
+        5.0, description="Seconds that what is better must have been so before traffic moves back."
+    )
+    weights: dict[str, Weight] = Field(
+        {},
+        description="Of `weighted`: weights by locality, or by what localities begin with; those not named get none.",
+    )
+
+    @model_validator(mode="after")
+    def _weights_have_a_use(self) -> LocalitySettings:
+        if self.mode == "weighted" and not any(self.weights.values()):
+            raise ValueError("mode `weighted` needs `weights`, at least one of them more than 0")
+        if self.mode != "weighted" and self.weights:
+            raise ValueError("`weights` go with mode `weighted`")
+        return self
 
 
 class EjectionSettings(Model):
@@ -204,6 +234,7 @@ class Policy(Model):
     ] = Field(
         "adaptive", description="Seconds to the headers while another attempt may follow: max(0.1, 3 x p95); None: off."
     )
+    locality: LocalitySettings = Field(LocalitySettings(), description="Which endpoints are asked first.")
     retry: RetrySettings = Field(RetrySettings(), description="When a call is sent again.")
     ejection: EjectionSettings = Field(EjectionSettings(), description="When an endpoint is taken out.")
     circuit: CircuitSettings = Field(CircuitSettings(), description="When the whole service is refused.")
@@ -297,6 +328,9 @@ class MeshSettings(Model):
     """All settings of one mesh."""
 
     service: str = Field("", description="This service's own name: what `repr(mesh)` and the mesh's own events say.")
+    locality: str = Field(
+        "", description="Where this process runs: `cloud/region/zone`. Endpoints nearer to it are preferred."
+    )
     request_timeout: Seconds | None = Field(
         None,
         description="Seconds that an inbound request may take; its outbound calls share what is left. "

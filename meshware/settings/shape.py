@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from meshware.settings.grammar import service_name
 
-SECTIONS = {"retry", "budget", "ejection", "circuit", "tls"}
+SECTIONS = {"retry", "budget", "ejection", "circuit", "locality", "tls"}
 """Sections of a service's settings that are merged with the defaults' key by key."""
 
 PORTS = ("80", "443")

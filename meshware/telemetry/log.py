@@ -31,6 +31,7 @@ _TEXTS: dict[type[object], tuple[int, str]] = {
     events.CircuitClosed: (logging.INFO, "{service}: circuit closed"),
     events.GuardTurned: (logging.WARNING, "{service}: fleet guard on: most calls fail, whichever endpoint"),
     events.PanicTurned: (logging.WARNING, "{service}: panic: too few endpoints are left, so all are used"),
+    events.LocalityTurned: (logging.WARNING, "{service}: calls go to {locality} as well, or instead"),
     events.EndpointsChanged: (logging.INFO, "{service}: endpoints added: {added}; removed: {removed}"),
     events.PluginFailed: (logging.WARNING, "{service}: {plugin} failed, a stand-in decided: {error}"),
     events.SettingsReloaded: (logging.INFO, "new settings are in force"),
@@ -40,6 +41,7 @@ _TEXTS: dict[type[object], tuple[int, str]] = {
 _OFF: dict[type[object], tuple[int, str]] = {
     events.GuardTurned: (logging.INFO, "{service}: fleet guard off: calls succeed again"),
     events.PanicTurned: (logging.INFO, "{service}: panic is over"),
+    events.LocalityTurned: (logging.INFO, "{service}: no calls go to {locality} any longer"),
 }
 """What is said instead when `on` is False."""
 

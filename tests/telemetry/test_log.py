@@ -79,6 +79,16 @@ def failed(at, *, service="inventory", plugin="strategy", error="ValueError: no"
         ),
         (events.PanicTurned("inventory", 10.0, False), "INFO", "inventory: panic is over"),
         (
+            events.LocalityTurned("inventory", 10.0, "gcp/eu", True),
+            "WARNING",
+            "inventory: calls go to gcp/eu as well, or instead",
+        ),
+        (
+            events.LocalityTurned("inventory", 10.0, "gcp/eu", False),
+            "INFO",
+            "inventory: no calls go to gcp/eu any longer",
+        ),
+        (
             events.EndpointsChanged("inventory", 10.0, ("a:1", "b:2"), ()),
             "INFO",
             "inventory: endpoints added: a:1, b:2; removed: none",

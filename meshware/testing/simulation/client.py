@@ -209,5 +209,5 @@ class _Connects:
 
 
 def _mesh(settings: Mapping[str, Any], locality: Locality, events: Events, seed: int) -> Mesh:
-    source = {"services": {NAME: settings}}
+    source = {"services": {NAME: settings}, "locality": str(locality)}
     return Mesh(load(source), rng=Random(seed), clock=lambda: events.now)

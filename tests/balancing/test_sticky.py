@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
-
 import pytest
 from world import World
 
+from meshware.balancing.sticky import Sticky
 from meshware.core.availability import Bar
 from meshware.core.endpoint import Endpoint
 from meshware.core.outcome import Outcome
@@ -103,12 +102,25 @@ def test_beyond_its_size_the_key_used_longest_ago_is_forgotten():
     assert sum(pick(made, user) is homes[user] for user in users(100)[50:]) < 25
 
 
+class Interrupted:
+    """Picks the first endpoint; but while it does so for the first time, another call of the key gets the second."""
+
+    def picker(self, endpoints):
+        self.left = list(reversed(endpoints))
+        return self
+
+    def pick(self, call):
+        endpoint = self.left.pop()
+        if self.left:
+            self.again(call)
+        return endpoint
+
+
 def test_calls_of_one_new_key_at_once_agree():
-    made = world(50)
-    with ThreadPoolExecutor(8) as pool:
-        for user in users(200):
-            picked = set(pool.map(lambda _, user=user: pick(made, user), range(8)))
-            assert picked == {pick(made, user)}
+    made, inner = World(2), Interrupted()
+    picker = Sticky(make=lambda choice: inner, key="path").picker(made.endpoints)
+    inner.again = picker.pick
+    assert [picker.pick(made.call()) for _ in range(3)] == [made.endpoints[1]] * 3
 
 
 def test_a_learning_strategy_within_learns():

@@ -2,7 +2,8 @@
 
 Two classes. *Answers* (errors, 5xx, timeouts): out for 1 s x 2^k, then one trial by a user's call; at
 most half of the fleet. *Connection* (refused, no connect): out until a background connect succeeds; no
-cap, but never the last one. Each ejected endpoint is a breaker behind a gate, made at the first failure.
+cap, but never the last one; likewise a whole zone that seems lost (zones.py), but never the last zone.
+Each ejected endpoint is a breaker behind a gate, made at the first failure.
 """
 
 from __future__ import annotations
@@ -14,9 +15,10 @@ from threading import Lock
 
 from meshware.breaking.gate import Backoff, Gate, GateLease, spread
 from meshware.breaking.windows import RateWindow
+from meshware.breaking.zones import Zones
 from meshware.core.availability import Bar
 from meshware.core.call import Attempt
-from meshware.core.endpoint import Endpoint
+from meshware.core.endpoint import Endpoint, Locality
 from meshware.core.events import EndpointEjected, EndpointRestored
 from meshware.core.outcome import CONNECTION, Cause, Outcome, Verdict
 from meshware.core.policy import Guard, Rng
@@ -99,6 +101,7 @@ class EndpointEjection:
         self._backoff = Backoff(options.base, options.cap, options.jitter)
         self._lock = Lock()
         self._records: dict[Endpoint, Record] = {}
+        self._zones = Zones()
         self.waiting: dict[Endpoint, Record] = {}
 
     # Outcomes
@@ -112,14 +115,16 @@ class EndpointEjection:
         if verdict is Verdict.NEUTRAL or gone:
             self.release(attempt, now)
             return
-        record = self._records.get(endpoint) or self._records.setdefault(endpoint, Record(self._options))
+        record = self._record_of(endpoint)
         if verdict is Verdict.SUCCESS and attempt.lease is None:
             record.window.success(now)
+            if self._zones.rows:
+                self._zones.good(endpoint)
             return
         with self._lock:
-            if attempt.epoch != endpoint.epoch:
-                return
-            events = self._judge(record, attempt, outcome, now)
+            events = self._judge(record, attempt, outcome, now) if attempt.epoch == endpoint.epoch else []
+            if outcome.cause in CONNECTION and self._zones.bad(endpoint):
+                events += self._eject_zone(endpoint.locality, now)
         for event in events:
             self._emit(event)
 
@@ -159,7 +164,8 @@ class EndpointEjection:
         self._count(record, outcome, now)
         if not isinstance(lease, GateLease):
             return self._consider(record, endpoint, now)
-        unconnected = self._eject_connection(record, endpoint, now) if outcome.cause in CONNECTION else []
+        connected = outcome.cause not in CONNECTION
+        unconnected = [] if connected else self._eject_connection(record, endpoint, _unconnected(record), now)
         return unconnected or self._eject(record, endpoint, "its trial failed", now)
 
     def _count(self, record: Record, outcome: Outcome, now: float) -> None:
@@ -172,7 +178,7 @@ class EndpointEjection:
         """Whether a rule says that this endpoint must go."""
         options = self._options
         if record.refused >= options.refused or record.unconnected >= options.connect_timeouts:
-            return self._eject_connection(record, endpoint, now)
+            return self._eject_connection(record, endpoint, _unconnected(record), now)
         reason = ""
         if record.row >= options.consecutive:
             reason = f"{record.row} failures in a row"
@@ -208,7 +214,18 @@ class EndpointEjection:
         record.connecting = False
         return self._out(record, endpoint, reason, now, until=record.until)
 
-    def _eject_connection(self, record: Record, endpoint: Endpoint, now: float) -> list[object]:
+    def _eject_zone(self, zone: Locality, now: float) -> list[object]:
+        """All of it that is still in, unless nothing would be left."""
+        endpoints = self._endpoints()
+        if not any(each.locality != zone and each.availability.available(now) for each in endpoints):
+            return []
+        events: list[object] = []
+        for each in endpoints:
+            if each.locality == zone:
+                events += self._eject_connection(self._record_of(each), each, f"no connection to {zone}", now)
+        return events
+
+    def _eject_connection(self, record: Record, endpoint: Endpoint, reason: str, now: float) -> list[object]:
         others = any(each is not endpoint and each.availability.available(now) for each in self._endpoints())
         if (endpoint in self.waiting and record.connecting) or not others:
             return []
@@ -217,7 +234,6 @@ class EndpointEjection:
         record.connecting = True
         record.until = inf
         record.probe_at = now + spread(self._options.probe_interval, self._options.jitter, self._rng)
-        reason = "connection refused" if record.refused else "no connection"
         return self._out(record, endpoint, reason, now, until=inf)
 
     def _out(self, record: Record, endpoint: Endpoint, reason: str, now: float, *, until: float) -> list[object]:
@@ -236,6 +252,9 @@ class EndpointEjection:
             until = now + spread(seconds, self._options.jitter, self._rng)
             endpoint.availability.bar(Bar.OVERLOADED, until, f"Retry-After {seconds:.0f} s")
             self._changed()
+
+    def _record_of(self, endpoint: Endpoint) -> Record:
+        return self._records.get(endpoint) or self._records.setdefault(endpoint, Record(self._options))
 
     def _gate_of(self, record: Record) -> Gate:
         if record.gate is None:
@@ -295,3 +314,7 @@ class EndpointEjection:
         endpoint.availability.lift(Bar.EJECTED)
         self._changed()
         return [EndpointRestored(self._service, now, endpoint.address, away)]
+
+
+def _unconnected(record: Record) -> str:
+    return "connection refused" if record.refused else "no connection"

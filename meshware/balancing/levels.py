@@ -40,6 +40,9 @@ RETURNING = 0.5
 ENTERED, KEPT = 0.05, 0.001
 """A level is entered once so large a share moves on; until it is left, at least so much goes there, to measure it."""
 
+CALM = 3.0
+"""Holds without pressure or loss after which a level is left: so little goes there by then that it can wait."""
+
 LOOKED_AT = 256
 """Endpoints of a level whose queues are looked at."""
 
@@ -133,6 +136,7 @@ class Level:
         self._each = 1.0
         self._waiting = 0.0
         self._keeps = 1.0
+        self._health = 1.0
         self._pressed = 0.0
 
     @property
@@ -203,11 +207,12 @@ class Level:
             leaving = self._overflow(self._excess(onward, now), arriving, now, seconds)
         else:
             leaving, self._keeps = 1.0, RETURNING
-        if leaving > 0.0:
+        if leaving > 0.0 or health < self._health:
             self._pressed = now
             self.spills = self.spills or leaving >= ENTERED
-        elif now - self._pressed >= self._hold:
+        elif now - self._pressed >= CALM * self._hold:
             self.spills = False
+        self._health = health
         return max(leaving, KEPT) if self.spills else 0.0
 
     def _excess(self, onward: Level, now: float) -> float:

@@ -20,6 +20,7 @@ from meshware.core.policy import Rng, Strategy
 from meshware.core.service import Service
 from meshware.discovery.arrival import FirstAnswer
 from meshware.discovery.source import Source
+from meshware.limiting.in_flight import InFlightLimit, InFlightOptions
 from meshware.retrying.attempt_timeout import AttemptTimeout, NoAttemptTimeout
 from meshware.retrying.budget import BudgetOptions, RetryBudget
 from meshware.retrying.policy import Retries, RetryOptions
@@ -151,6 +152,8 @@ def _service(
         emit=emit,
         breaker=settings.circuit.breaker,
     )
+    if settings.limits.enabled:
+        service.limiter = InFlightLimit(InFlightOptions(**settings.limits.model_dump(exclude={"enabled"})))
     service.retry = _retries(settings.retry)
     service.budget = RetryBudget(BudgetOptions(**settings.retry.budget.model_dump()))
     limit = settings.attempt_timeout

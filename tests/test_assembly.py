@@ -194,7 +194,7 @@ def test_panic_uses_all_under_its_share(panic, uses):
             world.fail(call, attempt, Cause.REFUSED, sent=False)
     assert world.service.guard.on
     world.keep_house()
-    assert len({world.call().begin(world.now).endpoint for _ in range(60)}) == uses
+    assert len({world.call().begin(world.now).endpoint for _ in range(40)}) == uses
 
 
 # A breaker of the user's own

@@ -34,7 +34,7 @@ class Sticky:
         *,
         make: Callable[[Any], Any],
         key: object,
-        strategy: Any = "peak_ewma",
+        strategy: Any = "adaptive",
         ttl: float = 1800.0,
         size: int = 10_000,
     ) -> None:

@@ -30,7 +30,7 @@ class Subset:
     composes = True
 
     def __init__(
-        self, *, make: Callable[[Any], Any], strategy: Any = "peak_ewma", size: int = 20, client: str | None = None
+        self, *, make: Callable[[Any], Any], strategy: Any = "adaptive", size: int = 20, client: str | None = None
     ) -> None:
         if isinstance(size, bool) or not isinstance(size, int) or size < 1:
             raise ValueError(f"size must be a whole number from 1 on, not {size!r}")

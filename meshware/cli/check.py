@@ -125,7 +125,7 @@ def _short(value: Any) -> str:
         return _addresses([each["address"] for each in value])
     if isinstance(value, list):
         text = ", ".join(map(str, value))
-    elif isinstance(value, dict):
+    elif isinstance(value, dict) and "name" in value:
         text = f"{value['name']} {json.dumps(value['options'])}".removesuffix(" {}")
     else:
         text = value if isinstance(value, str) else json.dumps(value)

@@ -30,7 +30,7 @@ class Attempt:
     """
 
     __slots__ = (
-        "answer", "began", "cancel", "connect_by", "deadline", "endpoint", "epoch", "fair", "hedge",
+        "answer", "began", "cancel", "connect_by", "deadline", "endpoint", "epoch", "fair", "found", "hedge",
         "hedge_at", "lease", "number", "outcome", "paid", "state",
     )  # fmt: skip
 
@@ -42,6 +42,7 @@ class Attempt:
         self.connect_by = connect_by
         self.epoch = endpoint.epoch
         self.fair = False
+        self.found = len(endpoint.open)
         self.hedge_at: float | None = None
         self.hedge = False
         self.paid = False

@@ -244,6 +244,7 @@ class Call:
             return Lost()
         self.now = now
         attempt.outcome = outcome
+        outcome.found = attempt.found
         outcome.verdict = verdict = self.service.classify(self.request, outcome)
         if verdict is not Verdict.SUCCESS and self._too_short(attempt, outcome):
             outcome.verdict = Verdict.NEUTRAL
@@ -387,8 +388,8 @@ class Call:
         if not (circuit.quiet and outcome.verdict is Verdict.SUCCESS):
             self._tell_circuit(circuit.record, outcome.verdict, now=now)
         self._over = True
-        if error is not None:
-            self._finish(outcome.verdict, now)
+        if error is not None or outcome.stream:  # a stream is no queue: it may stay open for hours
+            self._finish(outcome, now)
         for done in self.service.on_done:
             done(self, error, now)
 
@@ -431,7 +432,7 @@ class Call:
         for watch in service.on_end:
             watch(self, attempt, ending, wire, now)
         if attempt is self._won and self._limiter is not None:
-            self._finish(outcome.verdict, now)
+            self._finish(outcome, now)
 
     def abandon(self, attempt: Attempt, now: float) -> None:
         """The caller went away before an answer. Idempotent; says nothing of the endpoint."""
@@ -483,14 +484,14 @@ class Call:
         if self._over:
             return
         self._over = self.decided = True
-        self._finish(Verdict.NEUTRAL, now)
+        self._finish(None, now)
         self._tell_circuit(self.service.circuit.release, now=now)
 
-    def _finish(self, verdict: Verdict, now: float) -> None:
+    def _finish(self, outcome: Outcome | None, now: float) -> None:
         """The call is over: the limiter may let another in."""
         limiter, self._limiter = self._limiter, None
         if limiter is not None:
-            limiter.release(self, verdict, now)
+            limiter.release(self, outcome, now)
 
 
 def repeats_at_same(outcome: Outcome) -> bool:

@@ -66,11 +66,12 @@ class Outcome:
     """The facts of one attempt, at its headers or its error. Times are spans in seconds.
 
     `sent` is False only when the request provably never reached the endpoint. `stream` marks an answer
-    whose body has no natural end (event stream, upgrade). `error` is the client's own exception.
+    whose body has no natural end (event stream, upgrade). `error` is the client's own exception. The call adds its
+    verdict, and how many of ours it `found` in flight at the endpoint when it began.
     """
 
     __slots__ = (
-        "cause", "connect", "elapsed", "error", "first_byte", "report", "retry_after",
+        "cause", "connect", "elapsed", "error", "first_byte", "found", "report", "retry_after",
         "retried", "sent", "status", "stream", "verdict",
     )  # fmt: skip
 
@@ -101,6 +102,7 @@ class Outcome:
         self.retried = retried
         self.stream = stream
         self.verdict = Verdict.NEUTRAL
+        self.found = 0
 
     def __repr__(self) -> str:
         what = self.status if self.cause is None else self.cause.value

@@ -237,8 +237,8 @@ class Limiter(Protocol):
         """None when the call may go on; otherwise why not."""
         ...
 
-    def release(self, call: Call, verdict: Verdict, now: float) -> None:
-        """The call has ended."""
+    def release(self, call: Call, outcome: Outcome | None, now: float) -> None:
+        """The call has ended, with this outcome; None when it says nothing."""
         ...
 
 

@@ -187,6 +187,22 @@ class CircuitSettings(Model):
     )
 
 
+class LimitSettings(Model):
+    """When calls are refused before anything is sent: a guard against an overload that feeds on itself."""
+
+    enabled: bool = Field(True, description="Whether calls in flight are limited at all.")
+    start: Count = Field(50, description="Calls in flight that are let out before anything is learned.")
+    least: Count = Field(2, description="The limit is never less.")
+    tolerance: Annotated[float, Field(gt=1, le=1000, allow_inf_nan=False, strict=True), Number] = Field(
+        3.0, description="Answers slower than so many medians lower the limit."
+    )
+    success_rate: Share = Field(0.9, description="Over one second; the limit refuses only while there is less,")
+    patience: Share = Field(
+        0.6,
+        description="or while what is in flight will take so large a share of a new call's deadline to be answered.",
+    )
+
+
 class TlsSettings(Model):
     """How `https://<name>` is verified. The logical name is what the certificate must be for."""
 
@@ -219,7 +235,7 @@ class Policy(Model):
     """What a service may set, and `defaults` for all of them."""
 
     strategy: Annotated[StrategyChoice, AfterValidator(_known)] = Field(
-        StrategyChoice(name="peak_ewma"), description="How an endpoint is picked: a name, or `{name: {settings}}`."
+        StrategyChoice(name="adaptive"), description="How an endpoint is picked: a name, or `{name: {settings}}`."
     )
     timeout: Seconds = Field(
         10.0,
@@ -238,6 +254,7 @@ class Policy(Model):
     retry: RetrySettings = Field(RetrySettings(), description="When a call is sent again.")
     ejection: EjectionSettings = Field(EjectionSettings(), description="When an endpoint is taken out.")
     circuit: CircuitSettings = Field(CircuitSettings(), description="When the whole service is refused.")
+    limits: LimitSettings = Field(LimitSettings(), description="When calls are refused before anything is sent.")
     slow_start: SecondsOrNone = Field(
         10.0, description="Seconds over which a returned endpoint's share grows; 0: at once."
     )

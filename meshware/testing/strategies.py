@@ -58,6 +58,7 @@ class _Check:
         self._failures = _Failures()
         self._fastest = float("inf")
         policies = {"retry": {"attempts": 1}, "ejection": {"enabled": False}, "circuit": {"enabled": False}}
+        policies["limits"] = {"enabled": False}
         endpoints = [
             {"address": f"192.0.2.{number + 1}:80", "weight": 1 + number % 3, "metadata": each}
             for number, each in enumerate(metadata)

@@ -61,13 +61,13 @@ def test_the_values_are_all_of_the_services_settings(file):
 
     def leaves(section, path):
         for key, value in section.items():
-            if isinstance(value, dict) and key != "strategy":
+            if isinstance(value, dict) and value and key != "strategy":
                 yield from leaves(value, f"{path}.{key}")
             else:
                 yield f"{path}.{key}"
 
     expected = set(leaves(said["services"]["inventory"], "services.inventory"))
-    assert set(said["values"]) == expected | {"service", "request_timeout", "trusted_peers"}
+    assert set(said["values"]) == expected | {"service", "locality", "request_timeout", "trusted_peers"}
 
 
 def test_a_yaml_file_gives_its_lines(shop):

@@ -28,9 +28,9 @@ class Limiter:
         self.room -= 1
         return None
 
-    def release(self, call, verdict, now):
+    def release(self, call, outcome, now):
         self.room += 1
-        self.released.append(verdict)
+        self.released.append(None if outcome is None else outcome.verdict)
 
 
 class Recorder:

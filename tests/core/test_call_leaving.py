@@ -108,7 +108,7 @@ def test_leaving_while_a_retry_waits_ends_the_old_answer_and_refunds_the_new_att
     world.service.settle(world.now)
     assert world.tokens == 2.0
     assert [context.spend() for _ in range(4)] == [True, True, True, False]
-    assert world.service.limiter.released == [Verdict.NEUTRAL]
+    assert world.service.limiter.released == [None]
 
 
 def test_leaving_with_a_hedge_under_way_abandons_both():
@@ -118,7 +118,7 @@ def test_leaving_with_a_hedge_under_way_abandons_both():
     call.leave(first, world.now)
     assert (first.state, second.state) == (State.ABANDONED, State.ABANDONED)
     world.service.settle(world.now)
-    assert world.service.limiter.released == [Verdict.NEUTRAL]
+    assert world.service.limiter.released == [None]
 
 
 def test_leaving_a_delivered_answer_drops_it():

@@ -52,7 +52,7 @@ def test_a_limiter_refuses_before_anything_is_sent_and_gets_every_slot_back():
     two.abandon(second, world.now)
     world.service.settle(world.now)
     assert limiter.room == 2
-    assert limiter.released == [Verdict.SUCCESS, Verdict.NEUTRAL]
+    assert limiter.released == [Verdict.SUCCESS, None]
 
 
 def test_a_failed_call_gives_its_limiter_slot_back():

@@ -175,7 +175,9 @@ def test_there_are_no_other_groups(registry):
 
 def test_a_name_that_nobody_has_says_which_there_are(registry):
     Mesh.register("dearest", Dearest)
-    with pytest.raises(PluginError, match=r"no plugin named 'none' is installed \(installed: .*dearest, .*least_request"):
+    with pytest.raises(
+        PluginError, match=r"no plugin named 'none' is installed \(installed: .*dearest, .*least_request"
+    ):
         plugins.load(STRATEGIES, "none")
     with pytest.raises(PluginError, match=r"\(installed: none\)"):
         plugins.load("meshware.breakers", "none")

@@ -39,7 +39,7 @@ def test_every_row_says_what_it_means():
         "| `timeout` | number (more than 0, at most 86400) | `10.0` |",
         '| `attempt_timeout` | `adaptive` or number (more than 0, at most 86400) or none | `"adaptive"` |',
         "| `failure_rate` | number (at least 0, at most 1) or none | none |",
-        "| `strategy` | name or section | `peak_ewma` |",
+        "| `strategy` | name or section | `adaptive` |",
         "| `endpoints` | list of section | `[]` |",
         "| `address` | text | needed |",
         "| `discovery` | name or section or none | none |",

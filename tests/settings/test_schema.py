@@ -319,5 +319,5 @@ def test_the_defaults_are_those_of_the_plan():
     assert (policy.circuit.calls, policy.circuit.span, policy.circuit.base, policy.circuit.cap) == (20, 2.0, 1.0, 30.0)
     assert policy.circuit.failure_rate is None
     assert (policy.panic, policy.guard, policy.slow_start, policy.host, policy.tls) == (0.5, 0.4, 10.0, "logical", None)
-    assert policy.strategy.name == "peak_ewma"
+    assert policy.strategy.name == "adaptive"
     assert MeshSettings().trusted_peers == ()

@@ -1,0 +1,92 @@
+"""Adaptive, the default: of a few random endpoints the one where the request is expected to cost least.
+
+Its expected time there, by what is in flight, and the price of failing there (expected_cost.py). An attempt
+that is overdue speaks for its endpoint before its timeout does. While the fleet guard holds, plain least
+request: in an overload, who chases the one endpoint that has just recovered keeps it down.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import inf
+from typing import cast
+
+from meshware.balancing.chooser import checked_choices
+from meshware.balancing.expected_cost import Cost, ExpectedCost, Fleet
+from meshware.core.call import Call
+from meshware.core.endpoint import Endpoint
+from meshware.core.policy import Picker
+
+
+class Adaptive:
+    """`choices`: endpoints drawn per call, 2 or more; 4 is near the best at any fleet size."""
+
+    def __init__(self, *, choices: int = 4) -> None:
+        self._choices = checked_choices(choices)
+        self._meter = ExpectedCost()
+
+    def picker(self, endpoints: Sequence[Endpoint]) -> Picker:
+        """A picker over these endpoints; attaches the meter where it is missing."""
+        costs = []
+        for endpoint in endpoints:
+            cost = cast(Cost, endpoint.attach(self._meter))
+            cost.seat(endpoint)
+            costs.append(cost)
+        return AdaptivePicker(costs, cast(Fleet, endpoints[0].fleet[self._meter]), self._choices)
+
+
+class AdaptivePicker:
+    """Draws one endpoint from each of a few strata, so never one twice. Immutable, so thread-safe."""
+
+    def __init__(self, costs: Sequence[Cost], fleet: Fleet, choices: int) -> None:
+        count = min(choices, len(costs))
+        strata = [(costs[start::count], len(costs[start::count])) for start in range(count)]
+        orders = [strata[first:] + strata[:first] for first in range(count)]
+        self._orders = [orders[place % count] for place in range(len(costs))]  # of equals the first drawn is taken
+        self._count = len(costs)
+        self._fleet = fleet
+
+    def pick(self, call: Call) -> Endpoint:
+        """The least expected cost among the drawn."""
+        if call.tried or call.service.guard.on:
+            return self._careful(call)
+        random, now, slope = call.rng.random, call.now, self._fleet.queue.slope
+        least = inf
+        for row, count in self._orders[int(random() * self._count)]:
+            cost = row[int(random() * count)]
+            pace = cost.pace if now < cost.due else cost.renew(now)
+            total = pace * (1 + slope * len(cost.open)) * cost.share + cost.price
+            if total < least:
+                least, best = total, cost
+        endpoint = best.endpoint
+        if endpoint.waiting and oldest(endpoint, now) > self._fleet.overdue:
+            return self._careful(call)
+        return endpoint
+
+    def _careful(self, call: Call) -> Endpoint:
+        """The same with all that is rare: an overdue attempt, a stream, a retry, the fleet guard."""
+        least = inf
+        random = call.rng.random
+        for row, count in self._orders[int(random() * self._count)]:
+            cost = row[int(random() * count)]
+            total = inf if cost.endpoint in call.tried else self._full(cost, call)
+            if total < least:
+                least, best = total, cost.endpoint
+        return cost.endpoint if least == inf else best
+
+    def _full(self, cost: Cost, call: Call) -> float:
+        endpoint, now = cost.endpoint, call.now
+        if call.service.guard.on:
+            return (endpoint.load + 1) * cost.share
+        age = oldest(endpoint, now)
+        pace = cost.renew(now)
+        if age > self._fleet.overdue and age > pace:
+            pace = age
+        return pace * (1 + self._fleet.queue.slope * endpoint.load) * cost.share + cost.price
+
+
+def oldest(endpoint: Endpoint, now: float) -> float:
+    """Seconds that the attempt without headers which began first has waited."""
+    for began in tuple(endpoint.waiting.values()):
+        return now - began
+    return 0.0

@@ -1,0 +1,228 @@
+"""What a request may be expected to cost at an endpoint: its time there, and the price of failing there.
+
+Both are judged beside the fleet. A difference in latency counts by its significance, so that noise moves
+nothing and a slow endpoint is left after a few answers; a failure rate counts by what it exceeds the fleet's.
+What one more in flight costs is learned too: a replica may have one slot or a hundred. All is forgotten
+exponentially, so that who was bad is tried again. Statistical: single assignments, no lock.
+
+Measured against an all-knowing oracle in simulation (docs/strategies.md). The shrinkage follows James and
+Stein (1961), the overdue age and the price of failure are what a timeout and an ejection would tell later.
+"""
+
+from __future__ import annotations
+
+from math import exp, inf, log, sqrt
+
+from meshware.core.attempt import Attempt
+from meshware.core.endpoint import Endpoint
+from meshware.core.outcome import Cause, Outcome
+
+LATENCY_SPAN = 10.0
+"""Time constant by which samples of latency lose weight (seconds): Finagle's decay. Failures: half of it."""
+
+MOST, MEMORY = 24.0, 0.3
+"""A latency is an average of so many samples, or of those of so many seconds, whichever are more."""
+
+DOUBT = 2.0
+"""Significance (a squared z-score) up to which a difference is none, and twice which half of it is believed."""
+
+PRIOR = 2.0
+"""Samples' worth of belief that an endpoint is like the others: one slow first answer says little."""
+
+NOISE = 0.1
+"""The fleet's variance is never taken for less: answers that never vary would make any difference significant."""
+
+LAPSE = 0.05
+"""Seconds in which nothing worth reckoning is forgotten."""
+
+SILENCE, HASTE = 3.0, 5.0
+"""After so many seconds without an answer what is known of an endpoint is forgotten so many times faster."""
+
+FAILURE_PRICE = 300.0
+"""What a certain failure costs, in the fleet's usual times."""
+
+DRIFT, SPREAD_DRIFT, QUEUE_DRIFT = 0.01, 0.005, 0.005
+"""Weights of one sample in the fleet's mean and variance, once there are many, and in the price of a queue."""
+
+LEAST = 1e-5
+"""Seconds under which no answer is believed to be."""
+
+FRESH = 0.2
+"""Seconds for which a cost stands while no answer comes."""
+
+TAIL = 2.3
+"""Standard deviations above the mean log-latency: about the 99th percentile."""
+
+QUEUE = (0.2, 0.5, 2.0)
+"""What one more in flight costs, in paces: at least, before it is known, at most."""
+
+
+class Queue:
+    """What one more in flight costs: the slope of time over what was found in flight, by running moments."""
+
+    __slots__ = ("_both", "_found", "_spread", "_time", "slope")
+
+    def __init__(self) -> None:
+        self._found = self._spread = self._both = 0.0
+        self._time = 1.0
+        self.slope = QUEUE[1]
+
+    def learn(self, found: int, time: float) -> None:
+        """An answer took so many paces, after so many in flight had been found there."""
+        off = found - self._found
+        self._found += QUEUE_DRIFT * off
+        self._time += QUEUE_DRIFT * (min(time, 8.0) - self._time)
+        self._spread += QUEUE_DRIFT * (off * off - self._spread)
+        self._both += QUEUE_DRIFT * (off * (min(time, 8.0) - self._time) - self._both)
+
+    def renew(self) -> None:
+        """The slope, in times of an endpoint that is idle; as before when too little is known."""
+        if self._spread > 0.01:
+            slope = self._both / self._spread
+            idle = max(0.2, self._time - slope * self._found)
+            self.slope = max(QUEUE[0], min(QUEUE[2], slope / idle))
+
+
+class Fleet:
+    """What all endpoints of a service have in common.
+
+    `mean` and `variance` are of the logarithm of seconds; `failing` is a share; `overdue` is the seconds after
+    which an attempt without an answer is later than any usual one.
+    """
+
+    __slots__ = (
+        "at", "drift", "due", "failing", "failures", "mean", "overdue", "pace", "queue", "samples", "trials",
+        "variance",
+    )  # fmt: skip
+
+    def __init__(self) -> None:
+        self.samples = self.due = 0
+        self.mean = self.at = self.trials = self.failures = self.failing = 0.0
+        self.variance = self.pace = self.drift = 1.0
+        self.overdue = inf
+        self.queue = Queue()
+
+    def renew(self, now: float) -> None:
+        """Reckon again what changes little from one answer to the next."""
+        self.due = self.samples + min(16, self.samples)
+        self.drift = max(DRIFT, 1 / (self.samples + 1))
+        self.pace = exp(self.mean)
+        self.overdue = 2 * exp(self.mean + TAIL * sqrt(self.variance))
+        self.queue.renew()
+        self.judge(0, now)
+
+    def judge(self, failures: int, now: float) -> None:
+        """So many more have failed."""
+        keep = exp((self.at - now) * 2 / LATENCY_SPAN)
+        self.at = now
+        self.trials *= keep
+        self.failures = self.failures * keep + failures
+        self.failing = self.failures / (self.trials + 1)
+
+
+class Cost:
+    """One endpoint's latency and failures. `pace` and `price`, in seconds, stand until `due`.
+
+    A request there is expected to cost pace x (1 + slope x in flight) / weight + price. What a pick reads is kept
+    together: `open` is the endpoint's own dict, `share` is 1 over its weight.
+    """
+
+    __slots__ = (
+        "_at", "_failures", "_fleet", "_heard", "_latency", "_trials", "_weight", "due", "endpoint", "open", "pace",
+        "price", "share",
+    )  # fmt: skip
+
+    endpoint: Endpoint
+    open: dict[Attempt, float]
+    share: float
+
+    def __init__(self, fleet: Fleet) -> None:
+        self._fleet = fleet
+        self.reset()
+
+    def seat(self, endpoint: Endpoint) -> None:
+        """It is this endpoint's, at its present weight."""
+        self.endpoint, self.open, self.share = endpoint, endpoint.open, 1 / endpoint.weight
+
+    def reset(self) -> None:
+        """As good as any other, until it shows otherwise."""
+        self._latency = self._weight = self._failures = self._trials = self._at = self._heard = 0.0
+        self.pace, self.price, self.due = 1.0, 0.0, -inf
+
+    def sample(self, elapsed: float, failed: bool, outcome: Outcome, now: float) -> None:
+        """A fast failure is no latency; a timeout is one, of at least so long."""
+        fleet = self._fleet
+        self.due = -inf
+        age, self._heard = now - self._heard, now
+        self._trials += 1
+        fleet.trials += 1
+        if failed:
+            self._failures += 1
+            fleet.judge(1, now)
+            if outcome.cause is not Cause.TIMEOUT:
+                return
+            elapsed = outcome.elapsed
+        elif not fleet.samples & 3:
+            fleet.queue.learn(outcome.found, elapsed / self.pace)
+        latency = log(elapsed if elapsed > LEAST else LEAST)
+        weight = self._weight + 1
+        if weight > MOST:
+            weight -= weight * age / MEMORY
+            if weight < MOST:
+                weight = MOST
+        self._weight = weight
+        off = latency - self._latency
+        self._latency += off / weight
+        off -= off / weight
+        off *= off
+        fleet.variance += SPREAD_DRIFT * ((off if off < 9 else 9) - fleet.variance)
+        away = latency - fleet.mean
+        if not -2 < away < 2 and fleet.samples:
+            away = 2 if away > 0 else -2
+        fleet.mean += fleet.drift * away
+        fleet.samples += 1
+        if fleet.samples > fleet.due:
+            fleet.renew(now)
+
+    def renew(self, now: float) -> float:
+        """The pace, reckoned again, and the price with it."""
+        fleet = self._fleet
+        if now - self._at > LAPSE:
+            self._forget(now)
+        weight = self._weight
+        away = self._latency - fleet.mean
+        variance = fleet.variance if fleet.variance > NOISE else NOISE
+        significance = away * away * weight * weight / ((weight + PRIOR) * variance)
+        pace = exp(fleet.mean + away - away * DOUBT / significance) if significance > DOUBT else fleet.pace
+        self.pace = pace
+        if self._failures:
+            usual = fleet.failing
+            excess = (self._failures + usual) / (self._trials + 1) - usual
+            self.price = FAILURE_PRICE * fleet.pace * excess / (1 - usual) if excess > 0 else 0.0
+        if weight:  # one that nothing is known of is as the fleet is at every moment
+            self.due = now + FRESH
+        return pace
+
+    def _forget(self, now: float) -> None:
+        haste = HASTE if now - self._heard > SILENCE else 1.0
+        keep = exp((self._at - now) * haste / LATENCY_SPAN)
+        self._at = now
+        self._weight *= keep
+        self._trials *= keep * keep
+        self._failures *= keep * keep
+
+    def value(self, now: float) -> float:
+        """Expected seconds of a request that finds it idle; 0.0 while nothing is known of the fleet."""
+        return self.renew(now) + self.price if self._fleet.samples else 0.0
+
+
+class ExpectedCost:
+    """The meter. Equal to itself only: what one strategy learns is its own."""
+
+    def fleet(self) -> Fleet:
+        """What the endpoints share."""
+        return Fleet()
+
+    def reading(self, fleet: Fleet) -> Cost:
+        """A fresh reading."""
+        return Cost(fleet)

@@ -1,0 +1,112 @@
+"""The in-flight limit: additive increase, multiplicative decrease (AIMD), as a guard and not as a brake.
+
+What a client has in flight at a service that it overloads only makes a queue there, and a queue as long as the
+deadline keeps an overload going after its cause is gone. So there is a limit, learned from answers as TCP
+learns its window (Chiu and Jain, 1989; Netflix concurrency-limits, AIMDLimit). But a limit that is learned
+is often too small for a moment: it refuses only while calls are failing, or waiting so long that a new one
+would probably come too late.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import exp
+from threading import Lock
+
+from meshware.core.call import Call
+from meshware.core.outcome import Cause, Outcome, Verdict
+
+RATE_SPAN = 1.0
+"""Time constant of the success rate (seconds)."""
+
+PACE_SPAN = 5.0
+"""Time constant of the usual rate of good answers (seconds): after a pause of a second it is still known."""
+
+ENOUGH = 10
+"""Good answers above the limit before anything is concluded from their rate."""
+
+STEP = 1.02
+"""Factor by which one answer moves the running median."""
+
+
+@dataclass(frozen=True, slots=True)
+class InFlightOptions:
+    """Calls in flight, a factor on the median response time, a share of successes, a share of the deadline."""
+
+    start: int = 50
+    least: int = 2
+    tolerance: float = 3.0
+    success_rate: float = 0.9
+    patience: float = 0.6
+
+
+class InFlightLimit:
+    """The limit of one service. Exact under any number of threads: one short lock, never over I/O."""
+
+    def __init__(self, options: InFlightOptions) -> None:
+        self._options = options
+        self._lock = Lock()
+        self.limit = float(options.start)
+        self.in_flight = 0
+        self._median = 0.0
+        self._good = self._all = self._pace = self._span = self._counted = 0.0
+        self._crossed: float | None = None  # when the limit was reached, if it is; and good answers since
+        self._since = 0
+
+    def acquire(self, call: Call, now: float) -> str | None:
+        """None when the call may go on: always, but above the limit while the service is in trouble."""
+        with self._lock:
+            if self.in_flight >= self.limit:
+                if self._crossed is None:
+                    self._crossed, self._since = now, 0
+                if self._trouble(call, self._crossed, now):
+                    return f"{self.in_flight} in flight, limit {int(self.limit)}"
+            self.in_flight += 1
+            return None
+
+    def release(self, call: Call, outcome: Outcome | None, now: float) -> None:
+        """The call is over; its outcome moves the limit, None does not."""
+        with self._lock:
+            busy = 2 * self.in_flight >= self.limit
+            self.in_flight -= 1
+            if self.in_flight < self.limit:
+                self._crossed = None
+            if outcome is not None and outcome.verdict is not Verdict.NEUTRAL:
+                self._count(outcome.verdict is Verdict.SUCCESS, now)
+                self._adapt(outcome, busy)
+
+    def _adapt(self, outcome: Outcome, busy: bool) -> None:
+        """Up by one a limit's worth of good answers, if it is used; down by slow ones; a fast failure is no queue."""
+        if outcome.verdict is Verdict.OVERLOADED or outcome.cause is Cause.TIMEOUT:
+            self.limit = max(self._options.least, 0.95 * self.limit)
+        elif outcome.verdict is Verdict.SUCCESS:
+            slow = outcome.elapsed > self._options.tolerance * self._median > 0
+            self._median = self._median * (STEP if outcome.elapsed > self._median else 1 / STEP) or outcome.elapsed
+            if slow:
+                self.limit = max(self._options.least, self.limit - 0.5 / self.limit)
+            elif busy:
+                self.limit += 1 / self.limit
+
+    def _count(self, good: bool, now: float) -> None:
+        age = now - self._counted
+        self._counted = now
+        keep = exp(-age / RATE_SPAN)
+        self._good = self._good * keep + good
+        self._all = self._all * keep + 1
+        keep = exp(-age / PACE_SPAN)
+        self._pace = self._pace * keep + good
+        self._since += good
+        self._span = self._span * keep + PACE_SPAN * (1 - keep)  # seconds that the pace stands for
+
+    def _trouble(self, call: Call, crossed: float, now: float) -> bool:
+        """Whether calls fail, or what is in flight takes most of this one's time to answer (Little's law).
+
+        By the better of the usual rate, which a pause does not touch, and that above the limit, which does not
+        depend on how much was asked for before.
+        """
+        if self._good < self._options.success_rate * self._all:
+            return True
+        if self._since < ENOUGH or now <= crossed:
+            return False
+        rate = max(self._pace / (self._span + now - self._counted), self._since / (now - crossed))
+        return self.in_flight > self._options.patience * call.deadline.remaining(now) * rate

@@ -1,0 +1,139 @@
+"""The in-flight limit: what it lets out, what it learns, and when it stands back."""
+
+from __future__ import annotations
+
+from collections import deque
+
+import pytest
+from world import World
+
+from meshware.core.errors import Overloaded
+from meshware.core.outcome import Cause
+
+
+def limited(**limits):
+    """A world whose calls have a second and are tried once; ejection and circuit stay out of it."""
+    off = {"enabled": False}
+    return World(4, timeout=1.0, retry={"attempts": 1}, ejection=off, circuit=off, guard=1.0, limits=limits)
+
+
+def begun(world, count):
+    """So many calls under way, and their attempts."""
+    calls = [world.call() for _ in range(count)]
+    return [(call, call.begin(world.now)) for call in calls]
+
+
+def answered_at_a_pace(world, count, seconds):
+    for _ in range(count):
+        world.succeed(elapsed=seconds)
+
+
+def test_nothing_is_refused_under_the_limit_however_badly_it_goes():
+    world = limited(start=5)
+    for _ in range(50):
+        call = world.call()
+        world.answer(call, call.begin(world.now), 500)
+    assert len(begun(world, 5)) == 5
+
+
+def test_above_the_limit_nothing_is_refused_while_all_is_well():
+    world = limited(start=2)
+    answered_at_a_pace(world, 500, 0.01)
+    assert len(begun(world, 30)) == 30
+
+
+def test_above_the_limit_calls_are_refused_while_they_fail():
+    world = limited(start=5)
+    for _ in range(50):
+        call = world.call()
+        attempt = call.begin(world.now)
+        world.answer(call, attempt, 500)
+        world.read(call, attempt)
+    begun(world, 5)
+    with pytest.raises(Overloaded, match="5 in flight, limit 5"):
+        begun(world, 1)
+
+
+def test_above_the_limit_a_call_is_refused_that_would_probably_come_too_late():
+    world = limited(start=5)
+    waiting = deque(begun(world, 100))
+
+    def overload():
+        for _ in range(500):  # one answer in 10 ms, two calls meanwhile
+            call, attempt = waiting.popleft()
+            world.answer(call, attempt, after=0.01)
+            world.read(call, attempt)
+            waiting.extend(begun(world, 2))
+
+    with pytest.raises(Overloaded):
+        overload()
+    assert len(waiting) < 130
+
+
+def test_a_pause_of_the_whole_fleet_is_no_overload():
+    world = limited(start=5)
+    answered_at_a_pace(world, 500, 0.01)
+    begun(world, 30)
+    world.pass_time(0.8)
+    assert len(begun(world, 20)) == 20
+
+
+def test_what_is_in_flight_when_nothing_was_ever_answered_says_nothing():
+    assert len(begun(limited(start=5), 100)) >= 5
+
+
+def test_every_slot_comes_back_on_every_way_out():
+    world = limited()
+    (one, first), (two, second), (three, third) = begun(world, 3)
+    world.answer(one, first)
+    world.read(one, first)
+    world.fail(two, second, Cause.RESET)
+    three.abandon(third, world.now)
+    world.service.settle(world.now)
+    assert world.service.limiter.in_flight == 0
+
+
+def test_a_stream_that_stays_open_holds_no_slot():
+    world = limited()
+    ((call, attempt),) = begun(world, 1)
+    world.answer(call, attempt, stream=True)
+    assert world.service.limiter.in_flight == 0
+
+
+def test_the_limit_grows_with_good_answers_where_it_is_used():
+    world = limited(start=2)
+    for _ in range(50):
+        for call, attempt in begun(world, 20):
+            world.answer(call, attempt, after=0.0005)
+            world.read(call, attempt)
+    assert 25 < world.service.limiter.limit < 35
+
+
+def test_the_limit_does_not_grow_where_it_is_not_used():
+    world = limited(start=50)
+    answered_at_a_pace(world, 200, 0.01)
+    assert world.service.limiter.limit == 50
+
+
+def test_slow_answers_lower_the_limit():
+    world = limited(start=50)
+    answered_at_a_pace(world, 100, 0.01)
+    answered_at_a_pace(world, 20, 0.1)
+    assert 45 < world.service.limiter.limit < 50
+
+
+@pytest.mark.parametrize(("how", "least"), [("timeout", 2), ("overload", 2), ("fast failure", 50)])
+def test_timeouts_and_overloads_lower_the_limit_at_once_and_a_fast_failure_does_not(how, least):
+    world = limited(start=50)
+    for _ in range(100):
+        ((call, attempt),) = begun(world, 1)
+        if how == "timeout":
+            world.fail(call, attempt, Cause.TIMEOUT, after=1.0)
+        else:
+            world.answer(call, attempt, 429 if how == "overload" else 500)
+            world.read(call, attempt)
+    assert world.service.limiter.limit == least
+
+
+def test_it_can_be_switched_off():
+    assert limited(enabled=False).service.limiter is None

@@ -14,6 +14,9 @@ from meshware.settings.schema import EndpointSettings
 AT_ONCE = 0.5
 """Seconds that making one may take: settings are checked by making one, at the start of an app."""
 
+EARLY = 0.05
+"""Seconds for which a watch that has published is observed: one that is about to return does it in that time."""
+
 STOPPED = 2.0
 """Seconds within which a watch ends once it is told to."""
 
@@ -107,7 +110,8 @@ def _check_watch(discovery: Any) -> None:
     thread = threading.Thread(target=watch, daemon=True)
     thread.start()
     came.wait(source.LIMIT)
-    ended = not stop.is_set() and not thread.is_alive()
+    thread.join(EARLY)
+    ended = not thread.is_alive()
     stop.set()
     thread.join(STOPPED)
     assert not faults, f"watch failed: {type(faults[0]).__name__}: {faults[0]}"

@@ -9,6 +9,8 @@ from meshware.balancing.bounded import prime
 from meshware.core.availability import Bar
 from meshware.core.endpoint import Endpoint
 
+pytest.importorskip("xxhash")
+
 KEY = {"header": "x-key"}
 
 

@@ -15,6 +15,8 @@ from meshware.core.availability import Bar
 from meshware.core.endpoint import Endpoint
 from meshware.testing import check_strategy
 
+pytest.importorskip("xxhash")
+
 KEY = {"header": "x-key"}
 KINDS = {"ring_hash": RingHash, "maglev": Maglev}
 RECORDED = json.loads(TABLE.read_text())

@@ -23,16 +23,12 @@ class Adaptive:
 
     def __init__(self, *, choices: int = 4) -> None:
         self._choices = checked_choices(choices)
-        self._meter = ExpectedCost()
+        self.meter = ExpectedCost()
 
     def picker(self, endpoints: Sequence[Endpoint]) -> Picker:
         """A picker over these endpoints; attaches the meter where it is missing."""
-        costs = []
-        for endpoint in endpoints:
-            cost = cast(Cost, endpoint.attach(self._meter))
-            cost.seat(endpoint)
-            costs.append(cost)
-        return AdaptivePicker(costs, cast(Fleet, endpoints[0].fleet[self._meter]), self._choices)
+        costs = self.meter.seated(endpoints)
+        return AdaptivePicker(costs, cast(Fleet, endpoints[0].fleet[self.meter]), self._choices)
 
 
 class AdaptivePicker:

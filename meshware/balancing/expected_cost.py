@@ -11,7 +11,9 @@ Stein (1961), the overdue age and the price of failure are what a timeout and an
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import exp, inf, log, sqrt
+from typing import cast
 
 from meshware.core.attempt import Attempt
 from meshware.core.endpoint import Endpoint
@@ -218,6 +220,13 @@ class Cost:
 
 class ExpectedCost:
     """The meter. Equal to itself only: what one strategy learns is its own."""
+
+    def seated(self, endpoints: Sequence[Endpoint]) -> list[Cost]:
+        """Their readings, each knowing its endpoint; attached where they are missing."""
+        costs = [cast(Cost, each.attach(self)) for each in endpoints]
+        for cost, endpoint in zip(costs, endpoints, strict=True):
+            cost.seat(endpoint)
+        return costs
 
     def fleet(self) -> Fleet:
         """What the endpoints share."""

@@ -1,0 +1,102 @@
+"""Contextual: `adaptive`, and what each operation takes is known beside what each endpoint does.
+
+The model is in operation_model.py. It is asked only while it foretells the answers better than `adaptive`
+does without operations: fed with noise, or with one operation only, this strategy is `adaptive`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import inf
+from typing import cast
+
+from meshware.balancing.adaptive import Adaptive, AdaptivePicker
+from meshware.balancing.expected_cost import Cost, ExpectedCost, Fleet
+from meshware.balancing.operation_model import Beside, OperationModel
+from meshware.core.attempt import Attempt
+from meshware.core.call import Call
+from meshware.core.endpoint import Endpoint
+from meshware.core.outcome import Ending, Outcome, Verdict
+from meshware.core.policy import Picker
+
+
+class Contextual:
+    """`choices`: endpoints drawn per call, 2 or more; 4 is near the best at any fleet size."""
+
+    def __init__(self, *, choices: int = 4) -> None:
+        self._adaptive = Adaptive(choices=choices)
+        self._choices = choices
+        self.beside = BesideOthers()
+        self.model = OperationModel()
+
+    def picker(self, endpoints: Sequence[Endpoint]) -> Picker:
+        """A picker over these endpoints; attaches the meters where they are missing."""
+        plain = cast(AdaptivePicker, self._adaptive.picker(endpoints))
+        costs = self.beside.seated(endpoints)
+        return ContextualPicker(costs, cast(Fleet, endpoints[0].fleet[self.beside]), self._choices, plain, self.model)
+
+    def on_answer(self, call: Call, attempt: Attempt, outcome: Outcome, step: object, now: float) -> None:
+        """A failure is held against the endpoint; a success is learned from when its body has ended."""
+        if outcome.verdict in (Verdict.FAILURE, Verdict.OVERLOADED):
+            reading = attempt.endpoint.readings.get(self.beside)
+            if reading is not None:
+                usual = self.model.usual(call.operation).seconds
+                cast(Beside, reading).tell(outcome.elapsed / usual, True, outcome, now)
+
+    def on_end(self, call: Call, attempt: Attempt, ending: Ending, wire: float, now: float) -> None:
+        """How long it took, by what it was."""
+        outcome, readings = attempt.outcome, attempt.endpoint.readings
+        reading = readings.get(self.beside)
+        if reading is None or outcome is None or outcome.verdict is not Verdict.SUCCESS or ending is Ending.BROKEN:
+            return
+        whole = ending is Ending.COMPLETE and not outcome.stream
+        without = cast(Cost, readings[self._adaptive.meter]).pace
+        self.model.learn(
+            call.operation, wire if whole else outcome.elapsed, cast(Beside, reading), without, outcome, now
+        )
+
+    def explain(self, endpoint: Endpoint, call: Call) -> dict[str, float]:
+        """The terms of what this call is expected to cost there: seconds, factors, and seconds for failing."""
+        beside = cast(Beside, endpoint.attach(self.beside))
+        usual = self.model.usual(call.operation)
+        return {
+            "operation": usual.seconds,
+            "endpoint": beside.renew(call.now),
+            "operation at endpoint": self.model.factor(usual, beside, call.now),
+            "in flight": len(endpoint.open),
+            "failures": usual.seconds * beside.price,
+        }
+
+
+class BesideOthers(ExpectedCost):
+    """The meter of endpoints beside one another, in times of the operation."""
+
+    def reading(self, fleet: Fleet) -> Beside:
+        """A fresh reading."""
+        return Beside(fleet)
+
+
+class ContextualPicker(AdaptivePicker):
+    """As adaptive's, with the operation's factor. Immutable but for the model, so thread-safe."""
+
+    def __init__(
+        self, costs: Sequence[Cost], fleet: Fleet, choices: int, plain: AdaptivePicker, model: OperationModel
+    ) -> None:
+        super().__init__(costs, fleet, choices)
+        self._plain, self._model = plain, model
+
+    def pick(self, call: Call) -> Endpoint:
+        """The least expected cost of this operation among the drawn; by adaptive while the model is not trusted."""
+        if not self._model.trusted or call.tried or call.service.guard.on:
+            return self._plain.pick(call)
+        factor, operation = self._model.factor, self._model.usual(call.operation)
+        random, now, slope = call.rng.random, call.now, self._fleet.queue.slope
+        least = inf
+        for row, count in self._orders[int(random() * self._count)]:
+            cost = row[int(random() * count)]
+            pace = cost.pace if now < cost.due else cost.renew(now)
+            pace *= factor(operation, cast(Beside, cost), now)
+            total = pace * (1 + slope * len(cost.open)) * cost.share + cost.price
+            if total < least:
+                least, best = total, cost.endpoint
+        return best

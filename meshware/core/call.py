@@ -31,6 +31,9 @@ __all__ = ["Attempt", "Call", "Context", "Deliver", "Lost", "Raise", "Retry", "S
 UNKNOWN_PACE = 1.0
 """A cut that left less than this, while nothing is known of an operation's pace, blames nobody (seconds)."""
 
+CROWDED = 3.0
+"""So many times as long as the last answers took must an attempt have waited, before another endpoint is any better."""
+
 PENALTY_PACES = 10.0
 """What a failed attempt counts at least, in p95s of its operation: a decay of 10 s is back at par after 23 s."""
 
@@ -396,7 +399,8 @@ class Call:
     def overdue(self, attempt: Attempt, now: float) -> float:
         """Asked when `attempt.deadline` has come before an answer: until when it may go on; `now` to cut it.
 
-        An adaptive attempt timeout cuts only what can be tried elsewhere, and never in a common pause.
+        An adaptive attempt timeout cuts only what can be tried elsewhere, never in a common pause, and never while
+        the answers of all take nearly as long: in an overload every attempt is late, and a retry joins the queue.
         """
         final = self.deadline.at
         if now >= final:
@@ -404,8 +408,9 @@ class Call:
         service = self.service
         if service.guard.on or not service.budget.affordable() or service.paused(now) or not service.untried(self, now):
             attempt.deadline = final
-            return final
-        return now
+        else:
+            attempt.deadline = min(final, max(now, attempt.began + CROWDED * self.figures.recent))
+        return attempt.deadline
 
     # Endings
 

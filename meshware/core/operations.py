@@ -18,15 +18,21 @@ LIMIT = 64
 """Operations a service; further ones share `other`."""
 
 PATHS = 1024
+RECENT = 1 / 16
+"""Weight of one answer in the recent mean."""
+
 _LOW = -14
 _LEAST = 2.0**_LOW  # 61 us
 _BUCKETS = 8 * 22  # up to 2**8 s = 256 s
 
 
 class Operation:
-    """One operation's times to headers, successes only. Updates are lock-free: a race may lose a sample."""
+    """One operation's times to headers, successes only. Updates are lock-free: a race may lose a sample.
 
-    __slots__ = ("_at", "_buckets", "_count", "_due", "_old", "_old_count", "_p95", "_parent", "name")
+    `recent` is the mean of the last few, in seconds; 0.0 before the first.
+    """
+
+    __slots__ = ("_at", "_buckets", "_count", "_due", "_old", "_old_count", "_p95", "_parent", "name", "recent")
 
     def __init__(self, name: str, parent: Operation | None = None) -> None:
         self.name = name
@@ -36,6 +42,7 @@ class Operation:
         self._at = -inf
         self._p95: float | None = None
         self._due = ENOUGH
+        self.recent = 0.0
 
     def record(self, seconds: float, now: float) -> None:
         """One success took so long from send to headers."""
@@ -46,6 +53,7 @@ class Operation:
         while each is not None:
             if now - each._at >= HALF:
                 each._rotate(now)
+            each.recent += (seconds - each.recent) * RECENT if each.recent else seconds
             each._buckets[bucket] += 1
             each._count += 1
             if each._count + each._old_count >= each._due:

@@ -155,6 +155,18 @@ def test_an_overdue_attempt_goes_on_in_a_common_pause():
     assert call.overdue(attempt, world.now) == call.deadline.at
 
 
+def test_an_overdue_attempt_goes_on_while_the_last_answers_took_nearly_as_long():
+    world, call, attempt = overdue_world()
+    world.now = START
+    world.succeed(8, elapsed=0.25)
+    recent = call.figures.recent
+    assert 0.1 < recent < 0.25
+    world.now = attempt.deadline
+    until = call.overdue(attempt, world.now)
+    assert until == attempt.deadline == pytest.approx(attempt.began + 3 * recent)
+    assert call.overdue(attempt, until) == until
+
+
 def test_past_the_calls_deadline_an_attempt_is_cut():
     _, call, attempt = overdue_world()
     now = call.deadline.at

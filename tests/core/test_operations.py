@@ -22,6 +22,13 @@ def test_a_p95_is_believed_from_twenty_samples_on():
     assert fed(operation, 1).p95(0.0) == pytest.approx(0.1, rel=0.1)
 
 
+def test_the_last_few_answers_make_the_recent_mean():
+    operation = Operation("x")
+    assert operation.recent == 0.0
+    assert fed(operation, 1).recent == pytest.approx(0.1)
+    assert fed(operation, 50, seconds=0.4).recent == pytest.approx(0.4, rel=0.05)
+
+
 @given(some.lists(some.floats(1e-4, 200.0), min_size=20, max_size=60))
 def test_it_is_at_most_a_bucket_off(samples):
     operation = Operation("x")

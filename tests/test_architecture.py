@@ -55,7 +55,7 @@ OTHERS: dict[str, set[str]] = {
     "inbound": FRAMEWORKS,
     "console": FRAMEWORKS,
     "outbound": CLIENTS,
-    "testing": {"pytest", "pydantic"},
+    "testing": {"pytest", "pydantic", "pydantic_core", "matplotlib"},
     "cli": {"click", "rich"},
     "cli.demo": {"click", "rich", "gunicorn", "uvicorn", "tenacity", "pybreaker"} | FRAMEWORKS | CLIENTS,
 }

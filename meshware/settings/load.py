@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
-from dataclasses import replace
-from typing import Any, get_args, get_origin
+from collections.abc import Mapping
+from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from meshware.core.errors import Problem, SettingsError
 from meshware.settings.environment import overridden
 from meshware.settings.files import from_file, is_file
-from meshware.settings.origin import Location, Source, dotted
-from meshware.settings.references import nearest
+from meshware.settings.origin import Source
+from meshware.settings.problems import problems_of
 from meshware.settings.schema import MeshSettings
 from meshware.settings.sources import from_module
 
@@ -50,52 +49,7 @@ def validated(source: Source) -> MeshSettings:
     try:
         settings = MeshSettings.model_validate(source.settings)
     except ValidationError as error:
-        problems += [_problem(each, source) for each in error.errors()]
+        problems += problems_of(error, source, MeshSettings)
     if problems:
         raise SettingsError(problems)
     return settings
-
-
-def _problem(error: Any, source: Source) -> Problem:
-    location: Location = tuple(error["loc"])
-    return replace(_explained(location, error), where=source.where(location))
-
-
-def _explained(location: Location, error: Any) -> Problem:
-    path, value, kind = dotted(location), error["input"], error["type"]
-    if kind == "extra_forbidden":
-        return _unknown_key(location, value)
-    if kind == "missing":
-        return Problem(path, None, "missing, but needed")
-    if kind in ("tuple_type", "dict_type", "model_type"):
-        return Problem(path, value, "a list is needed" if kind == "tuple_type" else "a dict is needed")
-    reason = error.get("ctx", {}).get("error", error["msg"])
-    text = str(reason)
-    return Problem(path, value, text[:1].lower() + text[1:], getattr(reason, "nearest", None))
-
-
-def _unknown_key(location: Location, value: Any) -> Problem:
-    key, known = str(location[-1]), sorted(_model_at(location[:-1]).model_fields)
-    if key.lower() in known:
-        return Problem(dotted(location), value, f"{key.lower()!r} is written twice, in different cases")
-    return Problem(dotted(location), value, f"unknown key (known: {', '.join(known)})", nearest(key, known))
-
-
-def _model_at(location: Location) -> type[BaseModel]:
-    """The model whose keys stand at a place; names of services lead to none."""
-    model: type[BaseModel] = MeshSettings
-    parts: Iterator[str | int] = iter(location)
-    for part in parts:
-        if isinstance(part, str):
-            field = model.model_fields[part]
-            model = _inner(field.annotation) or model
-            if get_origin(field.annotation) is dict:
-                next(parts, None)
-    return model
-
-
-def _inner(annotation: Any) -> type[BaseModel] | None:
-    """The model inside `tuple[M, ...]`, `dict[str, M]` or `M | None`."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    return next((found for each in get_args(annotation) if (found := _inner(each)) is not None), None)

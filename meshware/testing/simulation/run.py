@@ -35,8 +35,8 @@ class Simulation:
         seed: int = 1,
         arrivals: Sequence[Arrival] | None = None,
     ) -> None:
-        self.scenario = scenario
         self.arrivals = workload(scenario, seed) if arrivals is None else arrivals
+        self.scenario = scenario = _as_long(scenario, self.arrivals)
         self.events = Events()
         self.tally = Tally(begin=scenario.begin, deadline=scenario.deadline)
         self.replicas = [
@@ -80,6 +80,12 @@ class Simulation:
             {"address": address, "weight": each.weight, "locality": each.locality}
             for address, each in zip(known, self.scenario.members(), strict=True)
         ]
-        written = {"strategy": strategy, "endpoints": endpoints, "timeout": self.scenario.deadline}
-        written |= {**self.scenario.settings, **settings}
+        written = {"timeout": self.scenario.deadline, **self.scenario.settings, **settings}
+        written |= {"strategy": strategy, "endpoints": endpoints}
         return MeshClient(self.scenario, known, self.events, self.tally, settings=written, locality=locality, seed=seed)
+
+
+def _as_long(scenario: Scenario, arrivals: Sequence[Arrival]) -> Scenario:
+    """A trace may go on for longer than the scenario says."""
+    end = arrivals[-1].at if arrivals else 0.0
+    return scenario if end <= scenario.duration else scenario.model_copy(update={"duration": end})

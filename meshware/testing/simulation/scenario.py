@@ -6,15 +6,28 @@ from collections.abc import Iterator
 from math import exp, log
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from meshware.core.endpoint import Locality
+from meshware.settings import grammar
 from meshware.settings.schema import Model
+from meshware.testing.simulation.checks import check
 
-Positive = Annotated[float, Field(gt=0, le=1e6, allow_inf_nan=False)]
-Natural = Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)]
-Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
-Number = Annotated[int, Field(ge=1, le=100_000)]
+_NO_BOOL = BeforeValidator(grammar.no_bool)
+Positive = Annotated[float, Field(gt=0, le=1e6, allow_inf_nan=False, strict=True), _NO_BOOL]
+Natural = Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False, strict=True), _NO_BOOL]
+Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False, strict=True), _NO_BOOL]
+Number = Annotated[int, Field(ge=1, le=100_000, strict=True), _NO_BOOL]
+Index = Annotated[int, Field(ge=0, le=100_000, strict=True), _NO_BOOL]
+
+
+def _not_empty(value: Any) -> Any:
+    if isinstance(value, list | tuple) and not value:
+        raise ValueError("one at least")
+    return value
+
+
+_SOME = BeforeValidator(_not_empty)
 
 
 class Operation(Model):
@@ -62,15 +75,15 @@ class Fault(Model):
     )
     at: Natural = Field(description="Seconds from the start.")
     lasts: Positive = Field(1e6, description="Seconds.")
-    replicas: tuple[Annotated[int, Field(ge=0)], ...] | None = Field(
-        None, description="By their numbers from 0; all, unless given."
-    )
+    replicas: tuple[Index, ...] | None = Field(None, description="By their numbers from 0; all, unless given.")
     locality: str | None = Field(None, description="All whose locality begins so, instead of numbers.")
     factor: Positive = Field(10.0, description="Of `slow`: so many times slower. Of `crash`: while it is cold.")
     cold: Natural = Field(0.0, description="Of `crash`: seconds for which it is slow when it is back.")
     rate: Share = Field(1.0, description="Of `fail`.")
     path: str | None = Field(None, description="Of `slow`: the only operation that is.")
-    every: Positive | None = Field(None, description="Seconds from one beginning to the next; once, unless given.")
+    every: Positive | None = Field(
+        None, ge=0.01, description="Seconds from one beginning to the next; once, unless given."
+    )
 
 
 class Load(Model):
@@ -95,13 +108,13 @@ class Scenario(Model):
     about: str = Field("", description="A line for people.")
     duration: Positive = Field(12.0, description="Seconds in which requests arrive.")
     begin: Natural = Field(2.0, description="Requests that arrive earlier are not counted.")
-    deadline: Positive = Field(1.0, description="Seconds a call has; a lost one counts as so long.")
+    deadline: Positive = Field(1.0, le=grammar.LONGEST, description="Seconds a call has; a lost one counts as so long.")
     load: Natural = Field(0.8, description="Work that arrives over what the whole fleet can do.")
     loads: tuple[Load, ...] = Field((), description="Other loads, from a moment on.")
     bursts: Burst | None = Field(None, description="A load that comes and goes.")
-    replicas: tuple[Replicas, ...] = Field((Replicas(),), description="The fleet.")
-    clients: tuple[Clients, ...] = Field((Clients(),), description="Who calls.")
-    operations: tuple[Operation, ...] = Field((Operation(),), description="What is asked for.")
+    replicas: Annotated[tuple[Replicas, ...], _SOME] = Field((Replicas(),), description="The fleet.")
+    clients: Annotated[tuple[Clients, ...], _SOME] = Field((Clients(),), description="Who calls.")
+    operations: Annotated[tuple[Operation, ...], _SOME] = Field((Operation(),), description="What is asked for.")
     faults: tuple[Fault, ...] = Field((), description="What goes wrong.")
     reports: bool = Field(False, description="Whether answers tell the load (ORCA).")
     rtt: Natural = Field(0.0005, description="Seconds there and back, within a zone.")
@@ -110,14 +123,8 @@ class Scenario(Model):
     settings: dict[str, Any] = Field({}, description="Further settings of the service: retry, ejection, ...")
 
     @model_validator(mode="after")
-    def _faults_are_somewhere(self) -> Scenario:
-        size = sum(each.count for each in self.replicas)
-        for fault in self.faults:
-            for number in fault.replicas or ():
-                if number >= size:
-                    raise ValueError(f"faults: there is no replica {number}, they are 0 to {size - 1}")
-        if self.begin >= self.duration:
-            raise ValueError(f"begin ({self.begin}) must be before duration ({self.duration})")
+    def _fits_together(self) -> Scenario:
+        check(self)
         return self
 
     @property
@@ -130,6 +137,11 @@ class Scenario(Model):
         """Of one request."""
         total = sum(each.share for each in self.operations)
         return sum(each.share * each.work for each in self.operations) / total
+
+    @property
+    def requests(self) -> float:
+        """How many may arrive, were the load always at its heaviest."""
+        return self.heaviest() * self.capacity / self.mean_work * self.duration
 
     def load_at(self, time: float) -> float:
         """The load in force then."""

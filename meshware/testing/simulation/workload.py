@@ -33,12 +33,13 @@ def workload(scenario: Scenario, seed: int) -> list[Arrival]:
     sums, callers = list(accumulate(operations)), list(accumulate(clients))
     while time < scenario.duration:
         if rng.random() * most < scenario.load_at(time):
-            operation = scenario.operations[_drawn(sums, rng)]
+            operation = scenario.operations[place(sums, rng.random())]
             work = operation.draw(rng.random(), rng.gauss(0.0, 1.0))
-            arrivals.append(Arrival(time, _drawn(callers, rng), operation.path, work, rng.random()))
+            arrivals.append(Arrival(time, place(callers, rng.random()), operation.path, work, rng.random()))
         time += rng.expovariate(rate)
     return arrivals
 
 
-def _drawn(sums: list[float], rng: Random) -> int:
-    return bisect_right(sums, rng.random() * sums[-1])
+def place(sums: list[float], uniform: float) -> int:
+    """Which of some things, by their accumulated shares and a uniform random number."""
+    return bisect_right(sums, uniform * sums[-1])

@@ -1,0 +1,66 @@
+"""What pydantic found wrong, as Problems: the path, what was expected, the nearest right name, where it was written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any, get_args, get_origin
+
+from pydantic import BaseModel, ValidationError
+
+from meshware.core.errors import Problem
+from meshware.settings.origin import Location, Source, dotted
+from meshware.settings.references import nearest
+
+
+def problems_of(error: ValidationError, source: Source, root: type[BaseModel], *, at: Location = ()) -> list[Problem]:
+    """Every problem that a model found with what stands at a place of a source."""
+    return [_problem(each, source, root, at) for each in error.errors()]
+
+
+def _problem(error: Any, source: Source, root: type[BaseModel], at: Location) -> Problem:
+    inner: Location = tuple(error["loc"])
+    location = at + inner
+    if error["type"] == "extra_forbidden":
+        found = _unknown_key(location, error["input"], sorted(_model_at(inner[:-1], root).model_fields))
+    else:
+        found = _explained(dotted(location), error)
+    return replace(found, where=source.where(location))
+
+
+def _explained(path: str, error: Any) -> Problem:
+    value, kind = error["input"], error["type"]
+    if kind == "missing":
+        return Problem(path, None, "missing, but needed")
+    if kind in ("tuple_type", "dict_type", "model_type"):
+        return Problem(path, value, "a list is needed" if kind == "tuple_type" else "a dict is needed")
+    reason = error.get("ctx", {}).get("error", error["msg"])
+    text = str(reason)
+    return Problem(path, value, text[:1].lower() + text[1:], getattr(reason, "nearest", None))
+
+
+def _unknown_key(location: Location, value: Any, known: list[str]) -> Problem:
+    key = str(location[-1])
+    if key.lower() in known:
+        return Problem(dotted(location), value, f"{key.lower()!r} is written twice, in different cases")
+    return Problem(dotted(location), value, f"unknown key (known: {', '.join(known)})", nearest(key, known))
+
+
+def _model_at(location: Location, root: type[BaseModel]) -> type[BaseModel]:
+    """The model whose keys stand at a place; names of services lead to none."""
+    model = root
+    parts: Iterator[str | int] = iter(location)
+    for part in parts:
+        if isinstance(part, str):
+            field = model.model_fields[part]
+            model = _inner(field.annotation) or model
+            if get_origin(field.annotation) is dict:
+                next(parts, None)
+    return model
+
+
+def _inner(annotation: Any) -> type[BaseModel] | None:
+    """The model inside `tuple[M, ...]`, `dict[str, M]` or `M | None`."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((found for each in get_args(annotation) if (found := _inner(each)) is not None), None)

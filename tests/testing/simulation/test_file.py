@@ -1,0 +1,151 @@
+"""A user's own scenario: what is right about it, and everything that is wrong, with its line."""
+
+from __future__ import annotations
+
+import pytest
+
+from meshware.testing.simulation import InputError, read_scenario
+
+RIGHT = """
+duration = 5
+Load = 0.5
+
+[[replicas]]
+count = 3
+
+[[replicas]]
+count = 2
+speed = 0.5
+
+[[faults]]
+kind = "slow"
+at = 3
+replicas = [4]
+
+[settings.retry]
+attempts = 1
+"""
+
+WRONG = """\
+duratoin = 5
+load = -1
+replicas = []
+
+[[clients]]
+count = 3
+share = true
+
+[settings]
+retry = { attempts = 99 }
+strategy = "random"
+timout = 3
+
+[[faults]]
+kind = "slwo"
+at = 2
+
+[[faults]]
+kind = "slow"
+replicas = [
+  1,
+  99,
+  "x",
+]
+"""
+
+
+@pytest.fixture
+def written(tmp_path):
+    """Writes a file and gives its path."""
+
+    def write(text, name="shop.toml"):
+        (tmp_path / name).write_text(text)
+        return tmp_path / name
+
+    return write
+
+
+def problems(path):
+    """Line, field and nearest name of each problem, in the order of the file."""
+    with pytest.raises(InputError) as caught:
+        read_scenario(path)
+    found = [(each.where, each.path, each.nearest) for each in caught.value.problems]
+    prefix = f"{path}:"
+    assert all(where.startswith(prefix) for where, _, _ in found)
+    return sorted((int(where.removeprefix(prefix)), field, nearest) for where, field, nearest in found)
+
+
+def test_a_file_is_a_scenario_named_after_it(written):
+    scenario = read_scenario(written(RIGHT))
+    assert (scenario.name, scenario.duration, scenario.load, scenario.capacity) == ("shop", 5.0, 0.5, 16.0)
+    assert scenario.faults[0].replicas == (4,)
+    assert scenario.settings == {"retry": {"attempts": 1}}
+
+
+def test_a_name_of_its_own_is_kept(written):
+    assert read_scenario(written('name = "mine"')).name == "mine"
+
+
+def test_every_problem_is_told_at_once_with_its_line_and_field(written):
+    assert problems(written(WRONG)) == [
+        (1, "duratoin", "duration"),
+        (2, "load", None),
+        (3, "replicas", None),
+        (7, "clients[0].share", None),
+        (10, "settings.retry.attempts", None),
+        (12, "settings.timout", "timeout"),
+        (15, "faults[0].kind", None),
+        (18, "faults[1].at", None),
+        (24, "faults[1].replicas[2]", None),
+    ]
+
+
+def test_the_message_names_value_and_what_is_expected(written):
+    path = written("load = -1\n")
+    with pytest.raises(InputError, match="1 problem") as caught:
+        read_scenario(path)
+    assert f"{path}:1: load: -1: input should be greater than or equal to 0" in str(caught.value)
+
+
+def test_a_yaml_file_is_one_too(written):
+    path = written("duration: 5\nloads:\n  - {at: 1, lod: 3}\n", "shop.yaml")
+    assert problems(path) == [(3, "loads[0].load", None), (3, "loads[0].lod", "load")]
+
+
+def test_what_is_no_toml_is_told_with_its_line(written):
+    assert problems(written("load = 1\nduration 5\n")) == [(2, "(file)", None)]
+
+
+def test_a_file_that_is_not_there_is_told(tmp_path):
+    with pytest.raises(InputError, match="No such file"):
+        read_scenario(tmp_path / "none.toml")
+
+
+def test_a_list_is_no_scenario(written):
+    with pytest.raises(InputError, match="the keys of a scenario"):
+        read_scenario(written("- 1\n", "shop.yaml"))
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("begin = 20\n", (1, "begin", None)),
+        ("duration = 1e6\n[[replicas]]\ncount = 1000\n", (1, "duration", None)),
+        ('[settings]\ntimeout = 2\nstrategy = "random"\n', (3, "settings.strategy", None)),
+        ('[settings]\ntimeout = 2\nEndpoints = []\n', (3, "settings.Endpoints", None)),
+        ('[[faults]]\nkind = "drain"\nat = 1\nreplicas = [9,\n10]\n', (5, "faults[0].replicas[1]", None)),
+        ('[[faults]]\nkind = "slow"\nat = 1\npath = "/itms"\n', (4, "faults[0].path", "/items")),
+        ('[[faults]]\nkind = "slow"\nat = 1\nlasts = 3\nevery = 2\n', (5, "faults[0].every", None)),
+        ('[[faults]]\nkind = "slow"\nat = 1\nlocality = "aws"\n', (4, "faults[0].locality", None)),
+        (
+            '[[replicas]]\nlocality = "aws/eu"\n[[faults]]\nkind = "slow"\nat = 1\nlocality = "aws/us"\n',
+            (6, "faults[0].locality", "aws/eu"),
+        ),
+        (
+            '[[replicas]]\nlocality = "a"\n[[faults]]\nkind = "slow"\nat = 1\nreplicas = [1]\nlocality = "a"\n',
+            (7, "faults[0].locality", None),
+        ),
+    ],
+)  # fmt: skip
+def test_parts_that_do_not_fit_together_are_told_where_they_stand(written, text, expected):
+    assert problems(written(text)) == [expected]

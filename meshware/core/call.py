@@ -34,6 +34,9 @@ UNKNOWN_PACE = 1.0
 CROWDED = 3.0
 """So many times as long as the last answers took must an attempt have waited, before another endpoint is any better."""
 
+HEAVY = 4.0
+"""So many times as long as it has waited must be left, before a request is cut at an endpoint that answers others."""
+
 PENALTY_PACES = 10.0
 """What a failed attempt counts at least, in p95s of its operation: a decay of 10 s is back at par after 23 s."""
 
@@ -63,7 +66,7 @@ class Call:
     """
 
     __slots__ = (
-        "_held", "_hedged", "_lease", "_limiter", "_lock", "_open", "_over", "_won", "context", "deadline",
+        "_cut", "_held", "_hedged", "_lease", "_limiter", "_lock", "_open", "_over", "_won", "context", "deadline",
         "decided", "figures", "now", "number", "parent", "request", "rng", "service", "tried",
     )  # fmt: skip
 
@@ -82,6 +85,7 @@ class Call:
         self.tried: tuple[Endpoint, ...] = ()
         self.decided = False
         self._open: list[Attempt] = []
+        self._cut: Attempt | None = None  # the last that was cut for being late
         self._held: Attempt | None = None
         self._won: Attempt | None = None
         self._hedged = False
@@ -272,6 +276,8 @@ class Call:
     def _learn(self, attempt: Attempt, outcome: Outcome, now: float) -> None:
         """What every later pick should know of this answer; a failure is never a fast answer."""
         service, endpoint, verdict = self.service, attempt.endpoint, outcome.verdict
+        if self._cut is not None and (verdict is Verdict.SUCCESS or outcome.cause is Cause.TIMEOUT):
+            self._judge_cut(attempt, outcome.elapsed)
         if outcome.cause is None:
             endpoint.waiting.pop(attempt, None)
             attempt.state = State.ANSWERED
@@ -281,6 +287,7 @@ class Call:
             endpoint.ended(attempt)
             attempt.state = State.ENDED
         if verdict is Verdict.SUCCESS:
+            endpoint.answered = now
             self.figures.record(outcome.elapsed, now)
             if service.guard.failures:
                 service.guard.record(False, now)
@@ -399,18 +406,36 @@ class Call:
     def overdue(self, attempt: Attempt, now: float) -> float:
         """Asked when `attempt.deadline` has come before an answer: until when it may go on; `now` to cut it.
 
-        An adaptive attempt timeout cuts only what can be tried elsewhere, never in a common pause, and never while
-        the answers of all take nearly as long: in an overload every attempt is late, and a retry joins the queue.
+        An attempt is cut only where another may help. Not in a common pause; not while the last answers took nearly
+        as long, as in an overload, where a retry joins the queue; rarely, where the retries of others were late too.
         """
         final = self.deadline.at
         if now >= final:
             return now
-        service = self.service
+        self._judge_cut(attempt, now - attempt.began)
+        until = final if self._stays(attempt, now) else min(final, attempt.began + CROWDED * self.figures.recent)
+        if until <= now:
+            self._cut = attempt
+            return now
+        attempt.deadline = until
+        return until
+
+    def _stays(self, attempt: Attempt, now: float) -> bool:
+        """Whether a late attempt is let go on, since a retry could not help or would probably be as late."""
+        service, figures = self.service, self.figures
         if service.guard.on or not service.budget.affordable() or service.paused(now) or not service.untried(self, now):
-            attempt.deadline = final
-        else:
-            attempt.deadline = min(final, max(now, attempt.began + CROWDED * self.figures.recent))
-        return attempt.deadline
+            return True
+        if attempt.endpoint.answered <= attempt.began:  # it answers nobody
+            return False
+        hurried = self.deadline.at - now < HEAVY * (now - attempt.began)
+        return hurried or (figures.cuts_pay < 1.0 and self.rng.random() >= figures.cuts_pay)
+
+    def _judge_cut(self, attempt: Attempt, elapsed: float) -> None:
+        """An attempt after one that was cut took so long, or is still without an answer."""
+        cut = self._cut
+        if cut is not None and cut is not attempt and cut.outcome is not None:
+            self.figures.judge_cut(elapsed < cut.outcome.elapsed)
+            self._cut = None
 
     # Endings
 

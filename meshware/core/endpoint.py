@@ -8,6 +8,7 @@ ending; both are single dict operations, so they need no lock and may run inside
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import inf
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from meshware.core.availability import Availability, Bar
@@ -41,7 +42,7 @@ class Endpoint:
     """One address, shared by every call of its service. Thread-safe: all updates are single assignments."""
 
     __slots__ = (
-        "address", "availability", "bars", "epoch", "fleet", "host", "locality", "metadata", "open", "port",
+        "address", "answered", "availability", "bars", "epoch", "fleet", "host", "locality", "metadata", "open", "port",
         "priority", "readings", "samplers", "streams", "waiting", "weight", "__weakref__",
     )  # fmt: skip
 
@@ -65,6 +66,7 @@ class Endpoint:
         self.bars = self.availability.bars
         self.weigh(weight)
         self.epoch = 0
+        self.answered = -inf  # when its last good answer came
         self.open: dict[Attempt, float] = {}
         self.waiting: dict[Attempt, float] = {}
         self.streams: dict[Attempt, float] = {}

@@ -21,6 +21,12 @@ PATHS = 1024
 RECENT = 1 / 16
 """Weight of one answer in the recent mean."""
 
+PROOF = 0.2
+"""Weight of one retry after a cut in the belief that cutting pays."""
+
+LEAST_CUTS = 0.05
+"""Share of the late attempts that are cut all the same, to learn whether it pays by now."""
+
 _LOW = -14
 _LEAST = 2.0**_LOW  # 61 us
 _BUCKETS = 8 * 22  # up to 2**8 s = 256 s
@@ -29,10 +35,13 @@ _BUCKETS = 8 * 22  # up to 2**8 s = 256 s
 class Operation:
     """One operation's times to headers, successes only. Updates are lock-free: a race may lose a sample.
 
-    `recent` is the mean of the last few, in seconds; 0.0 before the first.
+    `recent` is the mean of the last few, in seconds; 0.0 before the first. `cuts_pay` is the share of late attempts
+    that it is right to cut: low where the retry takes as long, since the request itself is heavy.
     """
 
-    __slots__ = ("_at", "_buckets", "_count", "_due", "_old", "_old_count", "_p95", "_parent", "name", "recent")
+    __slots__ = (
+        "_at", "_buckets", "_count", "_due", "_old", "_old_count", "_p95", "_parent", "cuts_pay", "name", "recent",
+    )  # fmt: skip
 
     def __init__(self, name: str, parent: Operation | None = None) -> None:
         self.name = name
@@ -43,6 +52,7 @@ class Operation:
         self._p95: float | None = None
         self._due = ENOUGH
         self.recent = 0.0
+        self.cuts_pay = 1.0
 
     def record(self, seconds: float, now: float) -> None:
         """One success took so long from send to headers."""
@@ -59,6 +69,10 @@ class Operation:
             if each._count + each._old_count >= each._due:
                 each._compute()
             each = each._parent
+
+    def judge_cut(self, paid: bool) -> None:
+        """After an attempt had been cut, the retry was faster, or it was late as well."""
+        self.cuts_pay = max(LEAST_CUTS, self.cuts_pay + PROOF * (paid - self.cuts_pay))
 
     def p95(self, now: float) -> float | None:
         """Its own 95th percentile in seconds over the last 30 to 60 s; None before 20 samples."""

@@ -167,6 +167,55 @@ def test_an_overdue_attempt_goes_on_while_the_last_answers_took_nearly_as_long()
     assert call.overdue(attempt, until) == until
 
 
+def test_near_its_deadline_a_late_attempt_goes_on_where_others_are_answered():
+    world, call, attempt = overdue_world(timeout=1.0)
+    assert call.overdue(attempt, world.now) == world.now
+    attempt.endpoint.answered = world.now
+    assert call.overdue(attempt, world.now) == call.deadline.at
+
+
+def late_twice(world):
+    """A call of which the first attempt was cut, if it was, and the retry is late too."""
+    world.succeed(5, elapsed=0.1)
+    call = world.call()
+    first = call.begin(world.now)
+    world.now = first.deadline
+    first.endpoint.answered = world.now
+    if call.overdue(first, world.now) > world.now:
+        call.abandon(first, world.now)
+        return False
+    retry = world.fail(call, first, Cause.TIMEOUT, after=0.0).attempt
+    world.now = retry.began + 0.4
+    call.overdue(retry, world.now)
+    call.abandon(retry, world.now)
+    return True
+
+
+def quick_retry(world):
+    """A call of which the first attempt was cut, if it was, and the retry is answered at once."""
+    world.succeed(5, elapsed=0.1)
+    call = world.call()
+    first = call.begin(world.now)
+    world.now = first.deadline
+    if call.overdue(first, world.now) > world.now:
+        call.abandon(first, world.now)
+        return
+    retry = world.fail(call, first, Cause.TIMEOUT, after=0.0).attempt
+    world.answer(call, retry)
+    world.read(call, retry)
+
+
+def test_where_retries_are_late_too_few_attempts_are_cut_until_cutting_pays():
+    world = World(retry={"budget": {"minimum": 1000}}, ejection={"enabled": False}, circuit={"enabled": False})
+    world.succeed(30, elapsed=0.1)
+    cut = [late_twice(world) for _ in range(100)]
+    assert all(cut[:1])
+    assert sum(cut[30:]) < 15
+    for _ in range(200):
+        quick_retry(world)
+    assert world.call().figures.cuts_pay > 0.9
+
+
 def test_past_the_calls_deadline_an_attempt_is_cut():
     _, call, attempt = overdue_world()
     now = call.deadline.at

@@ -171,7 +171,9 @@ def test_a_refused_upgrade_is_an_ordinary_answer(face, talking):
         with face.client.websocket("ws://inventory/ws"):
             raise AssertionError
 
-    with pytest.raises(httpx2.websockets.WebSocketUpgradeError):
+    from httpx2 import websockets
+
+    with pytest.raises(websockets.WebSocketUpgradeError):
         face.run(talk()) if "Async" in face.kind else talk_sync()
     assert in_flight(face.mesh) == 0
 

@@ -158,7 +158,6 @@ def test_events_arrive_one_by_one_and_the_stream_counts_until_it_is_left(face):
 
 
 def test_a_refused_upgrade_is_an_ordinary_answer(face, talking):
-    import httpx2
 
     for server in talking:
         server.answers["ws"] = server.answers["ok"]

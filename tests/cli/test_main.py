@@ -13,7 +13,7 @@ from click.testing import CliRunner
 
 from meshware.cli import main
 
-COMMANDS = ["check", "demo", "plugins", "run", "schema"]
+COMMANDS = ["check", "demo", "plugins", "run", "schema", "simulate"]
 
 
 def run(*arguments):

@@ -27,7 +27,7 @@ class Faults:
         self._events = events
         self._clients = clients
         for fault in scenario.faults:
-            for replica in _struck(fault, replicas):
+            for replica in (each for number, each in enumerate(replicas) if fault.strikes(number, each.locality)):
                 at = fault.at
                 while at < scenario.duration:
                     events.at(at, self._begin, fault, replica, replica.speed)
@@ -72,12 +72,3 @@ class Faults:
     def _drain(self, replica: Replica, out: bool) -> None:
         for client in self._clients:
             client.drain(replica.address, out)
-
-
-def _struck(fault: Fault, replicas: Sequence[Replica]) -> list[Replica]:
-    if fault.replicas is not None:
-        return [replicas[number] for number in fault.replicas]
-    if fault.locality is None:
-        return list(replicas)
-    begins = fault.locality.split("/")
-    return [each for each in replicas if list(each.locality[: len(begins)]) == begins]

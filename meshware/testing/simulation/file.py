@@ -49,6 +49,14 @@ def read_scenario(path: str | os.PathLike[str]) -> Scenario:
     return Scenario.model_validate(data)
 
 
+def lasting(scenario: Scenario, duration: float) -> Scenario:
+    """The same for so many seconds. Raises InputError where it cannot be."""
+    try:
+        return Scenario.model_validate(scenario.model_dump(exclude_unset=True) | {"duration": duration})
+    except ValidationError as error:
+        raise InputError(scenario.name, problems_of(error, Source({}, scenario.name), Scenario)) from None
+
+
 def _found(model: type[BaseModel], data: Any, source: Source, *, at: Location) -> list[Problem]:
     """What is wrong with a part of a file."""
     try:

@@ -66,7 +66,7 @@ class Replica:
         self.failing = 0.0
         self.silent = self.refusing = False
         self._queue: deque[Exchange] = deque()
-        self._jobs: set[Job] = set()
+        self._jobs: dict[Job, None] = {}  # in order, so that the same seed gives the same result
         self._done = self._failed = 0.0  # per second, decaying
         self._counted = 0.0
 
@@ -124,7 +124,7 @@ class Replica:
         if self.slower:
             exchange.work *= self.slower.get(exchange.operation, 1.0)
         job = Job(exchange, inf)
-        self._jobs.add(job)
+        self._jobs[job] = None
         self._plan(job)
 
     def _plan(self, job: Job) -> None:
@@ -135,7 +135,7 @@ class Replica:
     def _finish(self, job: Job, planned: float) -> None:
         if job.finish != planned:  # the speed has changed since, or it has crashed
             return
-        self._jobs.remove(job)
+        del self._jobs[job]
         self.present -= 1
         if self._queue:
             self._start(self._queue.popleft())

@@ -18,6 +18,11 @@ from meshware.testing.simulation.workload import Arrival, workload
 ORACLE = "oracle"
 
 
+def address(number: int) -> str:
+    """Of a replica, by its number in the scenario."""
+    return f"10.{number // 62_500}.{number // 250 % 250}.{number % 250 + 1}:80"
+
+
 class Simulation:
     """A seeded fleet in simulated time, called by the production mesh: the same Call, services and strategies.
 
@@ -41,7 +46,7 @@ class Simulation:
         self.tally = Tally(begin=scenario.begin, deadline=scenario.deadline)
         self.replicas = [
             Replica(
-                f"10.0.{number // 250}.{number % 250 + 1}:80",
+                address(number),
                 self.events,
                 slots=each.slots,
                 speed=each.speed,

@@ -85,6 +85,13 @@ class Fault(Model):
         None, ge=0.01, description="Seconds from one beginning to the next; once, unless given."
     )
 
+    def strikes(self, number: int, locality: Locality) -> bool:
+        """Whether this replica is among those that it is put upon."""
+        if self.replicas is not None:
+            return number in self.replicas
+        begins = self.locality.split("/") if self.locality else []
+        return list(locality[: len(begins)]) == begins
+
 
 class Load(Model):
     """A load that holds from a moment on."""

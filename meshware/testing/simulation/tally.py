@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter
+from collections.abc import Iterable
 
 SLICE = 0.1
 """Seconds of one slice of the timeline."""
@@ -50,8 +51,7 @@ class Tally:
 
     def quantile(self, share: float) -> float:
         """Seconds that so large a share of the calls stayed under."""
-        ordered = sorted(self.times)
-        return ordered[min(len(ordered) - 1, int(share * len(ordered)))] if ordered else 0.0
+        return quantile(self.times, share)
 
     @property
     def mean(self) -> float:
@@ -84,3 +84,9 @@ class Slice:
         self.asked: Counter[str] = Counter()
         self.times = array("d")
         self.lost = 0
+
+
+def quantile(times: Iterable[float], share: float) -> float:
+    """What so large a share of them stays under; 0 of none."""
+    ordered = sorted(times)
+    return ordered[min(len(ordered) - 1, int(share * len(ordered)))] if ordered else 0.0

@@ -130,4 +130,4 @@ def test_each_command_of_the_readme_runs(tmp_path, words):
 
 
 def test_the_commands_that_there_are_all_stand_in_the_readme():
-    assert {words[1] for words in meshware_lines()} == {"check", "plugins", "demo", "run", "schema"}
+    assert {words[1] for words in meshware_lines()} == {"check", "plugins", "demo", "run", "schema", "simulate"}

@@ -1,4 +1,4 @@
-"""How the docs are built: `sphinx-build -W -b html docs OUT`. The settings' reference is made from the models."""
+"""How the docs are built: `sphinx-build -W -b html docs OUT`. The references are made from the models."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 
 import meshware
 from meshware.settings.reference import markdown
+from meshware.testing import Scenario
 
 project = "meshware"
 author = "The meshware authors"
@@ -26,10 +27,11 @@ html_show_sphinx = False
 
 
 def write_reference(app: Any) -> None:
-    """What settings.md includes."""
-    page = Path(app.srcdir) / "_generated" / "settings.md"
-    page.parent.mkdir(exist_ok=True)
-    page.write_text(markdown())
+    """What settings.md and simulation.md include."""
+    pages = Path(app.srcdir) / "_generated"
+    pages.mkdir(exist_ok=True)
+    (pages / "settings.md").write_text(markdown())
+    (pages / "scenario.md").write_text(markdown(Scenario))
 
 
 def setup(app: Any) -> None:

@@ -6,6 +6,8 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+from pydantic import BaseModel
+
 from meshware.settings.schema import MeshSettings
 
 Schema = dict[str, Any]
@@ -32,9 +34,9 @@ def json_schema() -> Schema:
     return {"$schema": "https://json-schema.org/draft/2020-12/schema"} | schema
 
 
-def markdown() -> str:
-    """One table per section: key, type, default, meaning."""
-    schema = MeshSettings.model_json_schema()
+def markdown(root: type[BaseModel] = MeshSettings) -> str:
+    """One table per section of the settings, or of another model: key, type, default, meaning."""
+    schema = root.model_json_schema()
     models = schema["$defs"]
     return "\n".join(_section(path, model, models) for path, model in _sections("", schema, models))
 
@@ -73,6 +75,8 @@ def _default(field: Schema) -> str:
         return f"`{default['name']}`"
     if default is None:
         return "none"
+    if isinstance(default, list) and any(isinstance(each, dict) for each in default):
+        return "one, of defaults"
     return "" if isinstance(default, dict) and default else f"`{json.dumps(default)}`"
 
 
@@ -84,6 +88,8 @@ def _type(field: Schema) -> str:
         return "name or section" if field["$ref"].endswith("Choice") else "section"
     if "const" in field:
         return f"`{field['const']}`"
+    if "enum" in field:
+        return " or ".join(f"`{each}`" for each in field["enum"])
     kind = field.get("type", "anything")
     if kind == "array":
         return f"list of {_type(field['items'])}"

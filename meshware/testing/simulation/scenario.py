@@ -10,12 +10,13 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from meshware.core.endpoint import Locality
 from meshware.settings import grammar
-from meshware.settings.schema import Model
+from meshware.settings.schema import Model, Seconds
 from meshware.testing.simulation.checks import check
 
 _NO_BOOL = BeforeValidator(grammar.no_bool)
 Positive = Annotated[float, Field(gt=0, le=1e6, allow_inf_nan=False, strict=True), _NO_BOOL]
 Natural = Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False, strict=True), _NO_BOOL]
+Pause = Annotated[float, Field(ge=0.01, le=1e6, allow_inf_nan=False, strict=True), _NO_BOOL]
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False, strict=True), _NO_BOOL]
 Number = Annotated[int, Field(ge=1, le=100_000, strict=True), _NO_BOOL]
 Index = Annotated[int, Field(ge=0, le=100_000, strict=True), _NO_BOOL]
@@ -81,9 +82,7 @@ class Fault(Model):
     cold: Natural = Field(0.0, description="Of `crash`: seconds for which it is slow when it is back.")
     rate: Share = Field(1.0, description="Of `fail`.")
     path: str | None = Field(None, description="Of `slow`: the only operation that is.")
-    every: Positive | None = Field(
-        None, ge=0.01, description="Seconds from one beginning to the next; once, unless given."
-    )
+    every: Pause | None = Field(None, description="Seconds from one beginning to the next; once, unless given.")
 
     def strikes(self, number: int, locality: Locality) -> bool:
         """Whether this replica is among those that it is put upon."""
@@ -104,7 +103,7 @@ class Burst(Model):
     """A load that comes and goes."""
 
     load: Natural = Field(description="Work that arrives over what the fleet can do, within a burst.")
-    every: Positive = Field(description="Seconds from one to the next.")
+    every: Pause = Field(description="Seconds from one to the next.")
     lasts: Positive = Field(description="Seconds.")
 
 
@@ -115,7 +114,7 @@ class Scenario(Model):
     about: str = Field("", description="A line for people.")
     duration: Positive = Field(12.0, description="Seconds in which requests arrive.")
     begin: Natural = Field(2.0, description="Requests that arrive earlier are not counted.")
-    deadline: Positive = Field(1.0, le=grammar.LONGEST, description="Seconds a call has; a lost one counts as so long.")
+    deadline: Seconds = Field(1.0, description="Seconds a call has; a lost one counts as so long.")
     load: Natural = Field(0.8, description="Work that arrives over what the whole fleet can do.")
     loads: tuple[Load, ...] = Field((), description="Other loads, from a moment on.")
     bursts: Burst | None = Field(None, description="A load that comes and goes.")

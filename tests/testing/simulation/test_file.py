@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 
-from meshware.testing.simulation import InputError, read_scenario
+from meshware.settings.reference import markdown
+from meshware.testing.simulation import InputError, Scenario, read_scenario
 
 RIGHT = """
 duration = 5
@@ -149,3 +153,19 @@ def test_a_list_is_no_scenario(written):
 )  # fmt: skip
 def test_parts_that_do_not_fit_together_are_told_where_they_stand(written, text, expected):
     assert problems(written(text)) == [expected]
+
+
+def test_the_scenario_of_the_docs_can_be_read(written):
+    page = (Path(__file__).resolve().parents[3] / "docs" / "simulation.md").read_text()
+    scenario = read_scenario(written(re.search(r"```toml\n(.*?)```", page, re.DOTALL)[1]))
+    assert (len(scenario.faults), scenario.settings) == (2, {"retry": {"attempts": 1}})
+
+
+def test_every_field_stands_on_the_page_that_the_docs_include():
+    page = markdown(Scenario)
+    assert set(re.findall(r"^## `(.*)`$", page, re.MULTILINE)) == {
+        "loads[]", "bursts", "replicas[]", "clients[]", "operations[]", "faults[]",
+    }  # fmt: skip
+    assert all(f"\n| `{field}` | " in page for field in Scenario.model_fields)
+    assert "| `spread` | `fixed` or `exponential` or `lognormal` |" in page
+    assert "| `replicas` | list of section | one, of defaults | The fleet. |" in page

@@ -46,12 +46,13 @@ class AdaptivePicker:
         """The least expected cost among the drawn."""
         if call.tried or call.service.guard.on:
             return self._careful(call)
-        random, now, slope = call.rng.random, call.now, self._fleet.queue.slope
+        random, now = call.rng.random, call.now
         least = inf
         for row, count in self._orders[int(random() * self._count)]:
             cost = row[int(random() * count)]
-            pace = cost.pace if now < cost.due else cost.renew(now)
-            total = pace * (1 + slope * len(cost.open)) * cost.share + cost.price
+            if now >= cost.due:
+                cost.renew(now)
+            total = cost.idle + cost.step * len(cost.open)
             if total < least:
                 least, best = total, cost
         endpoint = best.endpoint

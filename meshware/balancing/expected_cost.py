@@ -43,7 +43,7 @@ SILENCE, HASTE = 3.0, 5.0
 FAILURE_PRICE = 300.0
 """What a certain failure costs, in the fleet's usual times."""
 
-DRIFT, SPREAD_DRIFT, QUEUE_DRIFT = 0.01, 0.005, 0.005
+DRIFT, SPREAD_DRIFT, QUEUE_DRIFT = 0.02, 0.01, 0.005
 """Weights of one sample in the fleet's mean and variance, once there are many, and in the price of a queue."""
 
 LEAST = 1e-5
@@ -51,6 +51,9 @@ LEAST = 1e-5
 
 FRESH = 0.2
 """Seconds for which a cost stands while no answer comes."""
+
+SURE = 12.0
+"""Samples from which on one more moves little: the fleet is told of every second, and a cost reckoned again."""
 
 TAIL = 2.3
 """Standard deviations above the mean log-latency: about the 99th percentile."""
@@ -104,6 +107,17 @@ class Fleet:
         self.overdue = inf
         self.queue = Queue()
 
+    def learn(self, latency: float, off: float, now: float) -> None:
+        """The logarithm of an answer's seconds, and how far it was off what its endpoint usually takes."""
+        off *= off
+        self.variance += SPREAD_DRIFT * ((off if off < 9 else 9) - self.variance)
+        away = latency - self.mean
+        if not -2 < away < 2 and self.samples > 1:
+            away = 2 if away > 0 else -2
+        self.mean += self.drift * away
+        if self.samples > self.due:
+            self.renew(now)
+
     def renew(self, now: float) -> None:
         """Reckon again what changes little from one answer to the next."""
         self.due = self.samples + min(16, self.samples)
@@ -125,13 +139,14 @@ class Fleet:
 class Cost:
     """One endpoint's latency and failures. `pace` and `price`, in seconds, stand until `due`.
 
-    A request there is expected to cost pace x (1 + slope x in flight) / weight + price. What a pick reads is kept
-    together: `open` is the endpoint's own dict, `share` is 1 over its weight.
+    A request there is expected to cost pace x (1 + slope x in flight) / weight + price; `idle` is that of one that
+    finds nothing in flight, `step` what each one in flight adds. `open` is the endpoint's own dict, `share` is 1
+    over its weight.
     """
 
     __slots__ = (
-        "_at", "_failures", "_fleet", "_heard", "_latency", "_trials", "_weight", "due", "endpoint", "open", "pace",
-        "price", "share",
+        "_at", "_failures", "_fleet", "_heard", "_latency", "_trials", "_weight", "due", "endpoint", "idle", "open",
+        "pace", "price", "share", "step",
     )  # fmt: skip
 
     endpoint: Endpoint
@@ -145,21 +160,24 @@ class Cost:
     def seat(self, endpoint: Endpoint) -> None:
         """It is this endpoint's, at its present weight."""
         self.endpoint, self.open, self.share = endpoint, endpoint.open, 1 / endpoint.weight
+        self.due = -inf
 
     def reset(self) -> None:
         """As good as any other, until it shows otherwise."""
         self._latency = self._weight = self._failures = self._trials = self._at = self._heard = 0.0
         self.pace, self.price, self.due = 1.0, 0.0, -inf
+        self.idle, self.step = 1.0, QUEUE[1]
 
     def sample(self, elapsed: float, failed: bool, outcome: Outcome, now: float) -> None:
         """A fast failure is no latency; a timeout is one, of at least so long."""
         fleet = self._fleet
-        self.due = -inf
-        age, self._heard = now - self._heard, now
+        age = now - self._heard
+        self._heard = now
         self._trials += 1
         fleet.trials += 1
         if failed:
             self._failures += 1
+            self.due = -inf
             fleet.judge(1, now)
             if outcome.cause is not Cause.TIMEOUT:
                 return
@@ -175,16 +193,10 @@ class Cost:
         self._weight = weight
         off = latency - self._latency
         self._latency += off / weight
-        off -= off / weight
-        off *= off
-        fleet.variance += SPREAD_DRIFT * ((off if off < 9 else 9) - fleet.variance)
-        away = latency - fleet.mean
-        if not -2 < away < 2 and fleet.samples:
-            away = 2 if away > 0 else -2
-        fleet.mean += fleet.drift * away
         fleet.samples += 1
-        if fleet.samples > fleet.due:
-            fleet.renew(now)
+        if weight < SURE or fleet.samples & 1:
+            self.due = -inf
+            fleet.learn(latency, off - off / weight, now)
 
     def renew(self, now: float) -> float:
         """The pace, reckoned again, and the price with it."""
@@ -201,9 +213,11 @@ class Cost:
             usual = fleet.failing
             excess = (self._failures + usual) / (self._trials + 1) - usual
             self.price = FAILURE_PRICE * fleet.pace * excess / (1 - usual) if excess > 0 else 0.0
+        pace *= self.share
+        self.idle, self.step = pace + self.price, pace * fleet.queue.slope
         if weight:  # one that nothing is known of is as the fleet is at every moment
             self.due = now + FRESH
-        return pace
+        return self.pace
 
     def _forget(self, now: float) -> None:
         haste = HASTE if now - self._heard > SILENCE else 1.0

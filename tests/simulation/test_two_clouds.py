@@ -19,7 +19,7 @@ def fault(kind, replicas, **facts):
 class Run:
     """One run; `load` is of the whole local cloud. Events are those of each client."""
 
-    def __init__(self, load, *faults, until=25.0, strategy="peak_ewma", seed=1, clients=8):
+    def __init__(self, load, *faults, until=25.0, strategy="adaptive", seed=1, clients=8):
         scenario = built_in("two_clouds").model_copy(
             update={
                 "load": load / 2,
@@ -58,7 +58,7 @@ def deficit(load, left=0.5):
     return max(0.0, 1 - left / load)
 
 
-STRATEGIES = ["peak_ewma", "least_request", "round_robin", "response_time"]
+STRATEGIES = ["adaptive", "peak_ewma", "least_request", "round_robin", "response_time"]
 
 
 @pytest.mark.parametrize("load", [0.6, 0.8])

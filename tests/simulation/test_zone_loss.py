@@ -6,7 +6,7 @@ import pytest
 
 from meshware.testing.simulation import Simulation, built_in
 
-STRATEGIES = ["peak_ewma", "least_request"]
+STRATEGIES = ["adaptive", "peak_ewma", "least_request"]
 
 
 def lost(strategy, seed):

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from functools import partial
+from threading import RLock
 from typing import Any
 
 from meshware import plugins
@@ -15,8 +19,10 @@ from meshware.breaking.ejection import EjectionOptions, EndpointEjection
 from meshware.breaking.guard import FleetGuard
 from meshware.core.endpoint import Endpoint, Locality
 from meshware.core.events import GuardTurned
-from meshware.core.outcome import StatusClassifier
+from meshware.core.operations import Operations
+from meshware.core.outcome import Outcome, StatusClassifier, Verdict
 from meshware.core.policy import Rng, Strategy
+from meshware.core.request import Request
 from meshware.core.service import Service
 from meshware.discovery.arrival import FirstAnswer
 from meshware.discovery.source import Source
@@ -24,10 +30,13 @@ from meshware.limiting.in_flight import InFlightLimit, InFlightOptions
 from meshware.retrying.attempt_timeout import AttemptTimeout, NoAttemptTimeout
 from meshware.retrying.budget import BudgetOptions, RetryBudget
 from meshware.retrying.policy import Retries, RetryOptions
-from meshware.settings.schema import EndpointSettings, MeshSettings, RetrySettings, ServiceSettings
+from meshware.settings.schema import EndpointSettings, MeshSettings, ServiceSettings
 
 PENALTY = 5.0
 """Seconds that a failed attempt counts at least, when the timeout is not shorter (linkerd2-proxy: 5)."""
+
+HOOKS = ("on_begin", "on_answer", "on_end", "on_abandon", "on_done")
+"""An observer's methods that are called for each call."""
 
 
 def assemble(
@@ -38,23 +47,33 @@ def assemble(
     emit: Callable[[object], None],
     now: float,
     found: Mapping[str, Service] | None = None,
+    hooks: Callable[[Service, str], tuple[Callable[..., None], ...]] = lambda service, name: (),
+    wake: Callable[[Service], None] = lambda service: None,
+    breathe: Callable[[], None] = lambda: None,
 ) -> dict[str, Service]:
     """The services of these settings. One whose policies are as before is kept, with all it has learned.
 
     `found`: services whose discovered endpoints stand until these are discovered anew; `previous` unless given.
+    `hooks` gives the observers' methods of one name for a service; `wake` is told that a service has changed,
+    `breathe` called in the midst of long work.
     """
-    services = {}
+    parts = ServiceParts(
+        home=Locality.parse(settings.locality), rng=rng, emit=emit, hooks=hooks, wake=wake, breathe=breathe
+    )
+    services, anew = {}, []
     for name, each in settings.services.items():
         service = previous.get(name)
-        policies = (each.policies(), settings.locality)
-        if service is None or service.policies != policies:
-            service = _service(name, each, home=Locality.parse(settings.locality), rng=rng, emit=emit)
-            service.policies = policies
+        if service is not None and parts.fit(service) and service.settings == each:
+            services[name] = service
+            continue
+        if service is None or not parts.fit(service) or service.settings.policies() != each.policies():
+            service = _service(name, each, parts)
         services[name] = service
-    sources = {name: _source(services[name], each) for name, each in settings.services.items()}
+        anew.append((service, each, _source(service, each)))
     known = previous if found is None else found
-    for name, each in settings.services.items():  # nothing of the old is touched until all of the new stands
-        _supply(services[name], each, sources[name], known.get(name), now)
+    for service, each, source in anew:  # nothing of the old is touched until all of the new stands
+        service.settings = each
+        _supply(service, each, source, known.get(service.name), now)
     return services
 
 
@@ -102,13 +121,14 @@ def _again(known: Endpoint) -> Endpoint:
     )
 
 
-def _service(
-    name: str, settings: ServiceSettings, *, home: Locality, rng: Rng, emit: Callable[[object], None]
-) -> Service:
-    service = Service(
+def _service(name: str, settings: ServiceSettings, parts: ServiceParts) -> Service:
+    return Service(
         name,
-        rng=rng,
-        emit=emit,
+        parts=parts,
+        settings=settings,
+        learner=plugins.strategy(settings.strategy.name, settings.strategy.options),
+        rng=parts.rng,
+        emit=parts.emit,
         timeout=settings.timeout,
         timeout_chosen=settings.timeout_chosen,
         connect_timeout=settings.connect_timeout,
@@ -118,50 +138,127 @@ def _service(
         tls=settings.tls,
     )
 
-    def turned(on: bool, now: float) -> None:
-        for endpoint in service.endpoints:
-            for reading in endpoint.samplers:
-                reading.reset()
-        service.change()
-        emit(GuardTurned(name, now, on))
 
-    service.guard = FleetGuard(turned=turned, threshold=settings.guard)
-    service.learner = plugins.strategy(settings.strategy.name, settings.strategy.options)
-    service.strategy = Localities(
-        _strategy(service.learner),
-        LocalityOptions(**settings.locality.model_dump()),
-        home=home,
-        service=name,
-        endpoints=lambda: service.endpoints,
-        emit=emit,
-    )
-    service.ejection = EndpointEjection(
-        EjectionOptions(**settings.ejection.model_dump(), slow_start=settings.slow_start),
-        service=name,
-        endpoints=lambda: service.endpoints,
-        guard=service.guard,
-        rng=rng,
-        emit=emit,
-        changed=service.change,
-    )
-    service.circuit = ServiceCircuit(
-        CircuitOptions(**settings.circuit.model_dump(exclude={"breaker"})),
-        service=name,
-        guard=service.guard,
-        rng=rng,
-        emit=emit,
-        breaker=settings.circuit.breaker,
-    )
-    if settings.limits.enabled:
-        service.limiter = InFlightLimit(InFlightOptions(**settings.limits.model_dump(exclude={"enabled"})))
-    service.retry = _retries(settings.retry)
-    service.budget = RetryBudget(BudgetOptions(**settings.retry.budget.model_dump()))
-    limit = settings.attempt_timeout
-    service.attempt_timeout = (
-        NoAttemptTimeout() if limit is None else AttemptTimeout(None if limit == "adaptive" else limit)
-    )
-    service.classify = StatusClassifier().classify
-    return service
+class ServiceParts:
+    """Makes each part of a mesh's services of their settings, when it is first needed (see core/service.py)."""
+
+    def __init__(
+        self,
+        *,
+        home: Locality,
+        rng: Rng,
+        emit: Callable[[object], None],
+        hooks: Callable[[Service, str], tuple[Callable[..., None], ...]],
+        wake: Callable[[Service], None],
+        breathe: Callable[[], None],
+    ) -> None:
+        self.making = RLock()
+        self.home = home
+        self.rng = rng
+        self.emit = emit
+        self.breathe = breathe
+        self._wake = wake
+        for name in HOOKS:
+            setattr(self, name, lambda service, name=name: hooks(service, name))
+
+    def fit(self, service: Service) -> bool:
+        """Whether its parts are as these would make them: seen from the same place."""
+        return isinstance(service.parts, ServiceParts) and service.parts.home == self.home
+
+    def strategy(self, service: Service) -> Strategy:
+        """What its settings name, within localities."""
+        return Localities(
+            _strategy(service.learner),
+            LocalityOptions(**service.settings.locality.model_dump()),
+            home=self.home,
+            service=service.name,
+            endpoints=lambda: service.endpoints,
+            emit=self.emit,
+        )
+
+    def guard(self, service: Service) -> FleetGuard:
+        """Whose turns make every endpoint new."""
+
+        def turned(on: bool, now: float) -> None:
+            for endpoint in service.endpoints:
+                for reading in endpoint.samplers:
+                    reading.reset()
+            service.change()
+            self.emit(GuardTurned(service.name, now, on))
+
+        return FleetGuard(turned=turned, threshold=service.settings.guard)
+
+    def ejection(self, service: Service) -> EndpointEjection:
+        """As set."""
+        settings = service.settings
+        return EndpointEjection(
+            EjectionOptions(**settings.ejection.model_dump(), slow_start=settings.slow_start),
+            service=service.name,
+            endpoints=lambda: service.endpoints,
+            guard=service.guard,
+            rng=self.rng,
+            emit=self.emit,
+            changed=service.change,
+        )
+
+    def circuit(self, service: Service) -> ServiceCircuit:
+        """As set; around the user's own breaker, if there is one."""
+        settings = service.settings.circuit
+        return ServiceCircuit(
+            CircuitOptions(**settings.model_dump(exclude={"breaker"})),
+            service=service.name,
+            guard=service.guard,
+            rng=self.rng,
+            emit=self.emit,
+            breaker=settings.breaker,
+        )
+
+    def limiter(self, service: Service) -> InFlightLimit | None:
+        """Unless it is off."""
+        settings = service.settings.limits
+        return InFlightLimit(InFlightOptions(**settings.model_dump(exclude={"enabled"}))) if settings.enabled else None
+
+    def retry(self, service: Service) -> Retries:
+        """As set."""
+        settings = service.settings.retry
+        return Retries(
+            RetryOptions(
+                attempts=settings.attempts,
+                base=settings.base,
+                cap=settings.cap,
+                methods=frozenset(settings.methods),
+                statuses=frozenset(settings.statuses),
+            )
+        )
+
+    def budget(self, service: Service) -> RetryBudget:
+        """As set."""
+        return RetryBudget(BudgetOptions(**service.settings.retry.budget.model_dump()))
+
+    def attempt_timeout(self, service: Service) -> AttemptTimeout | NoAttemptTimeout:
+        """Fixed, adaptive or none."""
+        limit = service.settings.attempt_timeout
+        return NoAttemptTimeout() if limit is None else AttemptTimeout(None if limit == "adaptive" else limit)
+
+    def classify(self, service: Service) -> Callable[[Request, Outcome], Verdict]:
+        """By status."""
+        return StatusClassifier().classify
+
+    def operations(self, service: Service) -> Operations:
+        """None known yet."""
+        return Operations()
+
+    def inbox(self, service: Service) -> deque[tuple[Any, ...]]:
+        """Empty."""
+        return deque()
+
+    def refreshing(self, service: Service) -> AbstractContextManager[object]:
+        """One picker is made at a time."""
+        return RLock()
+
+    def wake(self, service: Service) -> Callable[[], None]:
+        """Tells the housekeeper of this service."""
+        return partial(self._wake, service)
 
 
 def _strategy(made: Any) -> Strategy:
@@ -169,18 +266,6 @@ def _strategy(made: Any) -> Strategy:
     strategy = as_strategy(made)
     ours = all(type(each).__module__.startswith("meshware.") for each in plugins.whole(made))
     return strategy if ours else Timed(strategy, time.monotonic)
-
-
-def _retries(settings: RetrySettings) -> Retries:
-    return Retries(
-        RetryOptions(
-            attempts=settings.attempts,
-            base=settings.base,
-            cap=settings.cap,
-            methods=frozenset(settings.methods),
-            statuses=frozenset(settings.statuses),
-        )
-    )
 
 
 def _endpoint(settings: EndpointSettings) -> Endpoint:

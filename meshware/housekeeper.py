@@ -28,6 +28,9 @@ PACE = 0.05
 IDLE = 1.0
 """Seconds between two rounds while nothing has changed."""
 
+ATTENDED = 10.0
+"""Seconds after its last call for which a service is looked after at least."""
+
 UNDER_WAY = frozenset({0, errno.EINPROGRESS, errno.EWOULDBLOCK})
 """What a non-blocking connect says that may yet succeed."""
 
@@ -55,6 +58,44 @@ class Connects(Protocol):
     def close(self) -> None:
         """Give all of them up."""
         ...
+
+
+class Attended:
+    """The services that a housekeeper looks after: those called or changed lately, and those with something to come.
+
+    Thread-safe. A service says `attended` from the moment that somebody adds it until the next round, so that a busy
+    one is added once a round and not once a call.
+    """
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self.after_fork()
+
+    def after_fork(self) -> None:
+        """In the child: none, and a lock of its own."""
+        self._lock = threading.Lock()
+        self._since: dict[Service, float] = {}
+
+    def add(self, service: Service) -> None:
+        """Look after it, for a while at least."""
+        with self._lock:
+            self._since[service] = self._clock()
+            service.attended = True
+
+    def drop(self, service: Service) -> None:
+        """It is gone."""
+        with self._lock:
+            self._since.pop(service, None)
+
+    def services(self) -> list[Service]:
+        """Those that a round should visit; one where nothing is to come is left after a while."""
+        with self._lock:
+            now = self._clock()
+            for service, since in tuple(self._since.items()):
+                service.attended = False
+                if now - since >= ATTENDED and service.quiet():
+                    del self._since[service]
+            return list(self._since)
 
 
 class Housekeeper:
@@ -128,10 +169,12 @@ class Housekeeper:
         return busy or len(self._probes) > 0
 
     def _keep(self, service: Service, now: float) -> bool:
-        if service.inbox:
-            service.settle(now)
         if service.source is not None:
             service.source.keep(now, self.hands)
+        if not service.used:
+            return False
+        if service.inbox:
+            service.settle(now)
         ejection = service.ejection
         busy = service.changed or bool(ejection.waiting)
         if service.stale(now):

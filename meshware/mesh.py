@@ -12,6 +12,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from meshware.context import current
@@ -19,7 +20,7 @@ from meshware.core.call import Call
 from meshware.core.errors import MeshError
 from meshware.core.events import PluginFailed, SettingsRefused, SettingsReloaded
 from meshware.core.policy import Observer
-from meshware.housekeeper import Housekeeper
+from meshware.housekeeper import Attended, Housekeeper
 from meshware.plugins import whole
 
 if TYPE_CHECKING:
@@ -30,8 +31,6 @@ if TYPE_CHECKING:
     from meshware.settings.schema import MeshSettings
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
-
-_HOOKS = ("on_begin", "on_answer", "on_end", "on_abandon", "on_done")
 
 
 class Mesh:
@@ -51,7 +50,8 @@ class Mesh:
         self._rng = rng
         self._observers = tuple(observers)
         self._changing = threading.Lock()
-        self._keeper = Housekeeper(lambda: self.services.values(), clock=clock)
+        self._attended = Attended(clock)
+        self._keeper = Housekeeper(self._attended.services, clock=clock)
         self.services: Mapping[str, Service] = {}
         self._names: Mapping[tuple[str, str, int], Service] = {}
         self.plugin_failures = 0
@@ -113,6 +113,8 @@ class Mesh:
         """A call to be driven, within the inbound request in force on this thread or task."""
         if not self._keeper.running:
             self._keeper.start()
+        if not service.attended:
+            self._attended.add(service)
         return Call(service, request, context=current())
 
     # For the operator
@@ -168,23 +170,38 @@ class Mesh:
     ) -> None:
         from meshware.assembly import assemble
 
-        services = assemble(settings, previous, rng=self._rng, emit=self._emit, now=self.clock(), found=found)
-        for service in services.values():
-            service.wake = self._keeper.wake
-            self._watch(service)
+        services = assemble(
+            settings,
+            previous,
+            rng=self._rng,
+            emit=self._emit,
+            now=self.clock(),
+            found=found,
+            hooks=self._hooks,
+            wake=self._wake,
+            breathe=partial(time.sleep, 0),
+        )
+        for name, service in services.items():
+            if service.source is not None and previous.get(name) is not service:
+                self._attended.add(service)
         for name, service in previous.items():
             if service.source is not None and services.get(name) is not service:
                 service.source.stop()
+                self._attended.drop(service)
         self.settings = settings
         self.services = services
         self._names = {key: services[name] for name in services for key in keys(name)}
         self._keeper.wake()
 
-    def _watch(self, service: Service) -> None:
+    def _wake(self, service: Service) -> None:
+        """The service has changed: the next round sees to it."""
+        self._attended.add(service)
+        self._keeper.wake()
+
+    def _hooks(self, service: Service, name: str) -> tuple[Callable[..., None], ...]:
+        """What watches a service's calls by this name."""
         watchers = (*self._observers, *whole(service.learner))
-        for hook in _HOOKS:
-            found = [getattr(watcher, hook) for watcher in watchers if _hears(watcher, hook)]
-            setattr(service, hook, tuple(self._safe(each, service) for each in found))
+        return tuple(self._safe(getattr(each, name), service) for each in watchers if _hears(each, name))
 
     def _safe(self, hook: Callable[..., None], service: Service) -> Callable[..., None]:
         """The hook, made unable to disturb the call that it watches."""
@@ -211,6 +228,7 @@ class Mesh:
     def _after_fork(self) -> None:
         """In a forked child: fresh locks, nothing in flight, no thread; kept are settings, and what was discovered."""
         self._changing = threading.Lock()
+        self._attended.after_fork()
         self._keeper.after_fork()
         self._put(self.settings, {}, self.services)
 

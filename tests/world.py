@@ -32,6 +32,7 @@ class World:
             MeshSettings.model_validate(source), {}, rng=self.rng, emit=self.events.append, now=self.now
         )
         self.service: Service = services[NAME]
+        self.service.refresh(self.now)  # as after its first call
 
     @property
     def endpoints(self):

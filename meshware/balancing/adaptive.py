@@ -38,7 +38,7 @@ class AdaptivePicker:
         count = min(choices, len(costs))
         strata = [(costs[start::count], len(costs[start::count])) for start in range(count)]
         orders = [strata[first:] + strata[:first] for first in range(count)]
-        self._orders = [orders[place % count] for place in range(len(costs))]  # of equals the first drawn is taken
+        self._orders = (orders * -(-len(costs) // count))[: len(costs)]  # of equals the first drawn is taken
         self._count = len(costs)
         self._fleet = fleet
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import exp, inf, log, sqrt
-from typing import cast
+from typing import Any
 
 from meshware.core.attempt import Attempt
 from meshware.core.endpoint import Endpoint
@@ -237,9 +237,13 @@ class ExpectedCost:
 
     def seated(self, endpoints: Sequence[Endpoint]) -> list[Cost]:
         """Their readings, each knowing its endpoint; attached where they are missing."""
-        costs = [cast(Cost, each.attach(self)) for each in endpoints]
-        for cost, endpoint in zip(costs, endpoints, strict=True):
-            cost.seat(endpoint)
+        costs: list[Cost] = []
+        for each in endpoints:
+            cost: Any = each.readings.get(self)
+            if cost is None or cost.share != 1 / each.weight:
+                cost = each.attach(self)
+                cost.seat(each)
+            costs.append(cost)
         return costs
 
     def fleet(self) -> Fleet:

@@ -87,6 +87,8 @@ class Localities:
         """The strategy's own where there is one group; else one that draws the group first."""
         if self._options.mode == "off":
             return self._strategy.picker(endpoints)
+        if self._alike():
+            return self._strategy.picker(endpoints)
         known = self._grouped(self._endpoints())
         if len(known) <= 1:
             return self._strategy.picker(endpoints)
@@ -98,6 +100,14 @@ class Localities:
             for priority, some in groupby(groups, key=lambda each: each.level.key.priority)
         ]
         return LocalitiesPicker(self, tiers)
+
+    def _alike(self) -> bool:
+        """Whether there can be but one group: nobody knows where we are, and there is one priority."""
+        return (
+            self._options.mode == "prefer"
+            and not any(self.home)
+            and len({each.priority for each in self._endpoints()}) <= 1
+        )
 
     def _grouped(self, endpoints: Iterable[Endpoint]) -> dict[Key, list[Endpoint]]:
         groups: dict[Key, list[Endpoint]] = {}

@@ -6,8 +6,10 @@ a bar is available; the healthy path reads one empty dict. WARMING is the mildes
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import Enum
 from math import inf
+from types import MappingProxyType
 
 
 class Bar(Enum):
@@ -23,6 +25,9 @@ class Bar(Enum):
     WARMING = "warming up"
 
 
+NO_DETAILS: Mapping[Bar, str] = MappingProxyType({})
+
+
 class Availability:
     """The bars on one endpoint, each with the monotonic time at which it falls by itself (inf: never).
 
@@ -33,12 +38,12 @@ class Availability:
 
     def __init__(self) -> None:
         self.bars: dict[Bar, float] = {}
-        self.details: dict[Bar, str] = {}
+        self.details: Mapping[Bar, str] = NO_DETAILS
         self.warm_from = 0.0
 
     def bar(self, bar: Bar, until: float = inf, detail: str = "") -> None:
         """Keep the endpoint from being picked until the time given, or until lifted."""
-        self.details[bar] = detail
+        self.details = {**self.details, bar: detail}
         self.bars[bar] = until
 
     def lift(self, bar: Bar) -> bool:

@@ -282,7 +282,7 @@ class Call:
             endpoint.waiting.pop(attempt, None)
             attempt.state = State.ANSWERED
             if outcome.stream:
-                endpoint.streams[attempt] = now
+                endpoint.stream(attempt, now)
         else:
             endpoint.ended(attempt)
             attempt.state = State.ENDED

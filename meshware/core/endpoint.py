@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from math import inf
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from meshware.core.availability import Availability, Bar
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from meshware.core.call import Attempt
     from meshware.core.outcome import Outcome
     from meshware.core.policy import Meter, Reading
+
+NOTHING: Mapping[Any, Any] = MappingProxyType({})
+"""What most endpoints have of metadata and of streams: shared, since an idle endpoint should cost next to nothing."""
 
 STREAM_WEIGHT = 0.1
 """What an open stream (event stream, upgrade) weighs in flight, beside 1 for a plain request."""
@@ -42,8 +46,8 @@ class Endpoint:
     """One address, shared by every call of its service. Thread-safe: all updates are single assignments."""
 
     __slots__ = (
-        "address", "answered", "availability", "bars", "epoch", "fleet", "host", "locality", "metadata", "open", "port",
-        "priority", "readings", "samplers", "streams", "waiting", "weight", "__weakref__",
+        "address", "answered", "availability", "bars", "epoch", "fleet", "locality", "metadata", "open", "priority",
+        "readings", "streams", "waiting", "weight", "__weakref__",
     )  # fmt: skip
 
     def __init__(
@@ -56,12 +60,9 @@ class Endpoint:
         priority: int = 0,
     ) -> None:
         self.address = address
-        host, _, port = address.rpartition(":")
-        self.host = host[1:-1] if host.startswith("[") else host
-        self.port = int(port)
         self.locality = locality
         self.priority = priority
-        self.metadata: Mapping[str, Any] = dict(metadata or {})
+        self.metadata: Mapping[str, Any] = dict(metadata) if metadata else NOTHING
         self.availability = Availability()
         self.bars = self.availability.bars
         self.weigh(weight)
@@ -69,10 +70,9 @@ class Endpoint:
         self.answered = -inf  # when its last good answer came
         self.open: dict[Attempt, float] = {}
         self.waiting: dict[Attempt, float] = {}
-        self.streams: dict[Attempt, float] = {}
+        self.streams: Mapping[Attempt, float] = NOTHING
         self.fleet: dict[Meter, Any] = {}
         self.readings: dict[Meter, Reading] = {}
-        self.samplers: tuple[Reading, ...] = ()
 
     def weigh(self, weight: float) -> None:
         """Set its share beside the others; with 0 it is not available."""
@@ -81,6 +81,17 @@ class Endpoint:
             self.availability.lift(Bar.WEIGHTLESS)
         else:
             self.availability.bar(Bar.WEIGHTLESS)
+
+    @property
+    def host(self) -> str:
+        """The address without its port and brackets."""
+        host = self.address.rpartition(":")[0]
+        return host[1:-1] if host.startswith("[") else host
+
+    @property
+    def port(self) -> int:
+        """The last part of the address."""
+        return int(self.address.rpartition(":")[2])
 
     @property
     def load(self) -> float:
@@ -93,8 +104,12 @@ class Endpoint:
         if reading is None:
             fleet = self.fleet[meter] if meter in self.fleet else self.fleet.setdefault(meter, meter.fleet())
             reading = self.readings[meter] = meter.reading(fleet)
-            self.samplers = tuple(self.readings.values())
         return reading
+
+    @property
+    def samplers(self) -> tuple[Reading, ...]:
+        """The readings, as they are now: another thread may attach one meanwhile."""
+        return tuple(self.readings.values())
 
     def sample(self, elapsed: float, failed: bool, outcome: Outcome, now: float) -> None:
         """Feed one response time, in seconds, to every attached meter; `outcome` is what it was taken from.
@@ -102,7 +117,7 @@ class Endpoint:
         Raises what a meter raised, once all of them have it.
         """
         wrong = None
-        for reading in self.samplers:
+        for reading in tuple(self.readings.values()):
             try:
                 reading.sample(elapsed, failed, outcome, now)
             except Exception as error:
@@ -110,10 +125,18 @@ class Endpoint:
         if wrong is not None:
             raise wrong
 
+    def stream(self, attempt: Attempt, now: float) -> None:
+        """An open attempt is a stream from now on. Of the first two at the same instant one may count in full."""
+        if isinstance(self.streams, dict):
+            self.streams[attempt] = now
+        else:
+            self.streams = {attempt: now}
+
     def ended(self, attempt: Attempt) -> bool:
         """The attempt is over, however; True the first time. Safe inside a finalizer."""
         self.waiting.pop(attempt, None)
-        self.streams.pop(attempt, None)
+        if isinstance(self.streams, dict):
+            self.streams.pop(attempt, None)
         return self.open.pop(attempt, None) is not None
 
     def __repr__(self) -> str:

@@ -350,6 +350,16 @@ class Source(Protocol):
         ...
 
 
+class Parts(Protocol):
+    """Makes a service's parts, each by the method of its name (core/service.py), when the service first needs it."""
+
+    making: Any
+    """The re-entrant lock under which they are made, so that two threads never have two of one."""
+
+    breathe: Callable[[], None]
+    """Lets other threads run for a moment, in the midst of long work."""
+
+
 class Client(Protocol):
     """An HTTP library whose calls can go by the mesh."""
 

@@ -2,22 +2,28 @@
 
 The healthy path of `pick` reads the picker, the endpoint's empty dict of bars, and what was tried.
 Everything dearer happens when the world changes (`replace`, `refresh`), off the call path.
+
+A mesh may have 10,000 services of which a process calls three. So a part (a policy, the picker, the inbox) is
+made when it is first asked for; until then a service is its name, its settings and its endpoints.
 """
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterable
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 from meshware.core.availability import Bar
 from meshware.core.errors import NoEndpoint
 from meshware.core.events import EndpointsChanged, PanicTurned, PluginFailed
-from meshware.core.operations import Operations
 
 if TYPE_CHECKING:
+    from collections import deque
+    from contextlib import AbstractContextManager
+
     from meshware.core.call import Call
     from meshware.core.endpoint import Endpoint
+    from meshware.core.operations import Operations
     from meshware.core.outcome import Outcome, Verdict
     from meshware.core.policy import (
         Arrival,
@@ -29,6 +35,7 @@ if TYPE_CHECKING:
         Hedging,
         Limiter,
         Meter,
+        Parts,
         Picker,
         RetryPolicy,
         Rng,
@@ -44,11 +51,31 @@ RETURNING = 60.0
 """Seconds within which an address that comes back is the same endpoint; later it is a new one."""
 
 
-class Service:
-    """What every call of one logical name shares. The policies are set once, by assembly.
+SLICE = 2000
+"""Endpoints that are gone through before other threads are let run: a fraction of a millisecond."""
 
-    `emit` takes events. Thread-safe: snapshots are immutable and swapped by one assignment.
+FEW = 256
+"""Of more endpoints the picker is made at once; of so few, by the first call: that takes well under a millisecond."""
+
+PARTS = frozenset({
+    "attempt_timeout", "budget", "circuit", "classify", "ejection", "guard", "inbox", "limiter", "on_abandon",
+    "on_answer", "on_begin", "on_done", "on_end", "operations", "refreshing", "retry", "strategy", "wake",
+})  # fmt: skip
+"""What is made when it is first asked for, by a method of `Parts` with its name."""
+
+
+class Service:
+    """What every call of one logical name shares. Its parts are made once, by assembly, when first asked for.
+
+    `emit` takes events; `settings` is what the parts are made of. Thread-safe: snapshots are immutable and swapped by
+    one assignment.
     """
+
+    __slots__ = (
+        *sorted(PARTS), "__weakref__", "_gone", "arrival", "attended", "changed", "connect_timeout", "emit",
+        "endpoints", "fleet", "hedging", "host", "idle", "learner", "name", "panic", "panic_below", "parts", "penalty",
+        "picker", "rng", "settings", "source", "timeout", "timeout_chosen", "tls", "used", "warm_floor",
+    )  # fmt: skip
 
     strategy: Strategy
     ejection: Ejection
@@ -56,15 +83,26 @@ class Service:
     guard: Guard
     retry: RetryPolicy
     budget: Budget
+    limiter: Limiter | None
     attempt_timeout: AttemptTimeout
     classify: Callable[[Request, Outcome], Verdict]
-    learner: object
-    """The strategy as its author wrote it, told of answers where it has the hooks of an Observer."""
+    operations: Operations
+    inbox: deque[tuple[Any, ...]]
+    wake: Callable[[], None]
+    refreshing: AbstractContextManager[object]
+    on_begin: tuple[Callable[..., None], ...]
+    on_answer: tuple[Callable[..., None], ...]
+    on_end: tuple[Callable[..., None], ...]
+    on_abandon: tuple[Callable[..., None], ...]
+    on_done: tuple[Callable[..., None], ...]
 
     def __init__(
         self,
         name: str,
         *,
+        parts: Parts,
+        settings: Any,
+        learner: object,
         rng: Rng,
         emit: Callable[[object], None],
         timeout: float = 10.0,
@@ -78,6 +116,9 @@ class Service:
         tls: Any = None,
     ) -> None:
         self.name = name
+        self.parts = parts
+        self.settings = settings
+        self.learner = learner  # the strategy as its author wrote it
         self.rng = rng
         self.emit = emit
         self.timeout = timeout
@@ -89,26 +130,29 @@ class Service:
         self.panic_below = panic_below
         self.host = host
         self.tls = tls
-        self.policies: object = None
         self.source: Source | None = None
         self.arrival: Arrival | None = None
-        self.limiter: Limiter | None = None
         self.hedging: Hedging | None = None
-        self.operations = Operations()
         self.fleet: dict[Meter, Any] = {}
         self.endpoints: tuple[Endpoint, ...] = ()
         self.picker: Picker | None = None
         self.panic = False
         self.changed = False
-        self.wake: Callable[[], None] = lambda: None
-        self.inbox: deque[tuple[Any, ...]] = deque()
-        self.on_begin: tuple[Callable[..., None], ...] = ()
-        self.on_answer: tuple[Callable[..., None], ...] = ()
-        self.on_end: tuple[Callable[..., None], ...] = ()
-        self.on_abandon: tuple[Callable[..., None], ...] = ()
-        self.on_done: tuple[Callable[..., None], ...] = ()
-        self._members: frozenset[Endpoint] = frozenset()
+        self.used = False  # whether there was a call ever
+        self.attended = False  # whether the housekeeper looks after it
         self._gone: dict[str, tuple[Endpoint, float]] = {}
+
+    def __getattr__(self, name: str) -> Any:
+        """A part that nobody has asked for yet: Python comes here only while its slot is empty."""
+        if name not in PARTS:
+            raise AttributeError(f"a service has no {name!r}")
+        with self.parts.making:
+            try:
+                return object.__getattribute__(self, name)  # another thread has made it meanwhile
+            except AttributeError:
+                made = getattr(self.parts, name)(self)
+                setattr(self, name, made)
+                return made
 
     # When the world changes
 
@@ -119,20 +163,29 @@ class Service:
 
     def replace(self, endpoints: Iterable[Endpoint], now: float) -> None:
         """Another set of endpoints. What was learned follows the address; those gone are barred."""
-        known = {endpoint.address: endpoint for endpoint in self.endpoints}
-        fresh = tuple(
-            _merged(known.pop(each.address, None) or self._returned(each.address, now), each) for each in endpoints
-        )
-        added = tuple(each.address for each in fresh if each not in self._members)
-        for each in fresh:
-            each.fleet = self.fleet
-        self.endpoints, self._members = fresh, frozenset(fresh)
-        for gone in known.values():
+        lost = {endpoint.address: endpoint for endpoint in self.endpoints}
+        fresh, added = [], []
+        for number, each in enumerate(endpoints, 1):
+            if number % SLICE == 0:
+                self.parts.breathe()
+            kept = lost.pop(each.address, None)
+            if kept is None:
+                added.append(each.address)
+                kept = self._returned(each.address, now) or each
+                kept.fleet = self.fleet
+            if kept is not each:
+                _update(kept, each)
+            fresh.append(kept)
+        self.endpoints = tuple(fresh)
+        for gone in lost.values():
             gone.availability.bar(Bar.REMOVED)
-        self._lose(known, now)
-        self.refresh(now)
-        if added or known:
-            self.emit(EndpointsChanged(self.name, now, added, tuple(known)))
+        self._lose(lost, now)
+        if self.picker is None and len(fresh) <= FEW:
+            self.changed = True
+        else:
+            self.refresh(now)
+        if added or lost:
+            self.emit(EndpointsChanged(self.name, now, tuple(added), tuple(lost)))
 
     def _returned(self, address: str, now: float) -> Endpoint | None:
         """The endpoint that was at this address a moment ago, with what was learned; not ejected any more."""
@@ -146,32 +199,58 @@ class Service:
 
     def _lose(self, lost: dict[str, Endpoint], now: float) -> None:
         """Keep those that have just gone for a while, in case they come back."""
-        if lost:
+        if lost and self.used:
             self.ejection.forget(tuple(lost.values()))
-        kept = {address: each for address, each in self._gone.items() if now - each[1] < RETURNING}
-        self._gone = kept | {address: (endpoint, now) for address, endpoint in lost.items()}
+        if lost or self._gone:
+            kept = {address: each for address, each in self._gone.items() if now - each[1] < RETURNING}
+            self._gone = kept | {address: (endpoint, now) for address, endpoint in lost.items()}
 
     def refresh(self, now: float) -> None:
-        """Make the picker anew over the endpoints that may be used now. Off the call path."""
-        self.changed = False
-        for each in self.endpoints:
+        """Make the picker anew over the endpoints that may be used now. Off the call path, but for the first call."""
+        with self.refreshing:
+            self.used, self.changed = True, False
+            usable = self._usable(now)
+            if len(usable) >= SLICE:
+                self.parts.breathe()
+            try:
+                self.picker = self.strategy.picker(usable) if usable else None
+            except Exception as error:
+                self.picker = None
+                self.failed("strategy", error, now)
+
+    def _usable(self, now: float) -> tuple[Endpoint, ...]:
+        """What may be used now; bars whose time has passed fall, panic begins or ends."""
+        barred = [each for each in self.endpoints if each.bars]
+        for each in barred:
             each.availability.expire(now)
-        available = sum(each.availability.available(now) for each in self.endpoints)
-        wanted = sum(PANIC_SPARES.issuperset(each.bars) for each in self.endpoints)
+        free = len(self.endpoints) - len(barred)
+        available = free + sum(each.availability.available(now) for each in barred)
+        wanted = free + sum(PANIC_SPARES.issuperset(each.bars) for each in barred)
         panic = self.guard.on and available < self.panic_below * wanted
         if panic is not self.panic:
             self.panic = panic
             self.emit(PanicTurned(self.name, now, panic))
-        usable = [each for each in self.endpoints if self.usable(each, now)]
-        try:
-            self.picker = self.strategy.picker(tuple(usable)) if usable else None
-        except Exception as error:
-            self.picker = None
-            self.failed("strategy", error, now)
+        if not barred:
+            return self.endpoints
+        return tuple(each for each in self.endpoints if not each.bars or self.usable(each, now))
 
     def stale(self, now: float) -> bool:
         """Whether a refresh is due: something changed, or a bar's time has passed."""
-        return self.changed or any(until <= now for each in self.endpoints for until in tuple(each.bars.values()))
+        return self.changed or any(
+            until <= now for each in self.endpoints if each.bars for until in tuple(each.bars.values())
+        )
+
+    def quiet(self) -> bool:
+        """Whether nothing will be due here before the next call or change: no use in looking after it."""
+        return self.source is None and not (self.used and self._busy())
+
+    def _busy(self) -> bool:
+        return bool(
+            self.inbox
+            or self.changed
+            or self.ejection.waiting
+            or any(each.open or (each.bars and min(each.bars.values()) < inf) for each in self.endpoints)
+        )
 
     def settle(self, now: float) -> None:
         """Work off what endings left behind (see core/call.py). Never called from a finalizer."""
@@ -191,10 +270,12 @@ class Service:
     def pick(self, call: Call, now: float) -> Endpoint:
         """The strategy's choice, if it may be used; else asked once more; else the stand-in's."""
         picker = self.picker
+        if picker is None:
+            picker = self._first(now)
         if picker is not None:
             try:
                 endpoint = picker.pick(call)
-                if not endpoint.bars and endpoint not in call.tried and endpoint in self._members:
+                if not endpoint.bars and endpoint not in call.tried and endpoint.fleet is self.fleet:
                     return endpoint
                 if self._acceptable(endpoint, call, now):
                     return endpoint
@@ -205,9 +286,18 @@ class Service:
                 self.failed("strategy", error, now)
         return self._stand_in(call, now)
 
+    def _first(self, now: float) -> Picker | None:
+        """The picker for the first call: made by whichever thread comes first."""
+        self.used = True
+        if self.changed:
+            with self.refreshing:
+                if self.picker is None:
+                    self.refresh(now)
+        return self.picker
+
     def _acceptable(self, endpoint: Endpoint, call: Call, now: float) -> bool:
         """Known, usable, untried; one that warms up is taken with the probability of its warmth."""
-        if endpoint not in self._members or endpoint in call.tried or not self.usable(endpoint, now):
+        if endpoint.fleet is not self.fleet or endpoint in call.tried or not self.usable(endpoint, now):
             return False
         warmth = endpoint.availability.warmth(now, self.warm_floor)
         return warmth >= 1.0 or call.rng.random() < warmth
@@ -268,10 +358,8 @@ def described(error: BaseException) -> str:
         return type(error).__name__
 
 
-def _merged(old: Endpoint | None, new: Endpoint) -> Endpoint:
-    """The endpoint that was known at this address, with what the source now says of it."""
-    if old is None:
-        return new
-    old.weigh(new.weight)
-    old.locality, old.metadata, old.priority = new.locality, new.metadata, new.priority
-    return old
+def _update(known: Endpoint, said: Endpoint) -> None:
+    """Let the endpoint that was known at this address be what the source now says of it."""
+    if known.weight != said.weight:
+        known.weigh(said.weight)
+    known.locality, known.metadata, known.priority = said.locality, said.metadata, said.priority

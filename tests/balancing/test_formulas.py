@@ -28,6 +28,7 @@ class Table:
         settings = load({"services": {"items": {"endpoints": endpoints, "strategy": strategy, **UNJUDGED}}})
         self.now = 1000.0
         self.service = Mesh(settings, rng=Random(1), clock=lambda: self.now).services["items"]
+        self.service.refresh(self.now)
 
     def begin(self, number):
         """A call to endpoint `number`, which nobody has answered yet."""

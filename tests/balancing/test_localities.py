@@ -30,6 +30,7 @@ class Clouds(World):
         settings = MeshSettings.model_validate(source)
         self.events.clear()
         self.service = assemble(settings, {}, rng=self.rng, emit=self.events.append, now=START)["inventory"]
+        self.service.refresh(self.now)
 
     def shares(self, count=10_000):
         """The share of the calls that each endpoint gets now."""

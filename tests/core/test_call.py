@@ -11,6 +11,7 @@ from meshware.context import RequestContext
 from meshware.core.call import Call, Deliver, Lost, Raise, Retry, State, Wait
 from meshware.core.errors import CircuitOpen, NoEndpoint
 from meshware.core.outcome import Cause, Ending, Outcome, Verdict
+from meshware.core.service import Service
 
 
 def test_a_success_is_delivered_and_in_flight_until_its_body_has_ended():
@@ -175,20 +176,19 @@ def test_the_only_endpoint_is_not_tried_again_after_it_broke_the_connection():
     assert isinstance(world.fail(call, call.begin(world.now), Cause.RESET), Raise)
 
 
-def test_the_retry_is_refunded_when_no_endpoint_can_be_had_for_it():
+def test_the_retry_is_refunded_when_no_endpoint_can_be_had_for_it(monkeypatch):
     world = World(1)
     context = RequestContext()
     call = world.call(context=context)
     attempt = call.begin(world.now)
-    real, calls = world.service.pick, []
+    calls = []
 
-    def gone(call, now):
+    def gone(service, call, now):
         calls.append(now)
         raise NoEndpoint(NAME, {})
 
-    world.service.pick = gone
+    monkeypatch.setattr(Service, "pick", gone)
     assert isinstance(world.answer(call, attempt, 503), Deliver)
-    world.service.pick = real
     assert calls
     assert world.tokens == 2.0
     assert [context.spend() for _ in range(4)] == [True, True, True, False]

@@ -9,6 +9,7 @@ from world import NAME, World
 from meshware.core.call import Deliver, Lost, Raise, Retry, Wait
 from meshware.core.errors import NoEndpoint
 from meshware.core.outcome import Cause, Ending, Verdict
+from meshware.core.service import Service
 
 
 def test_a_call_without_hedging_has_no_hedge():
@@ -125,15 +126,15 @@ def test_there_is_no_hedge_when_it_cannot_help(why):
     assert world.tokens == before
 
 
-def test_a_hedge_that_finds_no_endpoint_gets_its_token_back():
+def test_a_hedge_that_finds_no_endpoint_gets_its_token_back(monkeypatch):
     world = hedged_world()
     call = world.call()
     call.begin(world.now)
 
-    def gone(call, now):
+    def gone(service, call, now):
         raise NoEndpoint(NAME, {})
 
-    world.service.pick = gone
+    monkeypatch.setattr(Service, "pick", gone)
     assert call.hedge(world.now) is None
     assert world.tokens == 2.0
 

@@ -54,7 +54,8 @@ def test_a_meter_that_refuses_a_sample_keeps_no_other_from_it():
 
 def test_an_attempt_ends_once():
     endpoint, attempt = Endpoint("10.0.0.1:80"), object()
-    endpoint.open[attempt] = endpoint.waiting[attempt] = endpoint.streams[attempt] = 0.0
+    endpoint.open[attempt] = endpoint.waiting[attempt] = 0.0
+    endpoint.stream(attempt, 0.0)
     assert endpoint.ended(attempt)
     assert not endpoint.ended(attempt)
     assert [endpoint.open, endpoint.waiting, endpoint.streams] == [{}, {}, {}]

@@ -35,7 +35,8 @@ class OracleClient:
         self.events, self.tally = events, tally
         self._deadline = scenario.deadline
         self._works = {each.path: each.work for each in scenario.operations}
-        self._ways = [(each, scenario.distance(locality, each.locality)) for each in replicas.values()]
+        self._all = [(each, scenario.distance(locality, each.locality)) for each in replicas.values()]
+        self._ways, self._drained = self._all, set[str]()
         self._rng = Random(seed)
 
     def arrive(self, arrival: Arrival) -> None:
@@ -60,8 +61,9 @@ class OracleClient:
         self.events.at(arrival.at + self._deadline, exchange.late)
 
     def drain(self, address: str, out: bool) -> None:
-        """A drained replica is as good as gone."""
-        self._ways = [(each, way) for each, way in self._ways if each.address != address or not out]
+        """A drained replica is as good as gone, until it is put back."""
+        (self._drained.add if out else self._drained.discard)(address)
+        self._ways = [way for way in self._all if way[0].address not in self._drained] or self._all
 
 
 def expected(replica: Replica, distance: float, work: float, operation: str) -> float:

@@ -169,3 +169,10 @@ def test_every_field_stands_on_the_page_that_the_docs_include():
     assert all(f"\n| `{field}` | " in page for field in Scenario.model_fields)
     assert "| `spread` | `fixed` or `exponential` or `lognormal` |" in page
     assert "| `replicas` | list of section | one, of defaults | The fleet. |" in page
+
+
+def test_what_stands_in_a_list_over_several_lines_is_told_with_its_last(written):
+    assert problems(written("loads = [\n  { at = 1, lod = 2 },\n]\nload = 1\n")) == [
+        (3, "loads[0].load", None),
+        (3, "loads[0].lod", "load"),
+    ]

@@ -54,6 +54,19 @@ def test_it_sends_nothing_where_no_answer_would_come(kind):
     assert (counts, tally.lost) == ([0, 3], 0)
 
 
+@pytest.mark.parametrize("kind", ["slow", "stall", "fail", "silent", "crash", "drain"])
+def test_it_sends_again_where_the_fault_is_over(kind):
+    fault = {"kind": kind, "at": 1.0, "lasts": 2.0, "replicas": [0]}
+    fleet = [{"count": 1, "speed": 2.0}, {"count": 1}]
+    counts, tally = asked(scenario(replicas=fleet, faults=[fault]), calls(1.5, 3.5, 4.0, work=0.1))
+    assert (counts, tally.lost) == ([2, 1], 0)
+
+
+def test_where_all_are_drained_it_asks_one_all_the_same():
+    counts, _ = asked(scenario(replicas=[{"count": 2}], faults=[{"kind": "drain", "at": 0.0}]), calls(1.0))
+    assert sum(counts) == 1
+
+
 @pytest.mark.parametrize("kind", ["stall", "crash"])
 def test_it_does_not_see_a_fault_that_is_to_come(kind):
     fault = {"kind": kind, "at": 1.0, "replicas": [0]}

@@ -293,4 +293,4 @@ def test_other_threads_run_while_many_endpoints_are_replaced(make, monkeypatch):
     breaths = []
     monkeypatch.setattr("time.sleep", breaths.append)
     make(settings(1, 3 * SLICE))
-    assert breaths == [0] * 4
+    assert breaths == [0] * 3

@@ -9,7 +9,7 @@ made when it is first asked for; until then a service is its name, its settings 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from math import inf
 from typing import TYPE_CHECKING, Any
 
@@ -51,7 +51,7 @@ RETURNING = 60.0
 """Seconds within which an address that comes back is the same endpoint; later it is a new one."""
 
 
-SLICE = 2000
+SLICE = 1000
 """Endpoints that are gone through before other threads are let run: a fraction of a millisecond."""
 
 FEW = 256
@@ -165,16 +165,16 @@ class Service:
         """Another set of endpoints. What was learned follows the address; those gone are barred."""
         lost = {endpoint.address: endpoint for endpoint in self.endpoints}
         fresh, added = [], []
-        for number, each in enumerate(endpoints, 1):
-            if number % SLICE == 0:
-                self.parts.breathe()
+        for each in self._in_slices(tuple(endpoints)):
             kept = lost.pop(each.address, None)
             if kept is None:
                 added.append(each.address)
                 kept = self._returned(each.address, now) or each
                 kept.fleet = self.fleet
-            if kept is not each:
-                _update(kept, each)
+            if kept is not each:  # it is now what the source says of it
+                if kept.weight != each.weight:
+                    kept.weigh(each.weight)
+                kept.locality, kept.metadata, kept.priority = each.locality, each.metadata, each.priority
             fresh.append(kept)
         self.endpoints = tuple(fresh)
         for gone in lost.values():
@@ -186,6 +186,13 @@ class Service:
             self.refresh(now)
         if added or lost:
             self.emit(EndpointsChanged(self.name, now, tuple(added), tuple(lost)))
+
+    def _in_slices(self, endpoints: tuple[Endpoint, ...]) -> Iterator[Endpoint]:
+        """All of them; other threads run in between."""
+        for start in range(0, len(endpoints), SLICE):
+            if start:
+                self.parts.breathe()
+            yield from endpoints[start : start + SLICE]
 
     def _returned(self, address: str, now: float) -> Endpoint | None:
         """The endpoint that was at this address a moment ago, with what was learned; not ejected any more."""
@@ -356,10 +363,3 @@ def described(error: BaseException) -> str:
         return f"{type(error).__name__}: {error}"
     except Exception:
         return type(error).__name__
-
-
-def _update(known: Endpoint, said: Endpoint) -> None:
-    """Let the endpoint that was known at this address be what the source now says of it."""
-    if known.weight != said.weight:
-        known.weigh(said.weight)
-    known.locality, known.metadata, known.priority = said.locality, said.metadata, said.priority

@@ -15,14 +15,14 @@ from rich.markup import escape
 from rich.progress import Progress
 from rich.table import Table
 
-from meshware.core.errors import MissingExtra
+from meshware.core.errors import MissingExtra, Problem
 from meshware.testing.simulation import picture
 from meshware.testing.simulation.contest import Contender, Figures, contender, figures
 from meshware.testing.simulation.file import InputError, lasting
 from meshware.testing.simulation.library import TEN, built_in, find, names
 from meshware.testing.simulation.run import ORACLE, Simulation, address
 from meshware.testing.simulation.scenario import Scenario
-from meshware.testing.simulation.tally import Tally
+from meshware.testing.simulation.tally import SLICE, Tally
 from meshware.testing.simulation.trace import read_trace
 from meshware.testing.simulation.workload import Arrival, workload
 
@@ -127,9 +127,14 @@ def _round(scenario: Scenario, *, seed: int, duration: float | None, trace: str 
     if trace is None:
         return _Round(scenario, None)
     arrivals = read_trace(trace, scenario, seed)
-    if duration is not None:
-        return _Round(scenario, [each for each in arrivals if each.at < duration])
-    return _Round(scenario.model_copy(update={"duration": arrivals[-1].at}), arrivals)
+    if duration is None:
+        return _Round(scenario.model_copy(update={"duration": max(arrivals[-1].at, SLICE)}), arrivals)
+    arrivals = [each for each in arrivals if each.at < duration]
+    if not arrivals or arrivals[-1].at < scenario.begin:
+        raise InputError(
+            trace, [Problem("--duration", duration, f"requests from begin, {scenario.begin:g} s, to there")]
+        )
+    return _Round(scenario, arrivals)
 
 
 def _results(
@@ -178,7 +183,7 @@ def _plain(result: _Result) -> dict[str, Any]:
 def _show(results: Sequence[_Result], seed: int) -> None:
     console = Console()
     for scenario, requests, told in results:
-        console.print(f"[bold]{escape(scenario.name)}[/bold]: {escape(scenario.about)}", highlight=False)
+        console.print(escape(scenario.title), style="bold", highlight=False)
         replicas = sum(1 for _ in scenario.members())
         console.print(f"seed {seed}, {requests:,} requests, {replicas} replicas", highlight=False)
         table = _table("", "p50 ms", "p99 ms", "p99.9 ms", "x oracle", "lost %", "refused %", "shares %")

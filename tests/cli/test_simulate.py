@@ -36,6 +36,7 @@ def small(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "small.toml").write_text(SMALL)
     (tmp_path / "trace.csv").write_text("at,work\n" + "".join(f"{number / 100},0.01\n" for number in range(120)))
+    (tmp_path / "late.csv").write_text("at\n0.1\n1.5\n")
     return tmp_path
 
 
@@ -164,6 +165,15 @@ def test_of_several_scenarios_each_has_a_picture_with_its_name(small):
     assert {each.name for each in small.glob("*.png")} == {"out-small.png", "out-a_b.png"}
 
 
+def test_a_trace_of_one_request_has_a_table_and_a_picture_too(small):
+    pytest.importorskip("matplotlib")
+    (small / "trace.csv").write_text("at\n0\n")
+    (small / "bare.toml").write_text("begin = 0\n")
+    ran = run("bare.toml", "--trace", "trace.csv", "--strategy", "oracle", "--picture", "out.png")
+    assert ran.exit_code == 0, ran.output
+    assert ran.stdout.startswith("bare\nseed 1, 1 requests, 10 replicas\n")
+
+
 def test_a_picture_without_matplotlib_names_the_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     ran = run("small.toml", "--picture", "out.png")
@@ -189,6 +199,7 @@ def test_a_picture_that_cannot_be_written_is_told(small):
         (["small.toml", "--strategy", '{"combined": {"load": -1}}'], "at least 0, not -1"),
         (["small.toml", "--duration", "0.2"], "begin: 0.5: less than duration, 0.2 s"),
         (["small.toml", "--duration", "nan"], "duration: nan"),
+        (["small.toml", "--trace", "late.csv", "--duration", "0.9"], "--duration: 0.9: requests from begin, 0.5 s"),
         (["none.toml"], "none.toml"),
         (["small.toml", "--trace", "none.csv"], "none.csv"),
         (["small.toml", "--seed", "-1"], "-1"),

@@ -39,7 +39,7 @@ def check(path: str) -> None:
 def save(path: str, scenario: Scenario, tallies: Mapping[str, Tally]) -> None:
     """Write it, a row for each contender by its name; one must be the oracle. Raises MissingExtra, OSError."""
     figure = _figure()(figsize=(WIDTH, 1.4 + ROW * len(tallies)), dpi=DOTS, layout="constrained")
-    figure.suptitle(f"{scenario.name}: {scenario.about}" if scenario.about else scenario.name, fontsize=13)
+    figure.suptitle(scenario.title, fontsize=13)
     rows = figure.subplots(len(tallies), 2, squeeze=False, sharex=True, sharey="col")
     for (left, right), (name, tally) in zip(rows, tallies.items(), strict=True):
         left.set_title(name if len(name) <= 60 else f"{name[:57]}...", loc="left", fontsize=11, fontweight="bold")

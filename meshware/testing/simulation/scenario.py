@@ -134,6 +134,11 @@ class Scenario(Model):
         return self
 
     @property
+    def title(self) -> str:
+        """Its name, and what it is about."""
+        return f"{self.name}: {self.about}" if self.about else self.name
+
+    @property
     def capacity(self) -> float:
         """Work that the whole fleet can do in a second."""
         return sum(each.count * each.slots * each.speed for each in self.replicas)

@@ -36,10 +36,10 @@ class AdaptivePicker:
 
     def __init__(self, costs: Sequence[Cost], fleet: Fleet, choices: int) -> None:
         count = min(choices, len(costs))
-        strata = [(costs[start::count], len(costs[start::count])) for start in range(count)]
+        strata = [(row, float(len(row))) for row in (costs[start::count] for start in range(count))]
         orders = [strata[first:] + strata[:first] for first in range(count)]
         self._orders = (orders * -(-len(costs) // count))[: len(costs)]  # of equals the first drawn is taken
-        self._count = len(costs)
+        self._count = float(len(costs))  # floats, since a random number is multiplied by them
         self._fleet = fleet
 
     def pick(self, call: Call) -> Endpoint:

@@ -50,7 +50,7 @@ class Contextual:
         if reading is None or outcome is None or outcome.verdict is not Verdict.SUCCESS or ending is Ending.BROKEN:
             return
         whole = ending is Ending.COMPLETE and not outcome.stream
-        without = cast(Cost, readings[self._adaptive.meter]).pace
+        without = cast(Cost, readings[self._adaptive.meter]).renew(now)  # no pick has, while the model is trusted
         self.model.learn(
             call.operation, wire if whole else outcome.elapsed, cast(Beside, reading), without, outcome, now
         )

@@ -1,7 +1,8 @@
 """What a request may be expected to cost at an endpoint: its time there, and the price of failing there.
 
-Both are judged beside the fleet. A difference in latency counts by its significance, so that noise moves
-nothing and a slow endpoint is left after a few answers; a failure rate counts by what it exceeds the fleet's.
+Both are judged beside the fleet, at the moment of each answer, so that what befalls all alike moves nothing. A
+difference in latency counts by its significance: noise moves nothing either, and a slow endpoint is left after
+a few answers. A failure rate counts by what it exceeds the fleet's.
 What one more in flight costs is learned too: a replica may have one slot or a hundred. All is forgotten
 exponentially, so that who was bad is tried again. Statistical: single assignments, no lock.
 
@@ -23,7 +24,7 @@ LATENCY_SPAN = 10.0
 """Time constant by which samples of latency lose weight (seconds): Finagle's decay. Failures: half of it."""
 
 MOST, MEMORY = 24.0, 0.3
-"""A latency is an average of so many samples, or of those of so many seconds, whichever are more."""
+"""An endpoint's average is of so many samples, or of those of so many seconds, whichever are more."""
 
 DOUBT = 2.0
 """Significance (a squared z-score) up to which a difference is none, and twice which half of it is believed."""
@@ -43,7 +44,7 @@ SILENCE, HASTE = 3.0, 5.0
 FAILURE_PRICE = 300.0
 """What a certain failure costs, in the fleet's usual times."""
 
-DRIFT, SPREAD_DRIFT, QUEUE_DRIFT = 0.02, 0.01, 0.005
+DRIFT, SPREAD_DRIFT, QUEUE_DRIFT = 0.02, 0.01, 0.01
 """Weights of one sample in the fleet's mean and variance, once there are many, and in the price of a queue."""
 
 LEAST = 1e-5
@@ -96,14 +97,14 @@ class Fleet:
     """
 
     __slots__ = (
-        "at", "drift", "due", "failing", "failures", "mean", "overdue", "pace", "queue", "samples", "trials",
-        "variance",
+        "at", "counted", "drift", "due", "failing", "failures", "mean", "noise", "overdue", "pace", "queue", "samples",
+        "trials", "variance",
     )  # fmt: skip
 
     def __init__(self) -> None:
-        self.samples = self.due = 0
+        self.samples = self.due = self.counted = 0
         self.mean = self.at = self.trials = self.failures = self.failing = 0.0
-        self.variance = self.pace = self.drift = 1.0
+        self.variance = self.noise = self.pace = self.drift = 1.0
         self.overdue = inf
         self.queue = Queue()
 
@@ -112,7 +113,7 @@ class Fleet:
         off *= off
         self.variance += SPREAD_DRIFT * ((off if off < 9 else 9) - self.variance)
         away = latency - self.mean
-        if not -2 < away < 2 and self.samples > 1:
+        if not -2 < away < 2:
             away = 2 if away > 0 else -2
         self.mean += self.drift * away
         if self.samples > self.due:
@@ -123,6 +124,7 @@ class Fleet:
         self.due = self.samples + min(16, self.samples)
         self.drift = max(DRIFT, 1 / (self.samples + 1))
         self.pace = exp(self.mean)
+        self.noise = self.variance if self.variance > NOISE else NOISE
         self.overdue = 2 * exp(self.mean + TAIL * sqrt(self.variance))
         self.queue.renew()
         self.judge(0, now)
@@ -131,7 +133,8 @@ class Fleet:
         """So many more have failed."""
         keep = exp((self.at - now) * 2 / LATENCY_SPAN)
         self.at = now
-        self.trials *= keep
+        self.trials = (self.trials + self.samples - self.counted) * keep
+        self.counted = self.samples
         self.failures = self.failures * keep + failures
         self.failing = self.failures / (self.trials + 1)
 
@@ -145,7 +148,7 @@ class Cost:
     """
 
     __slots__ = (
-        "_at", "_failures", "_fleet", "_heard", "_latency", "_trials", "_weight", "due", "endpoint", "idle", "open",
+        "_at", "_away", "_failures", "_fleet", "_heard", "_trials", "_weight", "due", "endpoint", "idle", "open",
         "pace", "price", "share", "step",
     )  # fmt: skip
 
@@ -164,7 +167,7 @@ class Cost:
 
     def reset(self) -> None:
         """As good as any other, until it shows otherwise."""
-        self._latency = self._weight = self._failures = self._trials = self._at = self._heard = 0.0
+        self._away = self._weight = self._failures = self._trials = self._at = self._heard = 0.0
         self.pace, self.price, self.due = 1.0, 0.0, -inf
         self.idle, self.step = 1.0, QUEUE[1]
 
@@ -174,15 +177,15 @@ class Cost:
         age = now - self._heard
         self._heard = now
         self._trials += 1
-        fleet.trials += 1
         if failed:
             self._failures += 1
             self.due = -inf
             fleet.judge(1, now)
             if outcome.cause is not Cause.TIMEOUT:
+                fleet.counted -= 1  # a trial, and no sample
                 return
             elapsed = outcome.elapsed
-        elif not fleet.samples & 3:
+        elif not fleet.samples & 7:
             fleet.queue.learn(outcome.found, elapsed / self.pace)
         latency = log(elapsed if elapsed > LEAST else LEAST)
         weight = self._weight + 1
@@ -191,8 +194,10 @@ class Cost:
             if weight < MOST:
                 weight = MOST
         self._weight = weight
-        off = latency - self._latency
-        self._latency += off / weight
+        if not fleet.samples:
+            fleet.mean = latency
+        off = latency - fleet.mean - self._away
+        self._away += off / weight
         fleet.samples += 1
         if weight < SURE or fleet.samples & 1:
             self.due = -inf
@@ -204,9 +209,8 @@ class Cost:
         if now - self._at > LAPSE:
             self._forget(now)
         weight = self._weight
-        away = self._latency - fleet.mean
-        variance = fleet.variance if fleet.variance > NOISE else NOISE
-        significance = away * away * weight * weight / ((weight + PRIOR) * variance)
+        away = self._away
+        significance = away * away * weight * weight / ((weight + PRIOR) * fleet.noise)
         pace = exp(fleet.mean + away - away * DOUBT / significance) if significance > DOUBT else fleet.pace
         self.pace = pace
         if self._failures:
@@ -214,7 +218,8 @@ class Cost:
             excess = (self._failures + usual) / (self._trials + 1) - usual
             self.price = FAILURE_PRICE * fleet.pace * excess / (1 - usual) if excess > 0 else 0.0
         pace *= self.share
-        self.idle, self.step = pace + self.price, pace * fleet.queue.slope
+        self.idle = pace + self.price
+        self.step = pace * fleet.queue.slope
         if weight:  # one that nothing is known of is as the fleet is at every moment
             self.due = now + FRESH
         return self.pace

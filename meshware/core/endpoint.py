@@ -47,7 +47,7 @@ class Endpoint:
 
     __slots__ = (
         "address", "answered", "availability", "bars", "epoch", "fleet", "locality", "metadata", "open", "priority",
-        "readings", "streams", "waiting", "weight", "__weakref__",
+        "readings", "samplers", "streams", "waiting", "weight", "__weakref__",
     )  # fmt: skip
 
     def __init__(
@@ -73,6 +73,7 @@ class Endpoint:
         self.streams: Mapping[Attempt, float] = NOTHING
         self.fleet: dict[Meter, Any] = {}
         self.readings: dict[Meter, Reading] = {}
+        self.samplers: tuple[Reading, ...] = ()  # the same, as a call goes through them
 
     def weigh(self, weight: float) -> None:
         """Set its share beside the others; with 0 it is not available."""
@@ -104,12 +105,8 @@ class Endpoint:
         if reading is None:
             fleet = self.fleet[meter] if meter in self.fleet else self.fleet.setdefault(meter, meter.fleet())
             reading = self.readings[meter] = meter.reading(fleet)
+            self.samplers = tuple(self.readings.values())
         return reading
-
-    @property
-    def samplers(self) -> tuple[Reading, ...]:
-        """The readings, as they are now: another thread may attach one meanwhile."""
-        return tuple(self.readings.values())
 
     def sample(self, elapsed: float, failed: bool, outcome: Outcome, now: float) -> None:
         """Feed one response time, in seconds, to every attached meter; `outcome` is what it was taken from.
@@ -117,7 +114,7 @@ class Endpoint:
         Raises what a meter raised, once all of them have it.
         """
         wrong = None
-        for reading in tuple(self.readings.values()):
+        for reading in self.samplers:
             try:
                 reading.sample(elapsed, failed, outcome, now)
             except Exception as error:

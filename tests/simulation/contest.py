@@ -5,11 +5,7 @@ from __future__ import annotations
 from math import exp, log
 
 from meshware.testing.simulation import ORACLE, Simulation, built_in, workload
-
-TEN = (
-    "homogeneous", "heavy", "bimodal", "bursty", "heterogeneous", "slow10x", "slow3x", "sinkhole", "gray30", "stall",
-)  # fmt: skip
-"""What the algorithms study compares all policies by."""
+from meshware.testing.simulation.library import TEN as TEN
 
 ONCE = {"retry": {"attempts": 1}}
 """Without retries: what they hide shows."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from simulation.contest import ONCE, REPORTED, TEN, contest, geometric_mean, ratio, scenario
 
-from meshware.testing.simulation import Simulation
+from meshware.testing.simulation import Simulation, drawn
 
 MEAN, WORST, ALONE = 1.12, 1.25, 1.05
 """Bounds of the 99th percentile beside the oracle's: over ten scenarios, in each, and for a single client."""
@@ -35,6 +35,19 @@ def test_over_ten_scenarios_it_is_near_the_oracle_and_far_in_none():
 def test_a_single_client_is_nearer():
     worth = [ratio(*contest(scenario(name, clients=1), "adaptive", seed=seed)) for name in TEN for seed in REPORTED]
     assert geometric_mean(worth) <= ALONE
+
+
+@pytest.mark.soak
+def test_in_fleets_that_nobody_has_tuned_for_it_is_as_near(capsys):
+    worth = {}
+    for seed in REPORTED:
+        what = drawn(seed)
+        oracle, tally = contest(what, "adaptive", seed=seed)
+        worth[what.name] = ratio(oracle, tally)
+        assert tally.lost_share <= oracle.lost_share + 0.001
+    with capsys.disabled():
+        print(*(f"{name}: {value:.3f}" for name, value in worth.items()), sep=", ")
+    assert geometric_mean(worth.values()) <= MEAN
 
 
 @pytest.mark.parametrize("name", ["sinkhole", "blackhole"])

@@ -65,6 +65,26 @@ def test_a_strategy_that_cannot_make_a_picker_leaves_the_choice_to_the_stand_in(
     assert any(isinstance(each, PluginFailed) for each in world.events)
 
 
+def test_of_two_first_calls_at_once_one_makes_the_picker_and_both_use_it():
+    world = World()
+    service = world.service
+
+    class Busy:
+        """The lock, held by the other call until it has made the picker."""
+
+        def __enter__(self):
+            service.picker, service.changed = made, False
+
+        def __exit__(self, *error):
+            pass
+
+    service.refresh(world.now)
+    made, service.picker = service.picker, None
+    service.refreshing, service.changed = Busy(), True
+    assert world.call().begin(world.now).endpoint in world.endpoints
+    assert service.picker is made
+
+
 def test_an_unavailable_pick_is_asked_for_once_more_and_then_the_stand_in_decides():
     asked = []
 

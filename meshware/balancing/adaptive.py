@@ -7,15 +7,16 @@ request: in an overload, who chases the one endpoint that has just recovered kee
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from math import inf
 from typing import cast
 
 from meshware.balancing.chooser import checked_choices
+from meshware.balancing.draw import by_weight
 from meshware.balancing.expected_cost import Cost, ExpectedCost, Fleet
 from meshware.core.call import Call
 from meshware.core.endpoint import Endpoint
-from meshware.core.policy import Picker
+from meshware.core.policy import Picker, Rng
 
 
 class Adaptive:
@@ -32,7 +33,10 @@ class Adaptive:
 
 
 class AdaptivePicker:
-    """Draws one endpoint from each of a few strata, so never one twice. Immutable, so thread-safe."""
+    """Draws one endpoint from each of a few strata, so never one twice; by weight where weights differ.
+
+    Immutable, so thread-safe.
+    """
 
     def __init__(self, costs: Sequence[Cost], fleet: Fleet, choices: int) -> None:
         count = min(choices, len(costs))
@@ -41,10 +45,11 @@ class AdaptivePicker:
         self._orders = (orders * -(-len(costs) // count))[: len(costs)]  # of equals the first drawn is taken
         self._count = float(len(costs))  # floats, since a random number is multiplied by them
         self._fleet = fleet
+        self._by_weight = by_weight(costs, choices) if len({each.share for each in costs}) > 1 else None
 
     def pick(self, call: Call) -> Endpoint:
         """The least expected cost among the drawn."""
-        if call.tried or call.service.guard.on:
+        if call.tried or call.service.guard.on or self._by_weight is not None:
             return self._careful(call)
         random, now = call.rng.random, call.now
         least = inf
@@ -60,12 +65,16 @@ class AdaptivePicker:
             return self._careful(call)
         return endpoint
 
+    def _drawn(self, rng: Rng) -> Iterable[Cost]:
+        if self._by_weight is not None:
+            return self._by_weight(rng)
+        order = self._orders[int(rng.random() * self._count)]
+        return (row[int(rng.random() * count)] for row, count in order)
+
     def _careful(self, call: Call) -> Endpoint:
-        """The same with all that is rare: an overdue attempt, a stream, a retry, the fleet guard."""
+        """The same with all that is rare: weights, an overdue attempt, a stream, a retry, the fleet guard."""
         least = inf
-        random = call.rng.random
-        for row, count in self._orders[int(random() * self._count)]:
-            cost = row[int(random() * count)]
+        for cost in self._drawn(call.rng):
             total = inf if cost.endpoint in call.tried else self._full(cost, call)
             if total < least:
                 least, best = total, cost.endpoint
@@ -74,12 +83,12 @@ class AdaptivePicker:
     def _full(self, cost: Cost, call: Call) -> float:
         endpoint, now = cost.endpoint, call.now
         if call.service.guard.on:
-            return (endpoint.load + 1) * cost.share
+            return endpoint.load * cost.share
         age = oldest(endpoint, now)
         pace = cost.renew(now)
         if age > self._fleet.overdue and age > pace:
             pace = age
-        return pace * (1 + self._fleet.queue.slope * endpoint.load) * cost.share + cost.price
+        return pace * (1 + self._fleet.queue.slope * endpoint.load * cost.share) + cost.price
 
 
 def oldest(endpoint: Endpoint, now: float) -> float:

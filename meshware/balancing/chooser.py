@@ -45,7 +45,7 @@ class ChooserPicker:
         self,
         score: Score,
         endpoints: Sequence[Endpoint],
-        draw: Draw,
+        draw: Draw[Endpoint],
         *,
         near: float = 0.0,
         guarded: Score | None = None,

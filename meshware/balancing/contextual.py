@@ -90,13 +90,12 @@ class ContextualPicker(AdaptivePicker):
         if not self._model.trusted or call.tried or call.service.guard.on:
             return self._plain.pick(call)
         factor, operation = self._model.factor, self._model.usual(call.operation)
-        random, now, slope = call.rng.random, call.now, self._fleet.queue.slope
+        now, slope = call.now, self._fleet.queue.slope
         least = inf
-        for row, count in self._orders[int(random() * self._count)]:
-            cost = row[int(random() * count)]
+        for cost in self._drawn(call.rng):
             pace = cost.pace if now < cost.due else cost.renew(now)
             pace *= factor(operation, cast(Beside, cost), now)
-            total = pace * (1 + slope * len(cost.open)) * cost.share + cost.price
+            total = pace * (1 + slope * len(cost.open) * cost.share) + cost.price
             if total < least:
                 least, best = total, cost.endpoint
         return best

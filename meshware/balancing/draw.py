@@ -5,14 +5,24 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import accumulate, pairwise
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
-from meshware.core.endpoint import Endpoint
 from meshware.core.policy import Rng
 
 T = TypeVar("T")
+W = TypeVar("W", bound="Weighted")
 
-Draw = Callable[[Rng], Iterable[Endpoint]]
+
+class Weighted(Protocol):
+    """What has a weight: an endpoint, or what is kept for one."""
+
+    @property
+    def weight(self) -> float:
+        """Its share beside the others."""
+        ...
+
+
+Draw = Callable[[Rng], Iterable[T]]
 """The candidates of one call; made when the set of endpoints changes."""
 
 
@@ -35,14 +45,14 @@ def several(items: Sequence[T], choices: int, rng: Rng) -> Sequence[T]:
     return [items[index] for index in chosen]
 
 
-def evenly(endpoints: Sequence[Endpoint], choices: int) -> Draw:
+def evenly(endpoints: Sequence[T], choices: int) -> Draw[T]:
     """Distinct endpoints, each as likely: the row is turned at random and cut in `choices` stretches, one from each."""
     count = len(endpoints)
     parts = min(choices, count)
     edges = [part * count // parts for part in range(parts + 1)]
     stretches = tuple((low - count, high - low) for low, high in pairwise(edges))
 
-    def draw(rng: Rng) -> Iterator[Endpoint]:
+    def draw(rng: Rng) -> Iterator[T]:
         turned = int(rng.random() * count)
         for low, size in stretches:  # positions from -count to count - 2: a row needs no modulo
             yield endpoints[turned + low + int(rng.random() * size)]
@@ -50,14 +60,14 @@ def evenly(endpoints: Sequence[Endpoint], choices: int) -> Draw:
     return draw
 
 
-def by_weight(endpoints: Sequence[Endpoint], choices: int) -> Draw:
+def by_weight(endpoints: Sequence[W], choices: int) -> Draw[W]:
     """The same over a row in which each endpoint is as long as its weight; a heavy one may be drawn repeatedly."""
     sums = list(accumulate(each.weight for each in endpoints))
     if len({each.weight for each in endpoints}) == 1:
         return evenly(endpoints, choices)
     last = len(endpoints) - 1
 
-    def draw(rng: Rng) -> Iterator[Endpoint]:
+    def draw(rng: Rng) -> Iterator[W]:
         turned = rng.random()
         for part in range(choices):
             point = (turned + (part + rng.random()) / choices) % 1.0

@@ -142,9 +142,9 @@ class Fleet:
 class Cost:
     """One endpoint's latency and failures. `pace` and `price`, in seconds, stand until `due`.
 
-    A request there is expected to cost pace x (1 + slope x in flight) / weight + price; `idle` is that of one that
-    finds nothing in flight, `step` what each one in flight adds. `open` is the endpoint's own dict, `share` is 1
-    over its weight.
+    A request there is expected to cost pace x (1 + slope x in flight / weight) + price; `idle` is that of one that
+    finds nothing in flight, `step` what each one in flight adds. `open` is the endpoint's own dict, `share` is the
+    mean weight over its own.
     """
 
     __slots__ = (
@@ -160,10 +160,15 @@ class Cost:
         self._fleet = fleet
         self.reset()
 
-    def seat(self, endpoint: Endpoint) -> None:
-        """It is this endpoint's, at its present weight."""
-        self.endpoint, self.open, self.share = endpoint, endpoint.open, 1 / endpoint.weight
+    def seat(self, endpoint: Endpoint, share: float) -> None:
+        """It is this endpoint's, which is to have so little in flight beside the others."""
+        self.endpoint, self.open, self.share = endpoint, endpoint.open, share
         self.due = -inf
+
+    @property
+    def weight(self) -> float:
+        """The endpoint's."""
+        return self.endpoint.weight
 
     def reset(self) -> None:
         """As good as any other, until it shows otherwise."""
@@ -217,12 +222,11 @@ class Cost:
             usual = fleet.failing
             excess = (self._failures + usual) / (self._trials + 1) - usual
             self.price = FAILURE_PRICE * fleet.pace * excess / (1 - usual) if excess > 0 else 0.0
-        pace *= self.share
         self.idle = pace + self.price
-        self.step = pace * fleet.queue.slope
+        self.step = pace * fleet.queue.slope * self.share
         if weight:  # one that nothing is known of is as the fleet is at every moment
             self.due = now + FRESH
-        return self.pace
+        return pace
 
     def _forget(self, now: float) -> None:
         haste = HASTE if now - self._heard > SILENCE else 1.0
@@ -243,11 +247,13 @@ class ExpectedCost:
     def seated(self, endpoints: Sequence[Endpoint]) -> list[Cost]:
         """Their readings, each knowing its endpoint; attached where they are missing."""
         costs: list[Cost] = []
+        weights = {each.weight for each in endpoints}
+        mean = weights.pop() if len(weights) == 1 else sum(each.weight for each in endpoints) / len(endpoints)
         for each in endpoints:
             cost: Any = each.readings.get(self)
-            if cost is None or cost.share != 1 / each.weight:
+            if cost is None or cost.share != mean / each.weight:
                 cost = each.attach(self)
-                cost.seat(each)
+                cost.seat(each, mean / each.weight)
             costs.append(cost)
         return costs
 

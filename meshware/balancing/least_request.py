@@ -57,7 +57,7 @@ class LeastRequestPicker:
     Envoy adds 1 to what is in flight. Here the drawing knows of the weights: of idle ones the heavy would win always.
     """
 
-    def __init__(self, draw: Draw, bias: float) -> None:
+    def __init__(self, draw: Draw[Endpoint], bias: float) -> None:
         self._draw = draw
         self._bias = bias
 

@@ -73,9 +73,9 @@ class Beside(Cost):
 
     mark: int
 
-    def seat(self, endpoint: Endpoint) -> None:
+    def seat(self, endpoint: Endpoint, share: float) -> None:
         """It is this endpoint's."""
-        super().seat(endpoint)
+        super().seat(endpoint, share)
         self.mark = crc32(endpoint.address.encode())
 
     def sample(self, elapsed: float, failed: bool, outcome: Outcome, now: float) -> None:

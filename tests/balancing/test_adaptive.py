@@ -105,6 +105,25 @@ def test_of_idle_and_busy_the_idle_one_is_taken():
     assert [each.load for each in world.endpoints] == [10, 10]
 
 
+@pytest.mark.parametrize("strategy", ["adaptive", "contextual"])
+def test_idle_endpoints_get_shares_by_weight(strategy):
+    world = World(4, strategy=strategy, **ALONE)
+    for endpoint, weight in zip(world.endpoints, (1.0, 2.0, 3.0, 4.0), strict=True):
+        endpoint.weigh(weight)
+    world.service.refresh(world.now)
+    answered(world, 200)
+    seen = answered(world, 10_000)
+    assert all(abs(seen[number] - 1000 * number) < 200 for number in range(1, 5))
+
+
+def test_only_how_weights_stand_to_each_other_matters():
+    one, other = fleet(), fleet()
+    for endpoint in other.endpoints:
+        endpoint.weigh(7.0)
+    other.service.refresh(other.now)
+    assert answered(one, 2000, together=5) == answered(other, 2000, together=5)
+
+
 def test_one_with_more_weight_is_kept_busier():
     world = fleet(2)
     world.endpoints[1].weigh(3.0)

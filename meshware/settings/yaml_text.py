@@ -46,7 +46,9 @@ def read_yaml(text: str) -> tuple[Any, dict[Location, int]]:
         mark = getattr(error, "problem_mark", None)
         reason = getattr(error, "problem", None) or getattr(error, "reason", None) or error
         location = () if reader is None else reader.location
-        raise NotYaml(f"YAML: {reason}", location, None if mark is None else mark.line + 1) from None
+        too_deep = "nesting depth" in str(reason)  # libyaml 0.2.6 looks ahead, and has a limit of its own
+        expected = limits.TOO_DEEP if too_deep else f"YAML: {reason}"
+        raise NotYaml(expected, location, None if mark is None else mark.line + 1) from None
 
 
 class _Reader:

@@ -16,7 +16,7 @@ from meshware.balancing.draw import by_weight
 from meshware.balancing.expected_cost import Cost, ExpectedCost, Fleet
 from meshware.core.call import Call
 from meshware.core.endpoint import Endpoint
-from meshware.core.policy import Picker, Rng
+from meshware.core.policy import Rng
 
 
 class Adaptive:
@@ -26,17 +26,20 @@ class Adaptive:
         self._choices = checked_choices(choices)
         self.meter = ExpectedCost()
 
-    def picker(self, endpoints: Sequence[Endpoint]) -> Picker:
+    def picker(self, endpoints: Sequence[Endpoint]) -> AdaptivePicker:
         """A picker over these endpoints; attaches the meter where it is missing."""
-        costs = self.meter.seated(endpoints)
-        return AdaptivePicker(costs, cast(Fleet, endpoints[0].fleet[self.meter]), self._choices)
+        return picker_of(self.meter, endpoints, self._choices)
+
+
+def picker_of(meter: ExpectedCost, endpoints: Sequence[Endpoint], choices: int) -> AdaptivePicker:
+    """A picker by the readings of this meter."""
+    costs = meter.seated(endpoints)
+    kind = WeightedPicker if len({each.share for each in costs}) > 1 else AdaptivePicker
+    return kind(costs, cast(Fleet, endpoints[0].fleet[meter]), choices)
 
 
 class AdaptivePicker:
-    """Draws one endpoint from each of a few strata, so never one twice; by weight where weights differ.
-
-    Immutable, so thread-safe.
-    """
+    """Draws one endpoint from each of a few strata, so never one twice. Immutable, so thread-safe."""
 
     def __init__(self, costs: Sequence[Cost], fleet: Fleet, choices: int) -> None:
         count = min(choices, len(costs))
@@ -44,12 +47,11 @@ class AdaptivePicker:
         orders = [strata[first:] + strata[:first] for first in range(count)]
         self._orders = (orders * -(-len(costs) // count))[: len(costs)]  # of equals the first drawn is taken
         self._count = float(len(costs))  # floats, since a random number is multiplied by them
-        self._fleet = fleet
-        self._by_weight = by_weight(costs, choices) if len({each.share for each in costs}) > 1 else None
+        self.fleet = fleet
 
     def pick(self, call: Call) -> Endpoint:
         """The least expected cost among the drawn."""
-        if call.tried or call.service.guard.on or self._by_weight is not None:
+        if call.tried or call.service.guard.on:
             return self._careful(call)
         random, now = call.rng.random, call.now
         least = inf
@@ -61,20 +63,19 @@ class AdaptivePicker:
             if total < least:
                 least, best = total, cost
         endpoint = best.endpoint
-        if endpoint.waiting and oldest(endpoint, now) > self._fleet.overdue:
+        if endpoint.waiting and oldest(endpoint, now) > self.fleet.overdue:
             return self._careful(call)
         return endpoint
 
-    def _drawn(self, rng: Rng) -> Iterable[Cost]:
-        if self._by_weight is not None:
-            return self._by_weight(rng)
+    def drawn(self, rng: Rng) -> Iterable[Cost]:
+        """The candidates of one call."""
         order = self._orders[int(rng.random() * self._count)]
         return (row[int(rng.random() * count)] for row, count in order)
 
     def _careful(self, call: Call) -> Endpoint:
-        """The same with all that is rare: weights, an overdue attempt, a stream, a retry, the fleet guard."""
+        """The same with all that is rare: an overdue attempt, a stream, a retry, the fleet guard."""
         least = inf
-        for cost in self._drawn(call.rng):
+        for cost in self.drawn(call.rng):
             total = inf if cost.endpoint in call.tried else self._full(cost, call)
             if total < least:
                 least, best = total, cost.endpoint
@@ -85,10 +86,26 @@ class AdaptivePicker:
         if call.service.guard.on:
             return endpoint.load * cost.share
         age = oldest(endpoint, now)
-        pace = cost.renew(now)
-        if age > self._fleet.overdue and age > pace:
+        pace = cost.pace if now < cost.due else cost.renew(now)
+        if age > self.fleet.overdue and age > pace:
             pace = age
-        return pace * (1 + self._fleet.queue.slope * endpoint.load * cost.share) + cost.price
+        return pace * (1 + self.fleet.queue.slope * endpoint.load * cost.share) + cost.price
+
+
+class WeightedPicker(AdaptivePicker):
+    """The same where weights differ: who is heavier is drawn more often."""
+
+    def __init__(self, costs: Sequence[Cost], fleet: Fleet, choices: int) -> None:
+        super().__init__(costs, fleet, choices)
+        self._draw = by_weight(costs, choices)
+
+    def drawn(self, rng: Rng) -> Iterable[Cost]:
+        """The candidates of one call."""
+        return self._draw(rng)
+
+    def pick(self, call: Call) -> Endpoint:
+        """The least expected cost among the drawn."""
+        return self._careful(call)
 
 
 def oldest(endpoint: Endpoint, now: float) -> float:

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from math import inf
 from typing import cast
 
-from meshware.balancing.adaptive import Adaptive, AdaptivePicker
+from meshware.balancing.adaptive import AdaptivePicker, picker_of
+from meshware.balancing.chooser import checked_choices
 from meshware.balancing.expected_cost import Cost, ExpectedCost, Fleet
 from meshware.balancing.operation_model import Beside, OperationModel
 from meshware.core.attempt import Attempt
@@ -24,16 +25,15 @@ class Contextual:
     """`choices`: endpoints drawn per call, 2 or more; 4 is near the best at any fleet size."""
 
     def __init__(self, *, choices: int = 4) -> None:
-        self._adaptive = Adaptive(choices=choices)
-        self._choices = choices
+        self._choices = checked_choices(choices)
+        self.plain = ExpectedCost()
         self.beside = BesideOthers()
         self.model = OperationModel()
 
     def picker(self, endpoints: Sequence[Endpoint]) -> Picker:
         """A picker over these endpoints; attaches the meters where they are missing."""
-        plain = cast(AdaptivePicker, self._adaptive.picker(endpoints))
-        costs = self.beside.seated(endpoints)
-        return ContextualPicker(costs, cast(Fleet, endpoints[0].fleet[self.beside]), self._choices, plain, self.model)
+        plain, beside = (picker_of(meter, endpoints, self._choices) for meter in (self.plain, self.beside))
+        return ContextualPicker(plain, beside, self.model)
 
     def on_answer(self, call: Call, attempt: Attempt, outcome: Outcome, step: object, now: float) -> None:
         """A failure is held against the endpoint; a success is learned from when its body has ended."""
@@ -50,7 +50,7 @@ class Contextual:
         if reading is None or outcome is None or outcome.verdict is not Verdict.SUCCESS or ending is Ending.BROKEN:
             return
         whole = ending is Ending.COMPLETE and not outcome.stream
-        without = cast(Cost, readings[self._adaptive.meter]).renew(now)  # no pick has, while the model is trusted
+        without = cast(Cost, readings[self.plain]).renew(now)  # no pick has, while the model is trusted
         self.model.learn(
             call.operation, wire if whole else outcome.elapsed, cast(Beside, reading), without, outcome, now
         )
@@ -76,23 +76,20 @@ class BesideOthers(ExpectedCost):
         return Beside(fleet)
 
 
-class ContextualPicker(AdaptivePicker):
+class ContextualPicker:
     """As adaptive's, with the operation's factor. Immutable but for the model, so thread-safe."""
 
-    def __init__(
-        self, costs: Sequence[Cost], fleet: Fleet, choices: int, plain: AdaptivePicker, model: OperationModel
-    ) -> None:
-        super().__init__(costs, fleet, choices)
-        self._plain, self._model = plain, model
+    def __init__(self, plain: AdaptivePicker, beside: AdaptivePicker, model: OperationModel) -> None:
+        self._plain, self._beside, self._model = plain, beside, model
 
     def pick(self, call: Call) -> Endpoint:
         """The least expected cost of this operation among the drawn; by adaptive while the model is not trusted."""
         if not self._model.trusted or call.tried or call.service.guard.on:
             return self._plain.pick(call)
         factor, operation = self._model.factor, self._model.usual(call.operation)
-        now, slope = call.now, self._fleet.queue.slope
+        now, slope = call.now, self._beside.fleet.queue.slope
         least = inf
-        for cost in self._drawn(call.rng):
+        for cost in self._beside.drawn(call.rng):
             pace = cost.pace if now < cost.due else cost.renew(now)
             pace *= factor(operation, cast(Beside, cost), now)
             total = pace * (1 + slope * len(cost.open) * cost.share) + cost.price

@@ -1,15 +1,19 @@
 """What ring hash and Maglev have in common: a call's key is hashed, and a table says which endpoint that is.
 
 With the same keys and endpoints both pick what Envoy picks: tests/balancing/record_envoy_picks.py asks a real one.
+An endpoint that is only away for now keeps its places, and calls pass over them: its keys move and come back, nobody
+else's do, and no table is made anew.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from math import inf
+from typing import NamedTuple
 
 from meshware.balancing.bounded import Bound
 from meshware.balancing.key import Key, open_to, reader
+from meshware.core.availability import Bar
 from meshware.core.call import Call
 from meshware.core.endpoint import Endpoint
 from meshware.core.errors import MissingExtra
@@ -40,25 +44,49 @@ class Hashing:
             raise ValueError(f"hash_balance_factor must be a number of at least {LEAST}, or None, not {factor!r}")
         self._key = reader(key)
         self._factor = factor
+        self._made: list[Made] = []  # the tables in use: one, or one for each group of endpoints
         self.hash = xxhash64()
 
     def picker(self, endpoints: Sequence[Endpoint]) -> Picker:
-        """A picker over these endpoints; builds the table, which takes a while."""
+        """A picker over these endpoints; a table takes a while to build."""
         total = sum(each.weight for each in endpoints)
         shares = [each.weight / total for each in endpoints]
         bound = None if self._factor is None else Bound(endpoints, shares, self._factor)
-        return HashPicker(self.table(endpoints, shares), self._key, self.hash, bound=bound)
+        made = next((each for each in self._made if each.serves(endpoints)), None)
+        if made is None:
+            made = Made({each: each.weight for each in endpoints}, self.table(endpoints, shares))
+            others = [each for each in self._made if each.stands() and each.members.keys().isdisjoint(endpoints)]
+            self._made = [*others, made]
+        return HashPicker(made.table, endpoints, self._key, self.hash, bound=bound)
 
     def table(self, endpoints: Sequence[Endpoint], shares: Sequence[float]) -> Table:
         """The table over endpoints with these shares, which sum to 1."""
         raise NotImplementedError
 
 
+class Made(NamedTuple):
+    """A table, and the endpoints that it was made of, with the weights that they had."""
+
+    members: Mapping[Endpoint, float]
+    table: Table
+
+    def serves(self, endpoints: Sequence[Endpoint]) -> bool:
+        """Whether it is of these and of others that will be back."""
+        return self.members.keys() >= set(endpoints) and self.stands()
+
+    def stands(self) -> bool:
+        """Whether all that it was made of are still there, and weigh the same."""
+        return all(each.weight == weight and Bar.REMOVED not in each.bars for each, weight in self.members.items())
+
+
 class HashPicker:
     """One look-up, or a few; immutable, so thread-safe."""
 
-    def __init__(self, table: Table, key: Key, hashed: Hash, *, bound: Bound | None) -> None:
+    def __init__(
+        self, table: Table, endpoints: Sequence[Endpoint], key: Key, hashed: Hash, *, bound: Bound | None
+    ) -> None:
         self._table = table
+        self._endpoints = endpoints
         self._key = key
         self._hash = hashed
         self._bound = bound
@@ -67,11 +95,12 @@ class HashPicker:
         """The key's endpoint; where the call may not go there, or it is over its bound, always the same next one."""
         key = self._key(call)
         hashed = int(call.rng.random() * 2**64) if key is None else self._hash(key)
-        endpoint = self._table(hashed, 0)
-        attempt = 1
-        while not open_to(endpoint, call) and attempt < TRIES:
+        for attempt in range(TRIES):
             endpoint = self._table(hashed, attempt)
-            attempt += 1
+            if open_to(endpoint, call):
+                break
+        else:  # next to none of the table's is there
+            endpoint = self._endpoints[hashed % len(self._endpoints)]
         return endpoint if self._bound is None else self._bound.within(endpoint, hashed, call)
 
 

@@ -86,6 +86,55 @@ def moved(before, after):
 
 
 @pytest.mark.parametrize("strategy", KINDS)
+@pytest.mark.parametrize("size", [7, 50, 500])
+def test_an_endpoint_that_is_away_takes_its_own_keys_with_it_and_brings_them_back(strategy, size):
+    made = world(strategy, fleet(*[1] * size))
+    before = picks(made)
+    for away in made.endpoints[:: max(size // 10, 1)]:
+        away.availability.bar(Bar.EJECTED)
+        made.service.refresh(made.now)
+        meanwhile = picks(made)
+        assert away not in meanwhile
+        assert all(old is new or old is away for old, new in zip(before, meanwhile, strict=True))
+        away.availability.lift(Bar.EJECTED)
+    made.service.refresh(made.now)
+    assert picks(made) == before
+
+
+@pytest.mark.parametrize("strategy", KINDS)
+def test_a_table_is_made_anew_for_other_endpoints_and_other_weights_only(strategy, monkeypatch):
+    made, tables = world(strategy, fleet(*[1] * 5)), []
+    kind = KINDS[strategy]
+    table = kind.table
+    monkeypatch.setattr(kind, "table", lambda self, *facts: tables.append(1) or table(self, *facts))
+
+    def tables_made_by(change):
+        tables.clear()
+        change()
+        made.service.refresh(made.now)
+        return len(tables)
+
+    first, *others = made.endpoints
+    assert tables_made_by(lambda: first.availability.bar(Bar.EJECTED)) == 0
+    assert tables_made_by(lambda: first.availability.lift(Bar.EJECTED)) == 0
+    assert tables_made_by(lambda: made.service.replace(fleet(2, 1, 1, 1, 1), made.now)) == 1
+    assert tables_made_by(lambda: made.service.replace(others, made.now)) == 1
+    assert (
+        tables_made_by(lambda: made.service.replace([Endpoint("10.0.0.1:80"), Endpoint("10.0.0.2:80")], made.now)) == 1
+    )
+    assert len(made.service.learner._made) == 1
+
+
+@pytest.mark.parametrize("strategy", KINDS)
+def test_where_next_to_nobody_is_left_they_get_the_keys(strategy):
+    made = world(strategy, fleet(*[1] * 500))
+    for away in made.endpoints[2:]:
+        away.availability.bar(Bar.EJECTED)
+    made.service.refresh(made.now)
+    assert set(picks(made)) == set(made.endpoints[:2])
+
+
+@pytest.mark.parametrize("strategy", KINDS)
 def test_shares_follow_the_weights(strategy):
     made = world(strategy, fleet(1, 2, 5))
     seen = picks(made, [f"key-{number}" for number in range(10_000)])

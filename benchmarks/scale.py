@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import gc
 import json
-import statistics
 import time
 import tracemalloc
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from itertools import cycle
-from typing import Any
+from statistics import median
+from typing import Any, ClassVar
 
 from comparing import Run, asked, interleaved, ratio, show, timed
 from rich.console import Console
@@ -23,12 +23,13 @@ from rich.table import Table
 
 from meshware.assembly import assemble
 from meshware.core.call import Attempt
-from meshware.core.endpoint import Endpoint
 from meshware.core.outcome import Ending, Outcome
 from meshware.core.request import Request
 from meshware.core.service import Service
+from meshware.discovery import Endpoints
 from meshware.mesh import Mesh
 from meshware.outbound.drive import drive
+from meshware.plugins import DISCOVERY, register
 from meshware.settings.load import load
 from meshware.settings.schema import MeshSettings
 
@@ -141,45 +142,69 @@ def reload(services: int) -> Iterator[Figure]:
 
 
 def replacing(endpoints: int, rounds: int) -> Iterator[Figure]:
-    """One of many endpoints is another one."""
-    mesh = Mesh(settings_of(1, endpoints))
-    service = mesh.services["service-0"]
-    send(mesh, service)
-    mesh.close()
-    seconds, longest = [], []
-    for number in range(rounds):
-        known = [again(each) for each in service.endpoints]
-        known[number] = Endpoint(f"10.200.0.{number % 250}:80")
-        slices = service.parts.breathe = Slices()
-        began = time.thread_time()
-        service.replace(known, float(number))
-        seconds.append(time.thread_time() - began)
-        longest.append(slices.end())
-    yield Figure(f"one of {endpoints} endpoints replaced: CPU", 1e3 * statistics.median(seconds), "ms", 5)
-    yield Figure("its longest slice", 1e3 * statistics.median(longest), "ms", 1)
+    """One of many discovered endpoints is another one, a different one each time."""
+    register(DISCOVERY, "said", Said)
+    mesh = Mesh(load({"services": {"many": {"discovery": "said"}}}))
+    service, hands = mesh.services["many"], Hands()
+    service.parts.breathe = hands.breathe
+    mesh._keeper.running = True  # its rounds are made here
+    replaced = set()
+    for number in range(rounds + 1):
+        replaced.add(number * endpoints // (rounds + 1))
+        Said.found = [f"10.{each in replaced:d}.{each // 250}.{each % 250}:80" for each in range(endpoints)]
+        service.source.keep(86_400.0 * number, hands)
+        if number == 0:
+            send(mesh, service)
+            hands.forget()
+    yield Figure(f"an answer of {endpoints} endpoints looked at, one of them new: CPU", median(hands.looking), "ms")
+    yield Figure("that one put in force: CPU", median(hands.changing), "ms", 5)
+    yield Figure("its longest slice", median(hands.longest), "ms", 1)
 
 
-def again(known: Endpoint) -> Endpoint:
-    """As a discovery would find it anew."""
-    return Endpoint(known.address, weight=known.weight, locality=known.locality)
+class Said:
+    """A discovery that says what it is told to."""
+
+    found: ClassVar[list[str]] = []
+
+    def fetch(self, now: float) -> Endpoints:
+        """All there are."""
+        return Endpoints(self.found, 1.0)
 
 
-class Slices:
-    """Notes the longest time between two breaths."""
+class Hands:
+    """The housekeeper's, at work at once. Notes the milliseconds of CPU of each job, and of its longest slice."""
 
     def __init__(self) -> None:
-        self._began, self._longest = time.thread_time(), 0.0
+        self.forget()
 
-    def __call__(self) -> None:
-        """A breath: other threads run now."""
-        self.end()
+    def forget(self) -> None:
+        """What was noted so far."""
+        self.looking: list[float] = []
+        self.changing: list[float] = []
+        self.longest: list[float] = []
 
-    def end(self) -> float:
-        """The longest so far, this one included."""
-        now = time.thread_time()
-        self._longest = max(self._longest, now - self._began)
+    def give(self, key: object, work: Callable[[], Any], *, limit: float, done: Callable[..., None]) -> bool:
+        """Ask, and put in force what is found."""
+        began = milliseconds()
+        found = work()
+        self._began = changed = milliseconds()
+        self.longest.append(0.0)
+        done(found, None, time.monotonic())
+        self.breathe()
+        self.looking.append(changed - began)
+        self.changing.append(milliseconds() - changed)
+        return True
+
+    def breathe(self) -> None:
+        """Other threads run now."""
+        now = milliseconds()
+        self.longest[-1] = max(self.longest[-1], now - self._began)
         self._began = now
-        return self._longest
+
+
+def milliseconds() -> float:
+    """Of this thread's CPU."""
+    return 1e3 * time.thread_time()
 
 
 def table(figures: Iterable[Figure]) -> None:

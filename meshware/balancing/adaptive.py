@@ -33,9 +33,9 @@ class Adaptive:
 
 def picker_of(meter: ExpectedCost, endpoints: Sequence[Endpoint], choices: int) -> AdaptivePicker:
     """A picker by the readings of this meter."""
-    costs = meter.seated(endpoints)
-    kind = WeightedPicker if len({each.share for each in costs}) > 1 else AdaptivePicker
-    return kind(costs, cast(Fleet, endpoints[0].fleet[meter]), choices)
+    seats = meter.seated(endpoints)
+    kind = AdaptivePicker if seats.even else WeightedPicker
+    return kind(seats.costs, cast(Fleet, endpoints[0].fleet[meter]), choices)
 
 
 class AdaptivePicker:
@@ -59,7 +59,9 @@ class AdaptivePicker:
             cost = row[int(random() * count)]
             if now >= cost.due:
                 cost.renew(now)
-            total = cost.idle + cost.step * len(cost.open)
+            total = cost.idle
+            if cost.open:
+                total += cost.step * len(cost.open)
             if total < least:
                 least, best = total, cost
         endpoint = best.endpoint

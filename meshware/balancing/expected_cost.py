@@ -14,10 +14,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import exp, inf, log, sqrt
-from typing import Any
+from typing import Any, NamedTuple
 
 from meshware.core.attempt import Attempt
-from meshware.core.endpoint import Endpoint
+from meshware.core.endpoint import Endpoint, same_ends
 from meshware.core.outcome import Cause, Outcome
 
 LATENCY_SPAN = 10.0
@@ -241,21 +241,43 @@ class Cost:
         return self.renew(now) + self.price if self._fleet.samples else 0.0
 
 
+class Seats(NamedTuple):
+    """The readings of some endpoints, and whether all of these weigh the same."""
+
+    endpoints: Sequence[Endpoint]
+    costs: Sequence[Cost]
+    even: bool
+
+
 class ExpectedCost:
     """The meter. Equal to itself only: what one strategy learns is its own."""
 
-    def seated(self, endpoints: Sequence[Endpoint]) -> list[Cost]:
-        """Their readings, each knowing its endpoint; attached where they are missing."""
-        costs: list[Cost] = []
+    def __init__(self) -> None:
+        self._seats = Seats((), [], True)
+
+    def seated(self, endpoints: Sequence[Endpoint]) -> Seats:
+        """Their readings, each knowing its endpoint; attached where they are missing.
+
+        Where all weigh the same, those that were seated last time are not looked at.
+        """
         weights = {each.weight for each in endpoints}
-        mean = weights.pop() if len(weights) == 1 else sum(each.weight for each in endpoints) / len(endpoints)
-        for each in endpoints:
-            cost: Any = each.readings.get(self)
-            if cost is None or cost.share != mean / each.weight:
-                cost = each.attach(self)
-                cost.seat(each, mean / each.weight)
-            costs.append(cost)
-        return costs
+        even = len(weights) == 1
+        mean = weights.pop() if even else sum(each.weight for each in endpoints) / len(endpoints)
+        known = self._seats
+        head, tail = same_ends(known.endpoints, endpoints) if even and known.even else (0, 0)
+        costs = list(known.costs)
+        costs[head : len(costs) - tail] = [
+            self._seat(each, mean / each.weight) for each in endpoints[head : len(endpoints) - tail]
+        ]
+        self._seats = Seats(endpoints, costs, even)
+        return self._seats
+
+    def _seat(self, endpoint: Endpoint, share: float) -> Cost:
+        cost: Any = endpoint.readings.get(self)
+        if cost is None or cost.share != share:
+            cost = endpoint.attach(self)
+            cost.seat(endpoint, share)
+        return cost  # type: ignore[no-any-return]
 
     def fleet(self) -> Fleet:
         """What the endpoints share."""

@@ -7,8 +7,10 @@ ending; both are single dict operations, so they need no lock and may run inside
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
 from math import inf
+from operator import is_
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -83,6 +85,22 @@ class Endpoint:
         else:
             self.availability.bar(Bar.WEIGHTLESS)
 
+    def become(self, other: Endpoint) -> bool:
+        """Be what is now said of its address; False when that is nothing new. What was learned stays."""
+        if self._says_as(other):
+            return False
+        if self.weight != other.weight:
+            self.weigh(other.weight)
+        self.locality, self.metadata, self.priority = other.locality, other.metadata, other.priority
+        return True
+
+    def _says_as(self, other: Endpoint) -> bool:
+        said = other.weight, other.locality, other.priority, other.metadata
+        try:
+            return (self.weight, self.locality, self.priority, self.metadata) == said
+        except Exception:  # metadata that cannot be compared, such as an array: taken as new
+            return False
+
     @property
     def host(self) -> str:
         """The address without its port and brackets."""
@@ -139,3 +157,14 @@ class Endpoint:
     def __repr__(self) -> str:
         barred = "" if not self.bars else " " + self.availability.state()
         return f"<Endpoint {self.address} open={len(self.open)}{barred}>"
+
+
+def same_ends(old: Sequence[Endpoint], new: Sequence[Endpoint]) -> tuple[int, int]:
+    """How many of the same objects both begin with, and of the rest, end with: of 10,000 nearly all, usually."""
+    most = min(len(old), len(new))
+    head = _run(map(is_, old, new), most)
+    return head, _run(map(is_, reversed(old), reversed(new)), most - head)
+
+
+def _run(same: Iterable[bool], most: int) -> int:
+    return next((number for number, each in enumerate(islice(same, most)) if not each), most)

@@ -9,11 +9,12 @@ made when it is first asked for; until then a service is its name, its settings 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from math import inf
 from typing import TYPE_CHECKING, Any
 
 from meshware.core.availability import Bar
+from meshware.core.endpoint import same_ends
 from meshware.core.errors import NoEndpoint
 from meshware.core.events import EndpointsChanged, PanicTurned, PluginFailed
 
@@ -162,32 +163,41 @@ class Service:
         self.wake()
 
     def replace(self, endpoints: Iterable[Endpoint], now: float) -> None:
-        """Another set of endpoints. What was learned follows the address; those gone are barred."""
-        lost = {endpoint.address: endpoint for endpoint in self.endpoints}
-        fresh, added = [], []
-        for each in self._in_slices(tuple(endpoints)):
+        """Another set of endpoints. What was learned follows the address; those gone are barred.
+
+        Those that are there already, the same objects in the same order, are not looked at; what is only said in
+        another order changes nothing.
+        """
+        known, row = self.endpoints, list(endpoints)
+        head, tail = same_ends(known, row)
+        middle = slice(head, len(row) - tail)
+        lost = {each.address: each for each in known[head : len(known) - tail]}
+        fresh, added, changed = [], [], False
+        for each in self._in_slices(row[middle]):
             kept = lost.pop(each.address, None)
             if kept is None:
                 added.append(each.address)
                 kept = self._returned(each.address, now) or each
+                kept.availability.lift(Bar.REMOVED)
                 kept.fleet = self.fleet
-            if kept is not each:  # it is now what the source says of it
-                if kept.weight != each.weight:
-                    kept.weigh(each.weight)
-                kept.locality, kept.metadata, kept.priority = each.locality, each.metadata, each.priority
+            if kept is not each:
+                changed = kept.become(each) or changed
             fresh.append(kept)
-        self.endpoints = tuple(fresh)
+        if not (added or lost or changed):
+            return
+        row[middle] = fresh
+        self.endpoints = tuple(row)
         for gone in lost.values():
             gone.availability.bar(Bar.REMOVED)
         self._lose(lost, now)
-        if self.picker is None and len(fresh) <= FEW:
+        if self.picker is None and len(self.endpoints) <= FEW:
             self.changed = True
         else:
             self.refresh(now)
         if added or lost:
             self.emit(EndpointsChanged(self.name, now, tuple(added), tuple(lost)))
 
-    def _in_slices(self, endpoints: tuple[Endpoint, ...]) -> Iterator[Endpoint]:
+    def _in_slices(self, endpoints: Sequence[Endpoint]) -> Iterator[Endpoint]:
         """All of them; other threads run in between."""
         for start in range(0, len(endpoints), SLICE):
             if start:
@@ -200,8 +210,7 @@ class Service:
         if endpoint is None or now - left >= RETURNING:
             return None
         self.ejection.forget((endpoint,))
-        for bar in (Bar.REMOVED, Bar.EJECTED):
-            endpoint.availability.lift(bar)
+        endpoint.availability.lift(Bar.EJECTED)
         return endpoint
 
     def _lose(self, lost: dict[str, Endpoint], now: float) -> None:

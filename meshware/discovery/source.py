@@ -8,7 +8,7 @@ changes the service; `fetch` runs on one of its hands, `watch` on a thread of it
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Hashable, Iterable
 from functools import partial
 from itertools import islice
 from math import inf, isfinite
@@ -71,6 +71,7 @@ class Source:
         self._empty_since: float | None = None
         self._stop = Event()
         self._told: deque[Callable[[float], None]] = deque(maxlen=64)
+        self._read_before: dict[Hashable, Endpoint] = {}  # entries of the last answer, and what they were read as
 
     # For the housekeeper
 
@@ -170,22 +171,32 @@ class Source:
     # Taking
 
     def _looked_at(self, found: Any) -> Answer:
-        """Entry by entry: those that are no endpoints are left out. Raises for what is no answer at all."""
+        """Entry by entry: those that are no endpoints are left out. Raises for what is no answer at all.
+
+        One that stood in the last answer is the same endpoint, not read again.
+        """
         if not isinstance(found, Endpoints):
             raise TypeError(f"{found!r:.80} is no `meshware.discovery.Endpoints`")
         if isinstance(found.found, str):
             raise TypeError("`found` is a list of endpoints, not a text")
         endpoints: dict[str, Endpoint] = {}
+        known, read = self._read_before, {}
         refused = []
         for entry in islice(found.found, MOST):
-            try:
-                endpoint = self._read(entry)
-            except ValueError as error:
-                refused.append(f"{entry!r:.80}: {error}")
-                continue
+            written = _written(entry)
+            endpoint = known.get(written)
+            if endpoint is None:
+                try:
+                    endpoint = self._read(entry)
+                except ValueError as error:
+                    refused.append(f"{entry!r:.80}: {error}")
+                    continue
+            if written is not None:
+                read[written] = endpoint
             if endpoint.address in endpoints:
                 refused.append(f"{endpoint.address}: named twice")
             endpoints.setdefault(endpoint.address, endpoint)
+        self._read_before = read
         return Answer(tuple(endpoints.values()), _seconds(found.valid_for), tuple(refused))
 
     def _take(self, answer: Answer, now: float) -> Exception | None:
@@ -199,8 +210,7 @@ class Source:
         self._row, self.error, self.confirmed = 0, "", now
         if answer.endpoints:
             self._empty_since = None
-            if not _same(answer.endpoints, self._service.endpoints):
-                self._service.replace(answer.endpoints, now)
+            self._service.replace(answer.endpoints, now)
         elif self._empty_since is None:
             self._empty_since = now
         self._arrive()
@@ -236,17 +246,16 @@ def _seconds(valid_for: Any) -> float:
     return min(LONGEST, max(SHORTEST, float(valid_for)))
 
 
-def _same(found: Iterable[Endpoint], known: Iterable[Endpoint]) -> bool:
+def _written(entry: Any) -> Hashable | None:
+    """An entry as a key; None for one that may change under our hands, such as metadata in a dict."""
+    if type(entry) is not dict:
+        return entry if type(entry) is str else None
+    key = tuple(entry.items())
     try:
-        return bool(_facts(found) == _facts(known))
-    except Exception:  # metadata that cannot be compared, such as an array: taken as new
-        return False
-
-
-def _facts(endpoints: Iterable[Endpoint]) -> list[tuple[Any, ...]]:
-    """What a source can say of each, in an order that does not matter."""
-    facts = [(each.address, each.weight, each.locality, each.priority, each.metadata) for each in endpoints]
-    return sorted(facts, key=lambda each: each[0])
+        hash(key)
+    except TypeError:
+        return None
+    return key
 
 
 def _plain(error: BaseException) -> Exception:

@@ -6,7 +6,7 @@ import pytest
 
 from meshware.balancing.meters import PeakResponseTime
 from meshware.core.availability import Bar
-from meshware.core.endpoint import Endpoint, Locality
+from meshware.core.endpoint import Endpoint, Locality, same_ends
 from meshware.core.outcome import Outcome
 
 
@@ -50,6 +50,24 @@ def test_a_meter_that_refuses_a_sample_keeps_no_other_from_it():
     with pytest.raises(ValueError, match="not that"):
         endpoint.sample(0.2, False, Outcome(elapsed=0.2, status=200), 0.0)
     assert fine.value(0.0) == 0.2
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "ends"),
+    [
+        ("", "", (0, 0)),
+        ("", "ab", (0, 0)),
+        ("abcd", "abcd", (4, 0)),
+        ("abcd", "abxd", (2, 1)),
+        ("abcd", "abd", (2, 1)),
+        ("abd", "abcd", (2, 1)),
+        ("aba", "a", (1, 0)),
+        ("ab", "ba", (0, 0)),
+        ("abc", "xbc", (0, 2)),
+    ],
+)
+def test_what_two_sets_begin_and_end_with(old, new, ends):
+    assert same_ends(old, new) == ends
 
 
 def test_an_attempt_ends_once():

@@ -193,6 +193,36 @@ def test_the_same_set_again_is_no_event():
     assert world.events == []
 
 
+def test_the_same_set_in_another_order_makes_no_new_picker():
+    world = World(3)
+    picker, before = world.service.picker, world.endpoints
+    world.service.replace(reversed(before), world.now)
+    world.service.replace([Endpoint(each.address) for each in before], world.now)
+    assert world.service.picker is picker
+    assert world.endpoints == before
+
+
+@pytest.mark.parametrize("kept", [slice(1, None), slice(None, -1), slice(0, None, 2), slice(0, 0)])
+def test_endpoints_that_are_handed_in_again_stay_as_they_are(kept):
+    world = World(5)
+    before, fresh = world.endpoints, Endpoint("10.0.9.9:80")
+    wanted = (*before[kept][:1], fresh, *before[kept][1:])
+    world.service.replace(wanted, world.now)
+    assert world.endpoints == wanted
+    assert fresh.fleet is world.service.fleet
+    assert [Bar.REMOVED in each.bars for each in before] == [each not in wanted for each in before]
+
+
+def test_one_that_was_removed_and_is_handed_in_again_is_there_again():
+    world = World(2)
+    first, second = world.endpoints
+    world.service.replace([first], world.now)
+    world.pass_time(100.0)
+    world.service.replace([first, second], world.now)
+    assert world.endpoints == (first, second)
+    assert not second.bars
+
+
 def test_a_picker_made_before_the_change_cannot_send_to_an_endpoint_that_is_gone():
     world = with_strategy(lambda call: gone)
     gone = world.endpoints[0]

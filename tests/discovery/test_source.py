@@ -63,6 +63,34 @@ def test_what_was_learned_is_kept_by_address(found):
     assert known.weight == 5
 
 
+def test_what_stood_in_the_last_answer_is_not_read_again(found, monkeypatch):
+    read, seen = found.source._read, []
+    monkeypatch.setattr(found.source, "_read", lambda entry: seen.append(entry) or read(entry))
+
+    def read_of(*entries):
+        seen.clear()
+        found.says(*entries)
+        found.pass_time(30.0)
+        return list(seen)
+
+    weighted = {"address": B, "weight": 2}
+    assert read_of(A, weighted) == [A, weighted]
+    assert read_of(dict(weighted), C, str(A)) == [C]
+    assert read_of(A, {"address": B, "weight": 3}) == [{"address": B, "weight": 3}]
+    assert {each.address: each.weight for each in found.endpoints} == {A: 1, B: 3}
+    assert read_of(C) == [C]
+    assert read_of(A, C) == [A]
+
+
+def test_what_may_change_under_our_hands_is_read_each_time(found):
+    entry = {"address": A, "metadata": {"version": 1}}
+    found.says(entry)
+    found.keep_house()
+    entry["metadata"]["version"] = 2
+    found.pass_time(30.0)
+    assert found.endpoints[0].metadata == {"version": 2}
+
+
 @pytest.mark.parametrize(("away", "same"), [(59.0, True), (60.0, False)])
 def test_an_address_that_returns_within_a_minute_is_the_same_endpoint(found, away, same):
     found.says(A, B, valid_for=1.0)

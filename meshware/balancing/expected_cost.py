@@ -38,8 +38,8 @@ NOISE = 0.1
 LAPSE = 0.05
 """Seconds in which nothing worth reckoning is forgotten."""
 
-SILENCE, HASTE = 3.0, 5.0
-"""After so many seconds without an answer what is known of an endpoint is forgotten so many times faster."""
+SILENCE, HASTE = 3.0, 2.0
+"""After so many seconds without an answer what is known of an endpoint is forgotten with that time constant."""
 
 FAILURE_PRICE = 300.0
 """What a certain failure costs, in the fleet's usual times."""
@@ -50,8 +50,8 @@ DRIFT, SPREAD_DRIFT, QUEUE_DRIFT = 0.02, 0.01, 0.01
 LEAST = 1e-5
 """Seconds under which no answer is believed to be."""
 
-FRESH = 0.2
-"""Seconds for which a cost stands while no answer comes."""
+FRESH, NEVER = 0.2, -inf
+"""Seconds for which a cost stands while no answer comes; and what `due` says where one has."""
 
 SURE = 12.0
 """Samples from which on one more moves little: the fleet is told of every second, and a cost reckoned again."""
@@ -163,7 +163,7 @@ class Cost:
     def seat(self, endpoint: Endpoint, share: float) -> None:
         """It is this endpoint's, which is to have so little in flight beside the others."""
         self.endpoint, self.open, self.share = endpoint, endpoint.open, share
-        self.due = -inf
+        self.due = NEVER
 
     @property
     def weight(self) -> float:
@@ -173,7 +173,7 @@ class Cost:
     def reset(self) -> None:
         """As good as any other, until it shows otherwise."""
         self._away = self._weight = self._failures = self._trials = self._at = self._heard = 0.0
-        self.pace, self.price, self.due = 1.0, 0.0, -inf
+        self.pace, self.price, self.due = 1.0, 0.0, NEVER
         self.idle, self.step = 1.0, QUEUE[1]
 
     def sample(self, elapsed: float, failed: bool, outcome: Outcome, now: float) -> None:
@@ -184,35 +184,42 @@ class Cost:
         self._trials += 1
         if failed:
             self._failures += 1
-            self.due = -inf
+            self.due = NEVER
             fleet.judge(1, now)
             if outcome.cause is not Cause.TIMEOUT:
                 fleet.counted -= 1  # a trial, and no sample
                 return
             elapsed = outcome.elapsed
-        elif not fleet.samples & 7:
-            fleet.queue.learn(outcome.found, elapsed / self.pace)
         latency = log(elapsed if elapsed > LEAST else LEAST)
+        count = fleet.samples
+        if not count & 7:
+            if not count:
+                fleet.mean = latency
+            if not failed:
+                fleet.queue.learn(outcome.found, elapsed / self.pace)
+        fleet.samples = count + 1
         weight = self._weight + 1
         if weight > MOST:
             weight -= weight * age / MEMORY
             if weight < MOST:
                 weight = MOST
         self._weight = weight
-        if not fleet.samples:
-            fleet.mean = latency
         off = latency - fleet.mean - self._away
         self._away += off / weight
-        fleet.samples += 1
-        if weight < SURE or fleet.samples & 1:
-            self.due = -inf
+        if weight < SURE or not count & 1:
+            self.due = NEVER
             fleet.learn(latency, off - off / weight, now)
 
     def renew(self, now: float) -> float:
         """The pace, reckoned again, and the price with it."""
         fleet = self._fleet
-        if now - self._at > LAPSE:
-            self._forget(now)
+        lapse = now - self._at
+        if lapse > LAPSE:
+            self._at = now
+            keep = exp(-lapse / (LATENCY_SPAN if now - self._heard < SILENCE else HASTE))
+            self._weight *= keep
+            self._trials *= keep * keep
+            self._failures *= keep * keep
         weight = self._weight
         away = self._away
         significance = away * away * weight * weight / ((weight + PRIOR) * fleet.noise)
@@ -227,14 +234,6 @@ class Cost:
         if weight:  # one that nothing is known of is as the fleet is at every moment
             self.due = now + FRESH
         return pace
-
-    def _forget(self, now: float) -> None:
-        haste = HASTE if now - self._heard > SILENCE else 1.0
-        keep = exp((self._at - now) * haste / LATENCY_SPAN)
-        self._at = now
-        self._weight *= keep
-        self._trials *= keep * keep
-        self._failures *= keep * keep
 
     def value(self, now: float) -> float:
         """Expected seconds of a request that finds it idle; 0.0 while nothing is known of the fleet."""

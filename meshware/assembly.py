@@ -17,11 +17,12 @@ from meshware.balancing.timed import Timed
 from meshware.breaking.circuit import CircuitOptions, ServiceCircuit
 from meshware.breaking.ejection import EjectionOptions, EndpointEjection
 from meshware.breaking.guard import FleetGuard
+from meshware.breaking.plugged import PluggedCircuit
 from meshware.core.endpoint import Endpoint, Locality
 from meshware.core.events import GuardTurned
 from meshware.core.operations import Operations
 from meshware.core.outcome import Outcome, StatusClassifier, Verdict
-from meshware.core.policy import Rng, Strategy
+from meshware.core.policy import Circuit, Rng, Strategy
 from meshware.core.request import Request
 from meshware.core.service import Service
 from meshware.discovery.arrival import FirstAnswer
@@ -30,7 +31,7 @@ from meshware.limiting.in_flight import InFlightLimit, InFlightOptions
 from meshware.retrying.attempt_timeout import AttemptTimeout, NoAttemptTimeout
 from meshware.retrying.budget import BudgetOptions, RetryBudget
 from meshware.retrying.policy import Retries, RetryOptions
-from meshware.settings.schema import EndpointSettings, MeshSettings, ServiceSettings
+from meshware.settings.schema import EndpointSettings, MeshSettings, PluginChoice, ServiceSettings
 
 PENALTY = 5.0
 """Seconds that a failed attempt counts at least, when the timeout is not shorter (linkerd2-proxy: 5)."""
@@ -201,9 +202,12 @@ class ServiceParts:
             changed=service.change,
         )
 
-    def circuit(self, service: Service) -> ServiceCircuit:
-        """As set; around the user's own breaker, if there is one."""
+    def circuit(self, service: Service) -> Circuit:
+        """As set; around the user's own breaker, if there is one; or a plugin's in its place."""
         settings = service.settings.circuit
+        if isinstance(settings.breaker, PluginChoice):
+            breaker = plugins.breaker(settings.breaker.name, settings.breaker.options)
+            return PluggedCircuit(breaker, service=service.name, emit=self.emit)
         return ServiceCircuit(
             CircuitOptions(**settings.model_dump(exclude={"breaker"})),
             service=service.name,

@@ -15,20 +15,20 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from meshware import plugins
 from meshware.context import current
 from meshware.core.call import Call
 from meshware.core.errors import MeshError
 from meshware.core.events import PluginFailed, SettingsRefused, SettingsReloaded
 from meshware.core.policy import Observer
 from meshware.housekeeper import Attended, Housekeeper
-from meshware.plugins import whole
 
 if TYPE_CHECKING:
     from meshware.core.endpoint import Endpoint
     from meshware.core.policy import Rng
     from meshware.core.request import Request
     from meshware.core.service import Service
-    from meshware.settings.schema import MeshSettings
+    from meshware.settings.schema import MeshSettings, PluginChoice
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
 
@@ -48,7 +48,8 @@ class Mesh:
         self.environ: Mapping[str, str] | None = None
         self.clock = clock
         self._rng = rng
-        self._observers = tuple(observers)
+        self._handed = self._observers = tuple(observers)
+        self._named: tuple[PluginChoice, ...] = ()
         self._changing = threading.Lock()
         self._attended = Attended(clock)
         self._keeper = Housekeeper(self._attended.services, clock=clock)
@@ -85,8 +86,6 @@ class Mesh:
 
         To be called before the settings that use it are loaded. Raises PluginError for a name that is taken.
         """
-        from meshware import plugins
-
         plugins.register(plugins.STRATEGIES, name, strategy)
 
     def install(self) -> Mesh:
@@ -168,8 +167,11 @@ class Mesh:
     def _put(
         self, settings: MeshSettings, previous: Mapping[str, Service], found: Mapping[str, Service] | None = None
     ) -> None:
-        from meshware.assembly import assemble
+        from meshware.assembly import HOOKS, assemble
 
+        observers = self._observers
+        if settings.observers != self._named:
+            observers = (*self._handed, *(plugins.observer(each.name, each.options) for each in settings.observers))
         services = assemble(
             settings,
             previous,
@@ -188,6 +190,10 @@ class Mesh:
             if service.source is not None and services.get(name) is not service:
                 service.source.stop()
                 self._attended.drop(service)
+        if observers is not self._observers:
+            self._observers, self._named = observers, settings.observers
+            for service in services.values():
+                service.forget(HOOKS)
         self.settings = settings
         self.services = services
         self._names = {key: services[name] for name in services for key in keys(name)}
@@ -200,7 +206,7 @@ class Mesh:
 
     def _hooks(self, service: Service, name: str) -> tuple[Callable[..., None], ...]:
         """What watches a service's calls by this name."""
-        watchers = (*self._observers, *whole(service.learner))
+        watchers = (*self._observers, *plugins.whole(service.learner))
         return tuple(self._safe(getattr(each, name), service) for each in watchers if _hears(each, name))
 
     def _safe(self, hook: Callable[..., None], service: Service) -> Callable[..., None]:

@@ -14,20 +14,18 @@ from threading import Lock
 from typing import Any
 
 from meshware.core.errors import PluginError
+from meshware.core.policy import Observer
 
 API = 1
 """The version of the contracts in core/policy.py; it grows when one changes so that old plugins would break."""
 
 STRATEGIES = "meshware.strategies"
+BREAKERS = "meshware.breakers"
 DISCOVERY = "meshware.discovery"
-GROUPS = (
-    STRATEGIES,
-    "meshware.breakers",
-    DISCOVERY,
-    "meshware.observers",
-    "meshware.clients",
-    "meshware.frameworks",
-)
+OBSERVERS = "meshware.observers"
+CLIENTS = "meshware.clients"
+FRAMEWORKS = "meshware.frameworks"
+GROUPS = (STRATEGIES, BREAKERS, DISCOVERY, OBSERVERS, CLIENTS, FRAMEWORKS)
 
 
 @cache
@@ -128,8 +126,8 @@ def strategy(name: str, options: dict[str, Any]) -> Any:
     """
     handed = {"make": part} if getattr(load(STRATEGIES, name), "composes", False) else {}
     made = make(STRATEGIES, name, options, **handed)
-    scores = callable(getattr(made, "score", None)) and hasattr(made, "needs")
-    if not scores and not callable(getattr(made, "picker", None)):
+    scores = _can(made, "score") and hasattr(made, "needs")
+    if not scores and not _can(made, "picker"):
         raise PluginError(f"{STRATEGIES}: {_named(STRATEGIES, name)} has neither `picker`, nor `score` and `needs`")
     return made
 
@@ -153,9 +151,31 @@ def whole(made: Any) -> Iterator[Any]:
 def discovery(name: str, options: dict[str, Any]) -> Any:
     """A discovery by its name. Raises PluginError, also for a class that is none."""
     made = make(DISCOVERY, name, options)
-    if not callable(getattr(made, "fetch", None)) and not callable(getattr(made, "watch", None)):
+    if not _can(made, "fetch") and not _can(made, "watch"):
         raise PluginError(f"{DISCOVERY}: {_named(DISCOVERY, name)} has neither `fetch` nor `watch`")
     return made
+
+
+def breaker(name: str, options: dict[str, Any]) -> Any:
+    """A breaker by its name, a new one each time. Raises PluginError, also for a class that is none."""
+    made = make(BREAKERS, name, options)
+    missing = [each for each in ("admit", "record", "release", "until") if not _can(made, each)]
+    if missing:
+        raise PluginError(f"{BREAKERS}: {_named(BREAKERS, name)} has no `{'`, `'.join(missing)}`")
+    return made
+
+
+def observer(name: str, options: dict[str, Any]) -> Any:
+    """An observer by its name. Raises PluginError, also for a class that is none."""
+    made = make(OBSERVERS, name, options)
+    hooks = [each for each in vars(Observer) if each.startswith("on_")]
+    if not any(_can(made, each) for each in hooks):
+        raise PluginError(f"{OBSERVERS}: {_named(OBSERVERS, name)} has none of `{'`, `'.join(hooks)}`")
+    return made
+
+
+def _can(made: Any, method: str) -> bool:
+    return callable(getattr(made, method, None))
 
 
 def _named(group: str, name: str) -> str:

@@ -8,10 +8,12 @@ import sys
 import textwrap
 import threading
 import time
+from typing import ClassVar
 
 import pytest
 
 import meshware
+from meshware import plugins
 from meshware.core.availability import Bar
 from meshware.core.errors import NoEndpoint, SettingsError
 from meshware.core.events import EndpointsChanged, PluginFailed, SettingsRefused, SettingsReloaded
@@ -430,6 +432,95 @@ class Learning:
     def on_answer(self, call, attempt, outcome, step, now):
         address = attempt.endpoint.address
         self.answers[address] = self.answers.get(address, 0) + 1
+
+
+# Observers that the settings name
+
+
+class Counter(Observer):
+    """Counts the calls that are done, by steps of its own."""
+
+    made: ClassVar = []
+
+    def __init__(self, *, step=1):
+        self.step, self.calls, self.events = step, 0, []
+        self.made.append(self)
+
+    def on_done(self, call, error, now):
+        self.calls += self.step
+
+    def on_event(self, event):
+        self.events.append(type(event))
+
+
+@pytest.fixture
+def counters(monkeypatch):
+    """Those made since, the ones that were made to look at the settings left out."""
+    monkeypatch.setattr(plugins, "_registered", {})
+    monkeypatch.setattr(Counter, "made", [])
+    plugins.register(plugins.OBSERVERS, "counter", Counter)
+    return lambda mesh: [each for each in mesh._observers if isinstance(each, Counter)]
+
+
+def observed(*observers):
+    return SETTINGS | {"observers": list(observers)}
+
+
+def test_an_observer_may_be_named_in_the_settings(make, counters):
+    mesh = make(observed("counter", {"counter": {"step": 10}}))
+    call(mesh)
+    call(mesh)
+    assert [each.calls for each in counters(mesh)] == [2, 20]
+
+
+def test_those_handed_in_hear_as_well(make, counters):
+    handed = Counter()
+    mesh = make(observed("counter"), observers=[handed])
+    call(mesh)
+    assert [each.calls for each in counters(mesh)] == [1, 1]
+    assert counters(mesh)[0] is handed
+
+
+def test_a_reload_brings_other_observers_and_costs_nothing_that_was_learned(make, counters):
+    mesh = make(observed("counter"))
+    call(mesh)
+    service, (first,) = mesh.services["shop"], counters(mesh)
+    mesh.reload(observed({"counter": {"step": 5}}))
+    call(mesh)
+    assert mesh.services["shop"] is service
+    (second,) = counters(mesh)
+    assert (first.calls, second.calls) == (1, 5)
+    mesh.reload(SETTINGS)
+    call(mesh)
+    assert (first.calls, second.calls, counters(mesh)) == (1, 5, [])
+
+
+def test_a_reload_that_names_the_same_observers_keeps_them(make, counters):
+    mesh = make(observed("counter"))
+    (counter,) = counters(mesh)
+    mesh.reload(observed("counter") | {"service": "other"})
+    call(mesh)
+    assert counters(mesh) == [counter]
+    assert counter.calls == 1
+    assert SettingsReloaded in counter.events
+
+
+@pytest.mark.parametrize(
+    ("named", "said"),
+    [
+        ("countr", "one of counter"),
+        ({"counter": {"steps": 2}}, "counter takes step, not 'steps'"),
+        ("deaf", "'deaf' has none of `on_begin`, "),
+        ({"counter": {}, "deaf": {}}, "missing, but needed"),
+    ],
+)
+def test_an_observer_that_cannot_be_had_is_refused(counters, named, said):
+    plugins.register(plugins.OBSERVERS, "deaf", type("Deaf", (), {}))
+    with pytest.raises(SettingsError) as caught:
+        load(observed("counter", named))
+    problem = caught.value.problems[0]
+    assert problem.path.startswith("observers[1]")
+    assert said in problem.expected
 
 
 def test_a_scorer_that_learns_is_told_of_answers(make, monkeypatch):

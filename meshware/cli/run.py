@@ -66,7 +66,7 @@ def _environment(source: str | None) -> dict[str, str]:
     path = os.environ.get("PYTHONPATH")
     told = {
         "PYTHONPATH": f"{BOOTSTRAP}{os.pathsep}{path}" if path else BOOTSTRAP,
-        "MESHWARE_RUN_CLIENTS": ",".join(sorted(plugins.names("meshware.clients"))),
+        "MESHWARE_RUN_CLIENTS": ",".join(sorted(plugins.names(plugins.CLIENTS))),
         "MESHWARE_RUN_DIRECTORY": os.getcwd(),
         "MESHWARE_RUN_PID": str(os.getpid()),
     }

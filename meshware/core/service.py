@@ -10,6 +10,7 @@ made when it is first asked for; until then a service is its name, its settings 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from math import inf
 from typing import TYPE_CHECKING, Any
 
@@ -156,6 +157,13 @@ class Service:
                 return made
 
     # When the world changes
+
+    def forget(self, names: Iterable[str]) -> None:
+        """These parts are made anew when somebody next asks for them."""
+        with self.parts.making:
+            for name in names:
+                with suppress(AttributeError):  # not made yet
+                    delattr(self, name)
 
     def change(self) -> None:
         """An endpoint's availability changed: the picker is made anew at the next refresh."""

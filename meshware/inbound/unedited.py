@@ -82,9 +82,8 @@ class LateMesh:
 def _instrument(name: str, late: LateMesh) -> None:
     try:
         from meshware import plugins
-        from meshware.outbound.instrument import GROUP
 
-        plugins.make(GROUP, name, {}).instrument(late.find)
+        plugins.make(plugins.CLIENTS, name, {}).instrument(late.find)
     except Exception as error:  # the app's import must not fail for it
         _tell(f"{name} is not instrumented: {error}")
 

@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 
     FindMesh = Callable[[], Mesh | None]
 
-GROUP = "meshware.clients"
-
 
 class _Client:
     """A client whose door is the module of its name in this room."""
@@ -77,8 +75,8 @@ def uninstrument() -> None:
 
 
 def _clients() -> Iterator[tuple[str, Any]]:
-    for name in plugins.installed(GROUP):
-        client = plugins.make(GROUP, name, {})
+    for name in plugins.installed(plugins.CLIENTS):
+        client = plugins.make(plugins.CLIENTS, name, {})
         if client.find() is not None:
             yield name, client
 

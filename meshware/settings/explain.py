@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from meshware.settings import shape
 from meshware.settings.origin import Location, Source, dotted
-from meshware.settings.schema import DiscoveryChoice, MeshSettings, StrategyChoice
+from meshware.settings.schema import MeshSettings, PluginChoice
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ def _below(
     own, spread = sections
     for key in type(model).model_fields:
         value = getattr(model, key)
-        if isinstance(value, BaseModel) and not isinstance(value, StrategyChoice | DiscoveryChoice):
+        if isinstance(value, BaseModel) and not isinstance(value, PluginChoice):
             deeper = _section(own.get(key)), _section(spread.get(key))
             yield from _below(value, dump[key], (*location, key), sections=deeper, source=source)
         else:

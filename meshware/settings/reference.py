@@ -12,14 +12,12 @@ from meshware.settings.schema import MeshSettings
 
 Schema = dict[str, Any]
 
+PLUGIN = "PluginChoice"
+
 SHORT: dict[str, list[Schema]] = {
     "EndpointSettings": [{"type": "string", "description": "`host:port`"}],
-    "StrategyChoice": [
-        {"type": "string", "description": "a strategy's name"},
-        {"type": "object", "minProperties": 1, "maxProperties": 1, "description": "`{name: {option: value}}`"},
-    ],
-    "DiscoveryChoice": [
-        {"type": "string", "description": "a discovery's name"},
+    PLUGIN: [
+        {"type": "string", "description": "its name"},
         {"type": "object", "minProperties": 1, "maxProperties": 1, "description": "`{name: {option: value}}`"},
     ],
 }
@@ -38,25 +36,28 @@ def markdown(root: type[BaseModel] = MeshSettings) -> str:
     """One table per section of the settings, or of another model: key, type, default, meaning."""
     schema = root.model_json_schema()
     models = schema["$defs"]
-    return "\n".join(_section(path, model, models) for path, model in _sections("", schema, models))
+    sections = [("At the top", schema), *_below("", schema, models)]
+    if PLUGIN in models:  # several sections are such, and it is shown once
+        sections.append(("Where a plugin is named", models[PLUGIN]))
+    return "\n".join(_section(heading, model, models) for heading, model in sections)
 
 
-def _sections(path: str, model: Schema, models: dict[str, Schema]) -> Iterator[tuple[str, Schema]]:
-    yield path, model
+def _below(path: str, model: Schema, models: dict[str, Schema]) -> Iterator[tuple[str, Schema]]:
     for key, field in model["properties"].items():
         below = _reference(field)
-        if below is None or key == "defaults":  # those are a service's, and are shown there
+        if below in (None, PLUGIN) or key == "defaults":  # those are a service's, and are shown there
             continue
         several = {"object": ".<name>", "array": "[]"}.get(field.get("type", ""), "")
-        yield from _sections(f"{path}.{key}{several}".lstrip("."), models[below], models)
+        deeper = f"{path}.{key}{several}".lstrip(".")
+        yield f"`{deeper}`", models[str(below)]
+        yield from _below(deeper, models[str(below)], models)
 
 
-def _section(path: str, model: Schema, models: dict[str, Schema]) -> str:
+def _section(heading: str, model: Schema, models: dict[str, Schema]) -> str:
     fields, needed = model["properties"], model.get("required", ())
     first = sorted(fields, key=lambda key: key not in needed)
     rows = [_row(key, fields[key], models, needed=key in needed) for key in first]
-    heading = f"## `{path}`" if path else "## At the top"
-    return "\n".join([heading, "", model["description"], "", *_HEAD, *rows, ""])
+    return "\n".join([f"## {heading}", "", model["description"], "", *_HEAD, *rows, ""])
 
 
 _HEAD = ("| key | type | default | meaning |", "|---|---|---|---|")
@@ -96,7 +97,9 @@ def _type(field: Schema) -> str:
     if kind == "object":
         inner = field.get("additionalProperties")
         return f"dict of {_type(inner)}" if isinstance(inner, dict) else "dict"
-    words = {"null": "none", "integer": "whole number", "boolean": "true or false", "string": "text"}
+    words = {
+        "null": "none", "integer": "whole number", "boolean": "true or false", "string": "text", "object": "dict",
+    }  # fmt: skip
     kinds = " or ".join(words.get(each, each) for each in ([kind] if isinstance(kind, str) else kind))
     bounds = ", ".join(_bounds(field))
     return f"{kinds} ({bounds})" if bounds else kinds

@@ -1,4 +1,4 @@
-"""What settings name elsewhere, found and tried at the start: strategies, discoveries, breakers, files."""
+"""What settings name elsewhere, found and tried at the start: plugins, breakers, files."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Collection
 from difflib import get_close_matches
 from inspect import Parameter, signature
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 from meshware import plugins
 from meshware.core.errors import PluginError, SettingsError
@@ -17,27 +17,54 @@ BREAKER = ("call", "close", "current_state", "half_open", "open", "reset_timeout
 """What a circuit needs of a breaker: the public face of `pybreaker.CircuitBreaker`."""
 
 
-def strategy(name: str, options: dict[str, Any]) -> None:
+class Choice(Protocol):
+    """A plugin by its name, with its options."""
+
+    @property
+    def name(self) -> str:
+        """As it is installed or registered."""
+        ...
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Keywords."""
+        ...
+
+
+C = TypeVar("C", bound=Choice)
+
+
+def strategy(choice: C) -> C:
     """Refuses a strategy that nobody brings, or that refuses its options. One is made, and thrown away."""
-    _plugin(plugins.STRATEGIES, name, options, plugins.strategy, "strategy")
+    return _plugin(plugins.STRATEGIES, choice, plugins.strategy, "strategy")
 
 
-def discovery(name: str, options: dict[str, Any]) -> None:
-    """Refuses a discovery that nobody brings, or that refuses its options. One is made, and thrown away."""
-    _plugin(plugins.DISCOVERY, name, options, plugins.discovery, "discovery")
+def discovery(choice: C) -> C:
+    """The same for a discovery."""
+    return _plugin(plugins.DISCOVERY, choice, plugins.discovery, "discovery")
 
 
-def _plugin(
-    group: str, name: str, options: dict[str, Any], make: Callable[[str, dict[str, Any]], Any], kind: str
-) -> None:
+def observer(choice: C) -> C:
+    """The same for an observer."""
+    return _plugin(plugins.OBSERVERS, choice, plugins.observer, "observer")
+
+
+def breaker(choice: C) -> C:
+    """The same for a breaker."""
+    return _plugin(plugins.BREAKERS, choice, plugins.breaker, "breaker")
+
+
+def _plugin(group: str, choice: C, make: Callable[[str, dict[str, Any]], Any], kind: str) -> C:
     names = plugins.names(group)
-    if name not in names:
-        raise Refused(f"one of {', '.join(sorted(names)) or f'none: no {kind} is installed'}", nearest(name, names))
+    if choice.name not in names:
+        expected = f"one of {', '.join(sorted(names)) or f'none: no {kind} is installed'}"
+        raise Refused(expected, nearest(choice.name, names))
     try:
-        _refuse_unknown(group, name, options)
-        make(name, options)
+        _refuse_unknown(group, choice.name, choice.options)
+        make(choice.name, choice.options)
     except PluginError as error:
         raise Refused(str(error)) from error
+    return choice
 
 
 def _refuse_unknown(group: str, name: str, options: dict[str, Any]) -> None:
@@ -49,10 +76,8 @@ def _refuse_unknown(group: str, name: str, options: dict[str, Any]) -> None:
             raise Refused(f"{name} takes {', '.join(known) or 'no options'}, not {option!r}", nearest(option, known))
 
 
-def breaker(value: Any) -> Any:
-    """A user's own breaker, or the import path of one: `shop.breakers:inventory`."""
-    if value is None:
-        return None
+def own_breaker(value: Any) -> Any:
+    """A user's own `pybreaker.CircuitBreaker`, or the import path of one: `shop.breakers:inventory`."""
     found = value
     if isinstance(value, str):
         try:
@@ -60,7 +85,9 @@ def breaker(value: Any) -> Any:
         except SettingsError as error:
             raise Refused(error.problems[0].expected) from error
     if not all(hasattr(type(found), each) for each in BREAKER):
-        raise Refused(f"a pybreaker.CircuitBreaker or its import path, `module:name` (needs {', '.join(BREAKER)})")
+        raise Refused(
+            f"a pybreaker.CircuitBreaker, its import path `module:name`, or a plugin (needs {', '.join(BREAKER)})"
+        )
     return found
 
 

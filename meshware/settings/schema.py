@@ -75,20 +75,11 @@ class EndpointSettings(Model):
             raise ValueError(f"{where}: {first['msg']}" if where else first["msg"]) from None
 
 
-class StrategyChoice(Model):
-    """A strategy by name, with its own settings."""
+class PluginChoice(Model):
+    """A plugin by its name, with its own settings."""
 
-    name: str = Field(description="A name under the entry-point group `meshware.strategies`.")
-    options: dict[str, Any] = Field({}, description="Keyword settings of that strategy.")
-
-    _short = model_validator(mode="before")(plugins.choice)
-
-
-class DiscoveryChoice(Model):
-    """A discovery by name, with its own settings."""
-
-    name: str = Field(description="A name under the entry-point group `meshware.discovery`.")
-    options: dict[str, Any] = Field({}, description="Keyword settings of that discovery.")
+    name: str = Field(description="A name that is installed or registered; `meshware plugins` lists them.")
+    options: dict[str, Any] = Field({}, description="Its keyword settings.")
 
     _short = model_validator(mode="before")(plugins.choice)
 
@@ -168,6 +159,19 @@ class EjectionSettings(Model):
     probe_interval: Seconds = Field(1.0, description="Seconds between background connects to an ejected one.")
 
 
+def _breaker(value: Any) -> Any:
+    """None, a breaker of the user's own, or the choice of a plugin; a name without a colon is a plugin's."""
+    if value is None or isinstance(value, PluginChoice):
+        return value
+    if not isinstance(value, Mapping) and (not isinstance(value, str) or ":" in value):
+        return references.own_breaker(value)
+    try:
+        choice = PluginChoice.model_validate(value)
+    except ValidationError as error:
+        raise grammar.Refused("a breaker's name, or `{name: {settings}}`") from error
+    return references.breaker(choice)
+
+
 class CircuitSettings(Model):
     """When a whole service's calls are refused."""
 
@@ -180,10 +184,11 @@ class CircuitSettings(Model):
     failure_rate: Share | None = Field(None, description="Share of failures that opens it; off unless set.")
     minimum: Count = Field(20, description="Calls in the window before the rate counts.")
     window: Seconds = Field(10.0, description="Seconds over which the rate is taken.")
-    breaker: Annotated[Any, AfterValidator(references.breaker), WithJsonSchema({"type": ["string", "null"]})] = Field(
+    breaker: Annotated[Any, PlainValidator(_breaker), WithJsonSchema({"type": ["string", "object", "null"]})] = Field(
         None,
         description="A `pybreaker.CircuitBreaker` of your own, or its import path `module:name`: its `fail_max`, "
-        "`reset_timeout`, listeners and storage hold beside the rules above.",
+        "`reset_timeout`, listeners and storage hold beside the rules above. Or a plugin's name, or "
+        "`{name: {settings}}`: that decides in place of the rules above.",
     )
 
 
@@ -220,22 +225,11 @@ class TlsSettings(Model):
         return self
 
 
-def _known(choice: StrategyChoice) -> StrategyChoice:
-    references.strategy(choice.name, choice.options)
-    return choice
-
-
-def _known_discovery(choice: DiscoveryChoice | None) -> DiscoveryChoice | None:
-    if choice is not None:
-        references.discovery(choice.name, choice.options)
-    return choice
-
-
 class Policy(Model):
     """What a service may set, and `defaults` for all of them."""
 
-    strategy: Annotated[StrategyChoice, AfterValidator(_known)] = Field(
-        StrategyChoice(name="adaptive"), description="How an endpoint is picked: a name, or `{name: {settings}}`."
+    strategy: Annotated[PluginChoice, AfterValidator(references.strategy)] = Field(
+        PluginChoice(name="adaptive"), description="How an endpoint is picked: a name, or `{name: {settings}}`."
     )
     timeout: Seconds = Field(
         10.0,
@@ -311,7 +305,7 @@ class ServiceSettings(Policy):
 
     model_config = ConfigDict(json_schema_extra=_one_of_both)
 
-    discovery: Annotated[DiscoveryChoice | None, AfterValidator(_known_discovery)] = Field(
+    discovery: Annotated[PluginChoice, AfterValidator(references.discovery)] | None = Field(
         None, description="What finds its endpoints, where they are not listed: a name, or `{name: {settings}}`."
     )
     endpoints: Annotated[tuple[EndpointSettings, ...], AfterValidator(_sound)] = Field(
@@ -357,6 +351,9 @@ class MeshSettings(Model):
         Annotated[IPv4Network | IPv6Network, PlainValidator(grammar.network), WithJsonSchema({"type": "string"})],
         ...,
     ] = Field((), description="Networks whose callers' marks are believed; nobody by default.")
+    observers: tuple[Annotated[PluginChoice, AfterValidator(references.observer)], ...] = Field(
+        (), description="What watches calls and events: names, or `{name: {settings}}`."
+    )
     defaults: Policy = Field(Policy(), description="Policies of every service that does not set its own.")
     services: dict[Annotated[str, BeforeValidator(_name)], ServiceSettings] = Field(
         {}, description="Services by their logical names: `inventory`, or `inventory:8080` for one port only."

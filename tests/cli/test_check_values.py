@@ -67,7 +67,7 @@ def test_the_values_are_all_of_the_services_settings(file):
                 yield f"{path}.{key}"
 
     expected = set(leaves(said["services"]["inventory"], "services.inventory"))
-    assert set(said["values"]) == expected | {"service", "locality", "request_timeout", "trusted_peers"}
+    assert set(said["values"]) == expected | {"service", "locality", "request_timeout", "trusted_peers", "observers"}
 
 
 def test_a_yaml_file_gives_its_lines(shop):

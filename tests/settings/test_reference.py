@@ -43,6 +43,8 @@ def test_every_row_says_what_it_means():
         "| `endpoints` | list of section | `[]` |",
         "| `address` | text | needed |",
         "| `discovery` | name or section or none | none |",
+        "| `observers` | list of name or section | `[]` |",
+        "| `breaker` | text or dict or none | none |",
         "| `services` | dict of section | `{}` |",
         "| `trusted_peers` | list of text | `[]` |",
         "| `retry` | section |  | When a call is sent again. |",
@@ -118,7 +120,7 @@ def test_the_json_schema_knows_every_key_and_the_short_forms():
     assert json.loads(json.dumps(made)) == made
     assert set(made["properties"]) == set(schema.MeshSettings.model_fields)
     assert {"type": "string", "description": "`host:port`"} in made["$defs"]["EndpointSettings"]["anyOf"]
-    assert [form["type"] for form in made["$defs"]["StrategyChoice"]["anyOf"]] == ["string", "object", "object"]
+    assert [form["type"] for form in made["$defs"]["PluginChoice"]["anyOf"]] == ["string", "object", "object"]
     service = made["$defs"]["ServiceSettings"]
     assert (len(service["oneOf"]), service["additionalProperties"]) == (2, False)
     assert service["properties"]["endpoints"]["minItems"] == 1

@@ -243,7 +243,7 @@ class Cost:
 class Seats(NamedTuple):
     """The readings of some endpoints, and whether all of these weigh the same."""
 
-    endpoints: Sequence[Endpoint]
+    endpoints: tuple[Endpoint, ...]
     costs: Sequence[Cost]
     even: bool
 
@@ -251,8 +251,7 @@ class Seats(NamedTuple):
 class ExpectedCost:
     """The meter. Equal to itself only: what one strategy learns is its own."""
 
-    def __init__(self) -> None:
-        self._seats = Seats((), [], True)
+    _seats = Seats((), (), True)
 
     def seated(self, endpoints: Sequence[Endpoint]) -> Seats:
         """Their readings, each knowing its endpoint; attached where they are missing.
@@ -262,7 +261,7 @@ class ExpectedCost:
         weights = {each.weight for each in endpoints}
         even = len(weights) == 1
         mean = weights.pop() if even else sum(each.weight for each in endpoints) / len(endpoints)
-        known = self._seats
+        known, endpoints = self._seats, tuple(endpoints)
         head, tail = same_ends(known.endpoints, endpoints) if even and known.even else (0, 0)
         costs = list(known.costs)
         costs[head : len(costs) - tail] = [

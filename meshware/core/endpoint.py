@@ -7,10 +7,8 @@ ending; both are single dict operations, so they need no lock and may run inside
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from itertools import islice
+from collections.abc import Callable, Mapping
 from math import inf
-from operator import is_
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -159,12 +157,21 @@ class Endpoint:
         return f"<Endpoint {self.address} open={len(self.open)}{barred}>"
 
 
-def same_ends(old: Sequence[Endpoint], new: Sequence[Endpoint]) -> tuple[int, int]:
+def same_ends(old: tuple[Endpoint, ...], new: tuple[Endpoint, ...]) -> tuple[int, int]:
     """How many of the same objects both begin with, and of the rest, end with: of 10,000 nearly all, usually."""
-    most = min(len(old), len(new))
-    head = _run(map(is_, old, new), most)
-    return head, _run(map(is_, reversed(old), reversed(new)), most - head)
+    olds, news = len(old), len(new)
+    most = min(olds, news)
+    head = _longest(most, lambda low, high: old[low:high] == new[low:high])
+    return head, _longest(most - head, lambda low, high: old[olds - high : olds - low] == new[news - high : news - low])
 
 
-def _run(same: Iterable[bool], most: int) -> int:
-    return next((number for number, each in enumerate(islice(same, most)) if not each), most)
+def _longest(most: int, same: Callable[[int, int], bool]) -> int:
+    """The length of the longest run that is the same, by halves: tuples of the same objects are compared at once."""
+    low = 0
+    while low < most:
+        middle = (low + most + 1) // 2
+        if same(low, middle):
+            low = middle
+        else:
+            most = middle - 1
+    return low

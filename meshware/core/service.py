@@ -9,10 +9,10 @@ made when it is first asked for; until then a service is its name, its settings 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from math import inf
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from meshware.core.availability import Bar
 from meshware.core.endpoint import same_ends
@@ -45,6 +45,8 @@ if TYPE_CHECKING:
         Strategy,
     )
     from meshware.core.request import Request
+
+T = TypeVar("T")
 
 PANIC_SPARES = frozenset({Bar.EJECTED, Bar.UNHEALTHY, Bar.OVERLOADED, Bar.WARMING})
 """Bars that panic overrides: suspicions, not orders."""
@@ -176,12 +178,12 @@ class Service:
         Those that are there already, the same objects in the same order, are not looked at; what is only said in
         another order changes nothing.
         """
-        known, row = self.endpoints, list(endpoints)
-        head, tail = same_ends(known, row)
-        middle = slice(head, len(row) - tail)
+        known, given = self.endpoints, tuple(endpoints)
+        head, tail = same_ends(known, given)
+        middle = slice(head, len(given) - tail)
         lost = {each.address: each for each in known[head : len(known) - tail]}
         fresh, added, changed = [], [], False
-        for each in self._in_slices(row[middle]):
+        for each in self.in_slices(given[middle]):
             kept = lost.pop(each.address, None)
             if kept is None:
                 added.append(each.address)
@@ -193,8 +195,7 @@ class Service:
             fresh.append(kept)
         if not (added or lost or changed):
             return
-        row[middle] = fresh
-        self.endpoints = tuple(row)
+        self.endpoints = given[:head] + tuple(fresh) + given[middle.stop :]
         for gone in lost.values():
             gone.availability.bar(Bar.REMOVED)
         self._lose(lost, now)
@@ -205,12 +206,12 @@ class Service:
         if added or lost:
             self.emit(EndpointsChanged(self.name, now, tuple(added), tuple(lost)))
 
-    def _in_slices(self, endpoints: Sequence[Endpoint]) -> Iterator[Endpoint]:
+    def in_slices(self, many: tuple[T, ...]) -> Iterator[T]:
         """All of them; other threads run in between."""
-        for start in range(0, len(endpoints), SLICE):
+        for start in range(0, len(many), SLICE):
             if start:
                 self.parts.breathe()
-            yield from endpoints[start : start + SLICE]
+            yield from many[start : start + SLICE]
 
     def _returned(self, address: str, now: float) -> Endpoint | None:
         """The endpoint that was at this address a moment ago, with what was learned; not ejected any more."""

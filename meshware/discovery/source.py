@@ -182,8 +182,8 @@ class Source:
         endpoints: dict[str, Endpoint] = {}
         known, read = self._read_before, {}
         refused = []
-        for entry in islice(found.found, MOST):
-            written = _written(entry)
+        for entry in self._service.in_slices(tuple(islice(found.found, MOST))):
+            written = entry if type(entry) is str else _written(entry)
             endpoint = known.get(written)
             if endpoint is None:
                 try:
@@ -195,7 +195,8 @@ class Source:
                 read[written] = endpoint
             if endpoint.address in endpoints:
                 refused.append(f"{endpoint.address}: named twice")
-            endpoints.setdefault(endpoint.address, endpoint)
+            else:
+                endpoints[endpoint.address] = endpoint
         self._read_before = read
         return Answer(tuple(endpoints.values()), _seconds(found.valid_for), tuple(refused))
 
@@ -247,9 +248,9 @@ def _seconds(valid_for: Any) -> float:
 
 
 def _written(entry: Any) -> Hashable | None:
-    """An entry as a key; None for one that may change under our hands, such as metadata in a dict."""
+    """An entry that is no text, as a key; None for one that may change under our hands, as metadata may."""
     if type(entry) is not dict:
-        return entry if type(entry) is str else None
+        return None
     key = tuple(entry.items())
     try:
         hash(key)

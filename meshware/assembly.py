@@ -179,11 +179,11 @@ class ServiceParts:
 
     def guard(self, service: Service) -> FleetGuard:
         """Whose turns make every endpoint new."""
+        reset = partial(_reset, service)
 
         def turned(on: bool, now: float) -> None:
             for endpoint in service.endpoints:
-                for reading in endpoint.samplers:
-                    reading.reset()
+                reset(endpoint, now)
             service.change()
             self.emit(GuardTurned(service.name, now, on))
 
@@ -200,6 +200,7 @@ class ServiceParts:
             rng=self.rng,
             emit=self.emit,
             changed=service.change,
+            reset=partial(_reset, service),
         )
 
     def circuit(self, service: Service) -> Circuit:
@@ -263,6 +264,14 @@ class ServiceParts:
     def wake(self, service: Service) -> Callable[[], None]:
         """Tells the housekeeper of this service."""
         return partial(self._wake, service)
+
+
+def _reset(service: Service, endpoint: Endpoint, now: float) -> None:
+    """Have an endpoint's meters forget; one of them may be a user's own."""
+    try:
+        endpoint.reset()
+    except Exception as error:
+        service.failed("meter", error, now)
 
 
 def _strategy(made: Any) -> Strategy:

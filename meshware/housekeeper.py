@@ -175,6 +175,8 @@ class Housekeeper:
             return False
         if service.inbox:
             service.settle(now)
+        if service.retired:
+            return False
         ejection = service.ejection
         busy = service.changed or bool(ejection.waiting)
         if service.stale(now):

@@ -187,9 +187,11 @@ class Mesh:
             if service.source is not None and previous.get(name) is not service:
                 self._attended.add(service)
         for name, service in previous.items():
-            if service.source is not None and services.get(name) is not service:
-                service.source.stop()
-                self._attended.drop(service)
+            if services.get(name) is not service:
+                service.retired = True
+                if service.source is not None:
+                    service.source.stop()
+                    service.source = None
         if observers is not self._observers:
             self._observers, self._named = observers, settings.observers
             for service in services.values():

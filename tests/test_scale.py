@@ -12,7 +12,7 @@ import pytest
 
 from meshware.core.availability import Bar
 from meshware.core.endpoint import Endpoint
-from meshware.core.outcome import Ending, Outcome
+from meshware.core.outcome import Cause, Ending, Outcome
 from meshware.core.request import Request
 from meshware.core.service import FEW, PARTS, SLICE, Service
 from meshware.housekeeper import ATTENDED, Attended, Housekeeper
@@ -271,6 +271,30 @@ def test_a_change_by_hand_is_seen_to_in_the_next_round(make, clock):
     service.change()
     Housekeeper(mesh._attended.services, clock=clock).round(clock.now)
     assert not service.changed
+
+
+@pytest.mark.parametrize("after", [settings(1), settings(2, strategy="round_robin")])
+def test_a_service_that_a_reload_has_put_away_is_left_when_its_calls_are_over(make, clock, monkeypatch, after):
+    mesh = make(settings(2))
+    keeper = Housekeeper(mesh._attended.services, clock=clock)
+    connects = []
+    monkeypatch.setattr(keeper._probes, "start", lambda endpoint, *_: connects.append(endpoint))
+    service = mesh.services["service-1"]
+    under_way = mesh.call(service, Request("GET", service.name, "/", {}))
+    attempt = under_way.begin(clock.now)
+    failed = mesh.call(service, Request("POST", service.name, "/", {}))
+    refused = Outcome(elapsed=0.1, cause=Cause.REFUSED, sent=False)
+    failed.abandon(failed.answered(failed.begin(clock.now), refused, clock.now).attempt, clock.now)
+    assert service.ejection.waiting
+    mesh.reload(after)
+    clock.now += 100
+    assert visited(mesh, clock) == ["service-1"]
+    keeper.round(clock.now)
+    assert connects == []
+    under_way.abandon(attempt, clock.now)
+    keeper.round(clock.now)
+    assert visited(mesh, clock) == []
+    keeper.stop()
 
 
 # One of many endpoints

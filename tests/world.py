@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from meshware.assembly import assemble
@@ -19,14 +19,16 @@ NAME = "inventory"
 
 
 class World:
-    """One service under a manual clock. `events` holds what it emitted."""
+    """One service under a manual clock, with so many endpoints, or these. `events` holds what it emitted."""
 
-    def __init__(self, endpoints: int | tuple[()] = 3, *, seed: int = 1, **settings: Any) -> None:
+    def __init__(self, endpoints: int | Sequence[Any] = 3, *, seed: int = 1, **settings: Any) -> None:
         self.now = START
         self.rng = random.Random(seed)
         self.events: list[Any] = []
-        if endpoints != ():
-            settings["endpoints"] = [f"10.0.0.{number}:80" for number in range(1, endpoints + 1)]
+        if isinstance(endpoints, int):
+            endpoints = [f"10.0.0.{number}:80" for number in range(1, endpoints + 1)]
+        if endpoints:
+            settings["endpoints"] = endpoints
         source = {"services": {NAME: {"strategy": "round_robin", **settings}}}
         services = assemble(
             MeshSettings.model_validate(source), {}, rng=self.rng, emit=self.events.append, now=self.now

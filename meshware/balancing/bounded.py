@@ -51,7 +51,7 @@ class Bound:
         self._asked += 1
 
     def _pressure(self, endpoint: Endpoint) -> float:
-        slots = ceil(ceil((self._total + 1) * self._factor) * self._shares[endpoint])
+        slots = ceil(ceil((self._total + 1) * self._factor) * self._shares.get(endpoint, 0.0))
         return endpoint.load / max(slots, 1)
 
     def _jumps(self, hashed: int) -> Iterator[Endpoint]:

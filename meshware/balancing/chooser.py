@@ -58,22 +58,28 @@ class ChooserPicker:
 
     def pick(self, call: Call) -> Endpoint:
         """One of the drawn. ValueError for a score that is none."""
-        best, least, ties = self._endpoints[0], inf, 1
+        best, least, ties = None, inf, 1
         if len(self._endpoints) == 1:
-            return best
+            return self._endpoints[0]
         score = self._guarded if call.service.guard.on else self._score
         for endpoint in self._draw(call.rng):
             if endpoint in call.tried:
                 continue
             found = checked(score(endpoint, call), endpoint)
-            if found * self._near < least:
+            if best is None or found * self._near < least:
                 best, least, ties = endpoint, found, 1
             elif found <= least * self._near:
                 more = endpoint.load / endpoint.weight - best.load / best.weight
                 ties = 1 if more < 0 else ties + (more == 0)
                 if more < 0 or (more == 0 and call.rng.random() * ties < 1):
                     best, least = endpoint, found
-        return best
+        return best or self._untried(call)
+
+    def _untried(self, call: Call) -> Endpoint:
+        """For a retry for which only what it has tried was drawn: any other."""
+        first = int(call.rng.random() * len(self._endpoints))
+        row = (self._endpoints[number] for number in range(first - len(self._endpoints), first))
+        return next((each for each in row if each not in call.tried), self._endpoints[first])
 
 
 class FullScanPicker:

@@ -23,6 +23,9 @@ Hash = Callable[..., int]
 Table = Callable[[int, int], Endpoint]
 """The endpoint of a hash; for the second number, from 1 on, another one, as for a retry."""
 
+SHARE_SEED = 2
+"""Of the hash that says in which group a key is: another one than those of the tables."""
+
 LEAST = 100
 """Percent of its fair share that a bound must leave an endpoint: with less, calls would have no place."""
 
@@ -58,6 +61,11 @@ class Hashing:
             others = [each for each in self._made if each.stands() and each.members.keys().isdisjoint(endpoints)]
             self._made = [*others, made]
         return HashPicker(made.table, endpoints, self._key, self.hash, bound=bound)
+
+    def share(self, call: Call) -> float:
+        """Where the call's key stands between 0 and 1, for who shares out calls among groups of endpoints before."""
+        key = self._key(call)
+        return call.rng.random() if key is None else self.hash(key, SHARE_SEED) / 2**64
 
     def table(self, endpoints: Sequence[Endpoint], shares: Sequence[float]) -> Table:
         """The table over endpoints with these shares, which sum to 1."""

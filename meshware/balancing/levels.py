@@ -173,6 +173,8 @@ class Level:
         """These are its endpoints that may be used now."""
         for each in usable:
             each.attach(self)
+            for other in [meter for meter in each.readings if isinstance(meter, Level) and meter is not self]:
+                each.detach(other)  # where it was before
         self._looked_at = tuple(usable[:: len(usable) // LOOKED_AT + 1])
         self._each = len(usable) / (len(self._looked_at) or 1)
         found = self._latency.least

@@ -73,6 +73,7 @@ class Localities:
         emit: Callable[[object], None],
     ) -> None:
         self.home = home
+        self.share: Callable[[Call], float] | None = getattr(strategy, "share", None)  # of a strategy that goes by keys
         self._strategy = strategy
         self._options = options
         self._service = service
@@ -90,6 +91,7 @@ class Localities:
         if self._alike():
             return self._strategy.picker(endpoints)
         known = self._grouped(self._endpoints())
+        self._prune(known)
         if len(known) <= 1:
             return self._strategy.picker(endpoints)
         usable = self._grouped(endpoints)
@@ -108,6 +110,14 @@ class Localities:
             and not any(self.home)
             and len({each.priority for each in self._endpoints()}) <= 1
         )
+
+    def _prune(self, known: Mapping[Key, object]) -> None:
+        """Levels without an endpoint are forgotten: endpoints may move about for ever."""
+        for key in self._levels.keys() - known.keys():
+            level = self._levels.pop(key)
+            for each in self._endpoints():
+                each.detach(level)
+                each.fleet.pop(level, None)
 
     def _grouped(self, endpoints: Iterable[Endpoint]) -> dict[Key, list[Endpoint]]:
         groups: dict[Key, list[Endpoint]] = {}
@@ -219,7 +229,8 @@ class LocalitiesPicker:
         row = self._row
         if len(row) <= 1:
             return self._first
-        point = call.rng.random() * row[-1][0]
+        share = self._localities.share
+        point = (call.rng.random() if share is None else share(call)) * row[-1][0]
         for edge, picker in row:
             if point < edge:
                 return picker

@@ -58,8 +58,12 @@ class PeakEwmaPicker:
         """For a retry, the last chance of its call: the cheapest of a few that it has not tried."""
         drawn = several(range(self._count), RETRY_CHOICES, call.rng)
         fresh = [each for each in drawn if self._endpoints[each] not in call.tried] or drawn
-        return self._endpoints[min(fresh, key=lambda each: self._cost(each, call))]
+        slow = [self._readings[each].value(call.now) for each in fresh]
+        if call.service.guard.on or not all(slow):  # an unmeasured one is no better than the others
+            slow = [1.0] * len(fresh)
+        return self._endpoints[min(zip(fresh, slow, strict=True), key=self._cost)[0]]
 
-    def _cost(self, position: int, call: Call) -> float:
-        endpoint, slow = self._endpoints[position], self._readings[position].value(call.now)
-        return (endpoint.load + 1) / endpoint.weight * (1.0 if call.service.guard.on else slow)
+    def _cost(self, candidate: tuple[int, float]) -> float:
+        position, slow = candidate
+        endpoint = self._endpoints[position]
+        return (endpoint.load + 1) / endpoint.weight * slow

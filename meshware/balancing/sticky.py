@@ -48,26 +48,28 @@ class Sticky:
 
     def picker(self, endpoints: Sequence[Endpoint]) -> Picker:
         """A picker over these endpoints; what is remembered stays."""
-        inner = as_strategy(self.parts[0]).picker(endpoints)
-        return StickyPicker(inner, self._key, self._memory, members=frozenset(endpoints))
+        return StickyPicker(as_strategy(self.parts[0]).picker(endpoints), self._key, self._memory)
 
 
 class StickyPicker:
     """Thread-safe, as the strategy within is."""
 
-    def __init__(self, inner: Picker, key: Key, memory: Memory, *, members: frozenset[Endpoint]) -> None:
+    def __init__(self, inner: Picker, key: Key, memory: Memory) -> None:
         self._inner = inner
         self._key = key
         self._memory = memory
-        self._members = members
 
     def pick(self, call: Call) -> Endpoint:
-        """The key's endpoint, if the call may go there; else the inner strategy's, and the key moves."""
+        """The key's endpoint, if the call may go there; else the inner strategy's, and the key moves.
+
+        It may be an endpoint of another group (locality, subset) than this picker's: a key stays all the same.
+        """
         key = self._key(call)
         if key is None:
             return self._inner.pick(call)
         known = self._memory.used(key, call.now)
-        if known is not None and known in self._members and open_to(known, call):
+        if known is not None and open_to(known, call):
+            call.bound = True
             return known
         return self._memory.move(key, known, self._inner.pick(call))
 

@@ -90,8 +90,10 @@ class EndpointEjection:
         rng: Rng,
         emit: Callable[[object], None],
         changed: Callable[[], None],
+        reset: Callable[[Endpoint, float], None] = lambda endpoint, now: endpoint.reset(),
     ) -> None:
         self._options = options
+        self._reset = reset
         self._service = service
         self._endpoints = endpoints
         self._guard = guard
@@ -307,8 +309,7 @@ class EndpointEjection:
         record.connecting = False
         self.waiting = {each: other for each, other in self.waiting.items() if each is not endpoint}
         endpoint.epoch += 1
-        for reading in endpoint.samplers:
-            reading.reset()
+        self._reset(endpoint, now)
         if self._options.slow_start > 0:
             endpoint.availability.warm(now, min(self._options.slow_start, away))
         endpoint.availability.lift(Bar.EJECTED)

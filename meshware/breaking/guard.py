@@ -24,7 +24,7 @@ class FleetGuard:
 
     def record(self, failed: bool, now: float) -> None:
         """One attempt's verdict."""
-        if not failed and self.failures < 1e-6:
+        if not (failed or self.on) and self.failures < 1e-6:  # while on, half of the least threshold is to be reached
             return
         self.failures += self._weight * (failed - self.failures)
         on = self.failures > (self._threshold / 2 if self.on else self._threshold)

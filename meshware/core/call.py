@@ -66,8 +66,8 @@ class Call:
     """
 
     __slots__ = (
-        "_cut", "_held", "_hedged", "_lease", "_limiter", "_lock", "_open", "_over", "_won", "context", "deadline",
-        "decided", "figures", "now", "number", "parent", "request", "rng", "service", "tried",
+        "_cut", "_held", "_hedged", "_lease", "_limiter", "_lock", "_open", "_over", "_won", "bound", "context",
+        "deadline", "decided", "figures", "now", "number", "parent", "request", "rng", "service", "tried",
     )  # fmt: skip
 
     def __init__(
@@ -83,6 +83,7 @@ class Call:
         self.now = 0.0
         self.number = 0
         self.tried: tuple[Endpoint, ...] = ()
+        self.bound = False  # whether its endpoint was kept for its key: slow start does not turn it away
         self.decided = False
         self._open: list[Attempt] = []
         self._cut: Attempt | None = None  # the last that was cut for being late
@@ -158,12 +159,12 @@ class Call:
             raise DeadlineExceeded(service.name, self.deadline.timeout, 0)
         try:
             self._lease = service.circuit.admit(now)
-            until = None if self._lease is not None else service.circuit.until(now) or now
+            wait = None if self._lease is not None else max(0.0, float(service.circuit.until(now) or now) - now)
         except Exception as error:  # a breaker of the user's own: it lets all through
-            until = None
+            wait = None
             service.failed("circuit", error, now)
-        if until is not None:
-            raise CircuitOpen(service.name, until, until - now)
+        if wait is not None:
+            raise CircuitOpen(service.name, now + wait, wait)
         limiter = service.limiter
         if limiter is not None:
             refused = limiter.acquire(self, now)

@@ -138,6 +138,22 @@ class Endpoint:
         if wrong is not None:
             raise wrong
 
+    def detach(self, meter: Meter) -> None:
+        """Nobody needs this reading any more."""
+        if self.readings.pop(meter, None) is not None:
+            self.samplers = tuple(self.readings.values())
+
+    def reset(self) -> None:
+        """Have every attached meter forget. Raises what a meter raised, once all of them have."""
+        wrong = None
+        for reading in self.samplers:
+            try:
+                reading.reset()
+            except Exception as error:
+                wrong = error
+        if wrong is not None:
+            raise wrong
+
     def stream(self, attempt: Attempt, now: float) -> None:
         """An open attempt is a stream from now on. Of the first two at the same instant one may count in full."""
         if isinstance(self.streams, dict):

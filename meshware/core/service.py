@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
+from itertools import islice
 from math import inf
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -78,7 +79,7 @@ class Service:
     __slots__ = (
         *sorted(PARTS), "__weakref__", "_gone", "arrival", "attended", "changed", "connect_timeout", "emit",
         "endpoints", "fleet", "hedging", "host", "idle", "learner", "name", "panic", "panic_below", "parts", "penalty",
-        "picker", "rng", "settings", "source", "timeout", "timeout_chosen", "tls", "used", "warm_floor",
+        "picker", "retired", "rng", "settings", "source", "timeout", "timeout_chosen", "tls", "used", "warm_floor",
     )  # fmt: skip
 
     strategy: Strategy
@@ -144,6 +145,7 @@ class Service:
         self.changed = False
         self.used = False  # whether there was a call ever
         self.attended = False  # whether the housekeeper looks after it
+        self.retired = False  # whether a reload has put another, or none, in its place: only calls under way are left
         self._gone: dict[str, tuple[Endpoint, float]] = {}
 
     def __getattr__(self, name: str) -> Any:
@@ -226,14 +228,18 @@ class Service:
         """Keep those that have just gone for a while, in case they come back."""
         if lost and self.used:
             self.ejection.forget(tuple(lost.values()))
-        if lost or self._gone:
-            kept = {address: each for address, each in self._gone.items() if now - each[1] < RETURNING}
-            self._gone = kept | {address: (endpoint, now) for address, endpoint in lost.items()}
+        self._remember(now)
+        self._gone |= {address: (endpoint, now) for address, endpoint in lost.items()}
+
+    def _remember(self, now: float) -> None:
+        """Only those that may still come back."""
+        self._gone = {address: each for address, each in self._gone.items() if now - each[1] < RETURNING}
 
     def refresh(self, now: float) -> None:
         """Make the picker anew over the endpoints that may be used now. Off the call path, but for the first call."""
         with self.refreshing:
             self.used, self.changed = True, False
+            self._remember(now)
             usable = self._usable(now)
             if len(usable) >= SLICE:
                 self.parts.breathe()
@@ -261,8 +267,10 @@ class Service:
 
     def stale(self, now: float) -> bool:
         """Whether a refresh is due: something changed, or a bar's time has passed."""
-        return self.changed or any(
-            until <= now for each in self.endpoints if each.bars for until in tuple(each.bars.values())
+        return (
+            self.changed
+            or any(now - left >= RETURNING for _, left in islice(self._gone.values(), 1))
+            or any(until <= now for each in self.endpoints if each.bars for until in tuple(each.bars.values()))
         )
 
     def quiet(self) -> bool:
@@ -270,9 +278,12 @@ class Service:
         return self.source is None and not (self.used and self._busy())
 
     def _busy(self) -> bool:
+        if self.retired:
+            return bool(self.inbox or any(each.open for each in self.endpoints))
         return bool(
             self.inbox
             or self.changed
+            or self._gone
             or self.ejection.waiting
             or any(each.open or (each.bars and min(each.bars.values()) < inf) for each in self.endpoints)
         )
@@ -302,11 +313,10 @@ class Service:
                 endpoint = picker.pick(call)
                 if not endpoint.bars and endpoint not in call.tried and endpoint.fleet is self.fleet:
                     return endpoint
+                if not self._acceptable(endpoint, call, now):
+                    endpoint = picker.pick(call)
                 if self._acceptable(endpoint, call, now):
-                    return endpoint
-                endpoint = picker.pick(call)
-                if self._acceptable(endpoint, call, now):
-                    return endpoint
+                    return self._warm(endpoint, picker, call, now)
             except Exception as error:
                 self.failed("strategy", error, now)
         return self._stand_in(call, now)
@@ -321,19 +331,32 @@ class Service:
         return self.picker
 
     def _acceptable(self, endpoint: Endpoint, call: Call, now: float) -> bool:
-        """Known, usable, untried; one that warms up is taken with the probability of its warmth."""
-        if endpoint.fleet is not self.fleet or endpoint in call.tried or not self.usable(endpoint, now):
-            return False
+        """Known, usable, untried."""
+        return endpoint.fleet is self.fleet and endpoint not in call.tried and self.usable(endpoint, now)
+
+    def _warm(self, endpoint: Endpoint, picker: Picker, call: Call, now: float) -> Endpoint:
+        """One that warms up is taken with the probability of its warmth; else what the strategy would have instead."""
         warmth = endpoint.availability.warmth(now, self.warm_floor)
-        return warmth >= 1.0 or call.rng.random() < warmth
+        if warmth >= 1.0 or call.bound or call.rng.random() < warmth:
+            return endpoint
+        tried = call.tried
+        call.tried = (*tried, endpoint)
+        try:
+            other = picker.pick(call)
+        finally:
+            call.tried = tried
+        instead = self._acceptable(other, call, now) and other.priority == endpoint.priority
+        return other if instead else endpoint
 
     def _stand_in(self, call: Call, now: float) -> Endpoint:
-        """The less loaded of two random draws from what is usable and, if possible, untried and warm."""
+        """The less loaded of two random draws from what is usable and, if possible, untried, preferred and warm."""
         usable = [each for each in self.endpoints if self.usable(each, now)]
-        pool = [each for each in usable if each not in call.tried] or usable
-        pool = [each for each in pool if Bar.WARMING not in each.bars] or pool
-        if not pool:
+        if not usable:
             raise NoEndpoint(self.name, self._states())
+        pool = [each for each in usable if each not in call.tried] or usable
+        first_of_all = min(each.priority for each in pool)
+        pool = [each for each in pool if each.priority == first_of_all]
+        pool = [each for each in pool if Bar.WARMING not in each.bars] or pool
         first = pool[int(call.rng.random() * len(pool))]
         second = pool[int(call.rng.random() * len(pool))]
         return second if second.load < first.load else first

@@ -12,7 +12,7 @@ from collections.abc import Callable, Hashable, Iterable
 from functools import partial
 from itertools import islice
 from math import inf, isfinite
-from threading import Event, Thread
+from threading import Event, RLock, Thread
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from meshware.core.policy import Endpoints
@@ -70,6 +70,7 @@ class Source:
         self._row = 0
         self._empty_since: float | None = None
         self._stop = Event()
+        self._taking = RLock()  # a reload that stops it waits for what it is just putting in force
         self._told: deque[Callable[[float], None]] = deque(maxlen=64)
         self._read_before: dict[Hashable, Endpoint] = {}  # entries of the last answer, and what they were read as
 
@@ -97,7 +98,8 @@ class Source:
     def stop(self) -> None:
         """End the watch, drop what is still to come; no call waits for it any longer."""
         self._stop.set()
-        self._arrive()
+        with self._taking:
+            self._arrive()
 
     @property
     def said(self) -> str:
@@ -211,7 +213,7 @@ class Source:
         self._row, self.error, self.confirmed = 0, "", now
         if answer.endpoints:
             self._empty_since = None
-            self._service.replace(answer.endpoints, now)
+            self._put(answer.endpoints, now)
         elif self._empty_since is None:
             self._empty_since = now
         self._arrive()
@@ -220,7 +222,13 @@ class Source:
     def _expire(self, now: float) -> None:
         """An answer that has been empty for long enough is true."""
         if self._empty_since is not None and now - self._empty_since >= KEPT_EMPTY and self._service.endpoints:
-            self._service.replace((), now)
+            self._put((), now)
+
+    def _put(self, endpoints: Iterable[Endpoint], now: float) -> None:
+        """Have the service use these, unless the source was stopped meanwhile: it has others then."""
+        with self._taking:
+            if not self._stop.is_set():
+                self._service.replace(endpoints, now)
 
     def _fail(self, error: Exception, now: float) -> None:
         self.failures += 1

@@ -19,11 +19,17 @@ from meshware.core.outcome import Cause, Outcome, Verdict
 RATE_SPAN = 1.0
 """Time constant of the success rate (seconds)."""
 
+EVIDENCE = 1.0
+"""Answers, faded like the success rate, that it must be more than: what failed seconds ago says nothing of now."""
+
 PACE_SPAN = 5.0
 """Time constant of the usual rate of good answers (seconds): after a pause of a second it is still known."""
 
 ENOUGH = 10
 """Good answers above the limit before anything is concluded from their rate."""
+
+SILENCE = 10.0
+"""Seconds with nothing in flight and nothing heard after which a low limit is `start` again."""
 
 STEP = 1.02
 """Factor by which one answer moves the running median."""
@@ -56,6 +62,8 @@ class InFlightLimit:
     def acquire(self, call: Call, now: float) -> str | None:
         """None when the call may go on: always, but above the limit while the service is in trouble."""
         with self._lock:
+            if not self.in_flight and now - self._counted > SILENCE:
+                self.limit = max(self.limit, self._options.start)
             if self.in_flight >= self.limit:
                 if self._crossed is None:
                     self._crossed, self._since = now, 0
@@ -104,7 +112,8 @@ class InFlightLimit:
         By the better of the usual rate, which a pause does not touch, and that above the limit, which does not
         depend on how much was asked for before.
         """
-        if self._good < self._options.success_rate * self._all:
+        recent = self._all * exp((self._counted - now) / RATE_SPAN)
+        if recent > EVIDENCE and self._good < self._options.success_rate * self._all:  # both have faded alike
             return True
         if self._since < ENOUGH or now <= crossed:
             return False

@@ -138,16 +138,18 @@ def _alternatives(annotation: Any) -> Iterator[Any]:
 
 
 def _value(raw: str, annotation: Any) -> Any:
-    """What a setting of this type is given: text without quotes, a list with commas, else JSON, else text."""
+    """What a setting of this type is given: text without quotes, a list without brackets, else JSON, else text."""
     kinds = list(_alternatives(annotation))
     begins = raw.lstrip()[:1]
     if str in kinds and begins != '"':
         return raw
-    value = _plain(raw)
-    wants_list = any(get_origin(each) is tuple for each in kinds) and not isinstance(value, list)
+    is_list = any(get_origin(each) is tuple for each in kinds)
+    text = f"[{raw}]" if is_list and begins == "{" else raw
+    value = _plain(text)
+    wants_list = is_list and not isinstance(value, list) and begins != "{"
     if wants_list and (begins != "[" or "]:" in raw):  # [::1]:80 is no JSON that went wrong
         return [_plain(each.strip()) for each in raw.split(",") if each.strip()]
-    if value is raw and begins in ("[", "{", '"'):
+    if value is text and begins in ("[", "{", '"'):
         raise Refused(f"JSON, as it begins with {begins}")
     too_much = limits.excess(value)
     if too_much:

@@ -53,7 +53,8 @@ def _below(
     for key in type(model).model_fields:
         value = getattr(model, key)
         if isinstance(value, BaseModel) and not isinstance(value, PluginChoice):
-            deeper = _section(own.get(key)), _section(spread.get(key))
+            inner = _section(own.get(key))
+            deeper = inner, shape.inherited(_section(spread.get(key)), inner)
             yield from _below(value, dump[key], (*location, key), sections=deeper, source=source)
         else:
             yield _said((*location, key), dump[key], sections, source)

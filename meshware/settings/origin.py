@@ -27,8 +27,15 @@ class Source:
     """What was wrong already while it was read."""
 
     def where(self, location: Location) -> str | None:
-        """`mesh.yaml:7`, a variable's name, or the source's own: what is nearest above the location."""
-        above = [spelled(location)[:length] for length in range(len(location), -1, -1)]
+        """`mesh.yaml:7`, a variable's name, or the source's own: what is nearest above the location.
+
+        Before that, the variables that set something in it, such as an option of a strategy: all of them.
+        """
+        place = spelled(location)
+        within = [variable for each, variable in self.overrides.items() if each[: len(place)] == place]
+        if within:
+            return ", ".join(dict.fromkeys(within))
+        above = [place[:length] for length in range(len(place), -1, -1)]
         for each in above:
             if each in self.overrides:
                 return self.overrides[each]

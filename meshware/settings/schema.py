@@ -196,7 +196,9 @@ class LimitSettings(Model):
     """When calls are refused before anything is sent: a guard against an overload that feeds on itself."""
 
     enabled: bool = Field(True, description="Whether calls in flight are limited at all.")
-    start: Count = Field(50, description="Calls in flight that are let out before anything is learned.")
+    start: Count = Field(
+        50, description="Calls in flight that are let out before anything is learned, or after a silence."
+    )
     least: Count = Field(2, description="The limit is never less.")
     tolerance: Annotated[float, Field(gt=1, le=1000, allow_inf_nan=False, strict=True), Number] = Field(
         3.0, description="Answers slower than so many medians lower the limit."
@@ -206,6 +208,12 @@ class LimitSettings(Model):
         0.6,
         description="or while what is in flight will take so large a share of a new call's deadline to be answered.",
     )
+
+    @model_validator(mode="after")
+    def _starts_at_least_there(self) -> LimitSettings:
+        if self.start < self.least:
+            raise ValueError(f"`start` ({self.start}) is below `least` ({self.least}), which the limit never is")
+        return self
 
 
 class TlsSettings(Model):
@@ -252,7 +260,9 @@ class Policy(Model):
     slow_start: SecondsOrNone = Field(
         10.0, description="Seconds over which a returned endpoint's share grows; 0: at once."
     )
-    guard: Share = Field(0.4, description="Failure share of the whole service above which policies stand back.")
+    guard: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False, strict=True), Number] = Field(
+        0.4, description="Failure share of the whole service above which policies stand back, until it is half of that."
+    )
     panic: Share = Field(
         0.5, description="With the guard on, share of available endpoints under which all are used (Envoy: 50 %)."
     )
@@ -350,7 +360,11 @@ class MeshSettings(Model):
     trusted_peers: tuple[
         Annotated[IPv4Network | IPv6Network, PlainValidator(grammar.network), WithJsonSchema({"type": "string"})],
         ...,
-    ] = Field((), description="Networks whose callers' marks are believed; nobody by default.")
+    ] = Field(
+        (),
+        description="Networks whose callers are believed when they say which attempt of theirs a request is: "
+        "that is its `RequestContext.attempt`, else 1.",
+    )
     observers: tuple[Annotated[PluginChoice, AfterValidator(references.observer)], ...] = Field(
         (), description="What watches calls and events: names, or `{name: {settings}}`."
     )

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from meshware.settings.grammar import service_name
 
-SECTIONS = {"retry", "budget", "ejection", "circuit", "locality", "tls"}
+SECTIONS = {"retry", "budget", "ejection", "circuit", "limits", "locality", "tls"}
 """Sections of a service's settings that are merged with the defaults' key by key."""
 
 PORTS = ("80", "443")
@@ -75,11 +75,19 @@ def spread(defaults: Any, services: Mapping[Any, Any], sound: Callable[[str, Any
     return {name: _over(good, each) for name, each in services.items()}
 
 
+def inherited(defaults: dict[Any, Any], own: dict[Any, Any]) -> dict[Any, Any]:
+    """What a section takes of the same one of the defaults: under another `mode`, not the `weights` of that one's."""
+    mode = defaults.get("mode")
+    if own.get("mode", mode) == mode:
+        return defaults
+    return {key: value for key, value in defaults.items() if key != "weights"}
+
+
 def _over(defaults: dict[str, Any], own: Any) -> Any:
     settings = plain(own)
     if not isinstance(settings, dict):
         return settings
-    merged = dict(defaults)
+    merged = dict(inherited(defaults, settings))
     for key, value in settings.items():
         below = plain(merged.get(key)) if key in SECTIONS else None
         merged[key] = _over(below, value) if isinstance(below, dict) else value

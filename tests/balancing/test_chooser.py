@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import pytest
 from world import World
 
 from meshware.balancing.chooser import Chooser
 from meshware.balancing.meters import FailureRate
+from meshware.core.call import Retry
 from meshware.core.events import PluginFailed
 
 
@@ -74,3 +77,19 @@ def test_a_score_that_is_none_is_told_of_and_the_stand_in_decides(score):
 def test_fewer_than_two_choices_are_refused(choices):
     with pytest.raises(ValueError, match="from 2 on"):
         Chooser(Cheapest(), choices=choices)
+
+
+def test_a_retry_for_which_only_what_it_has_tried_was_drawn_goes_to_any_other():
+    heavy = {"address": "10.0.0.100:80", "weight": 100}
+    world = World([*(f"10.0.0.{number}:80" for number in range(1, 9)), heavy], strategy="response_time")
+    seen = Counter()
+    for _ in range(300):
+        call = world.call()
+        attempt = call.begin(world.now)
+        step = world.answer(call, attempt, 503)
+        if isinstance(step, Retry):
+            assert step.attempt.endpoint is not attempt.endpoint
+            seen[step.attempt.endpoint.address] += 1
+            call.abandon(step.attempt, world.now)
+        world.succeed(5)
+    assert max(seen.values()) < 0.4 * seen.total()

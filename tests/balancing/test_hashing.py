@@ -13,6 +13,7 @@ from meshware.balancing.maglev import Maglev
 from meshware.balancing.ring_hash import RingHash
 from meshware.core.availability import Bar
 from meshware.core.endpoint import Endpoint
+from meshware.core.events import PluginFailed
 from meshware.testing import check_strategy
 
 pytest.importorskip("xxhash")
@@ -123,6 +124,40 @@ def test_a_table_is_made_anew_for_other_endpoints_and_other_weights_only(strateg
         tables_made_by(lambda: made.service.replace([Endpoint("10.0.0.1:80"), Endpoint("10.0.0.2:80")], made.now)) == 1
     )
     assert len(made.service.learner._made) == 1
+
+
+@pytest.mark.parametrize("strategy", KINDS)
+def test_a_key_has_one_endpoint_where_localities_share_out_the_calls(strategy):
+    places = ["aws/eu/a"] * 3 + ["gcp/eu/a"] * 3
+    endpoints = [{"address": f"10.0.0.{number}:80", "locality": place} for number, place in enumerate(places)]
+    weighted = {"mode": "weighted", "weights": {"aws": 80, "gcp": 20}}
+    made = World(endpoints, strategy={strategy: {"key": KEY}}, locality=weighted)
+    made.service.refresh(made.now)
+    homes = picks(made)
+    assert picks(made) == homes
+    assert sum(each.locality.cloud == "aws" for each in homes) / len(homes) == pytest.approx(0.8, abs=0.05)
+    assert made.picks(10_000)["10.0.0.0:80"] == pytest.approx(2667, abs=300)  # those without a key
+
+
+@pytest.mark.parametrize("strategy", KINDS)
+def test_a_key_whose_endpoint_warms_up_goes_there_or_to_its_next_one(strategy):
+    made = world(strategy, fleet(*[1] * 10))
+    home = picked(made, "somebody")
+    home.availability.warm(made.now, 10.0)
+    seen = [made.call(headers={"x-key": "somebody"}).begin(made.now).endpoint for _ in range(100)]
+    assert len(set(seen)) == 2
+    assert 0 < seen.count(home) < 40
+
+
+def test_a_bound_bears_an_endpoint_that_is_back_before_it_was_told():
+    made = world({"ring_hash": {"key": KEY, "hash_balance_factor": 125}}, fleet(*[1] * 5))
+    home = picked(made, "somebody")
+    home.availability.bar(Bar.OVERLOADED, made.now + 1.0)
+    made.service.refresh(made.now)
+    made.now += 1.0
+    for _ in range(10):
+        made.call(headers={"x-key": "somebody"}).begin(made.now)
+    assert not [each for each in made.events if isinstance(each, PluginFailed)]
 
 
 @pytest.mark.parametrize("strategy", KINDS)

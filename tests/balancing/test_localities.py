@@ -6,8 +6,10 @@ import pytest
 from world import START, World
 
 from meshware.assembly import assemble
+from meshware.balancing.levels import Level
 from meshware.balancing.localities import Localities, spread
 from meshware.core.availability import Bar
+from meshware.core.endpoint import Endpoint, Locality
 from meshware.core.events import LocalityTurned
 from meshware.core.outcome import Cause
 from meshware.settings.schema import MeshSettings
@@ -265,3 +267,33 @@ def test_a_retry_crosses_when_its_zone_has_no_other():
     call = clouds.call()
     step = clouds.fail(call, call.begin(clouds.now), Cause.RESET)
     assert str(step.attempt.endpoint.locality) == ZONE
+
+
+# Endpoints that move
+
+
+def moved(clouds, number, place):
+    """The endpoint of a number is somewhere else now."""
+    endpoints = [
+        Endpoint(each.address, locality=Locality.parse(place) if index == number else each.locality)
+        for index, each in enumerate(clouds.endpoints)
+    ]
+    clouds.service.replace(endpoints, clouds.now)
+
+
+def test_an_endpoint_that_moves_is_heard_of_where_it_is_only():
+    clouds = Clouds(NEAR, NEAR, CLOUD, CLOUD)
+    mover = clouds.endpoints[0]
+    for place in (CLOUD, ZONE, REGION, NEAR, CLOUD):
+        moved(clouds, 0, place)
+        levels = [each for each in mover.readings if isinstance(each, Level)]
+        assert [each.key.place.cloud for each in levels] == [mover.locality.cloud]
+    assert len([each for each in mover.samplers if isinstance(each, Level)]) == 1
+
+
+def test_places_that_come_and_go_leave_nothing_behind():
+    clouds = Clouds(NEAR, CLOUD)
+    for number in range(30):
+        moved(clouds, 1, f"gcp/region-{number}/a")
+    assert len(clouds.service.strategy._levels) == 2
+    assert sum(isinstance(each, Level) for each in clouds.service.fleet) == 2

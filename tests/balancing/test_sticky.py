@@ -80,6 +80,27 @@ def test_a_retry_goes_elsewhere_and_takes_the_key_along():
     assert pick(made, "ann") is second.endpoint
 
 
+def test_a_key_stays_wherever_its_calls_are_drawn_to():
+    places = ["aws/eu/a", "aws/eu/a", "gcp/eu/a", "gcp/eu/a"]
+    endpoints = [{"address": f"10.0.0.{number}:80", "locality": place} for number, place in enumerate(places)]
+    weighted = {"mode": "weighted", "weights": {"aws": 1, "gcp": 1}}
+    made = World(endpoints, strategy={"sticky": {"key": KEY}}, locality=weighted)
+    made.service.refresh(made.now)
+    homes = {user: pick(made, user) for user in users(50)}
+    assert all(pick(made, user) is home for _ in range(5) for user, home in homes.items())
+    assert {home.locality.cloud for home in homes.values()} == {"aws", "gcp"}
+
+
+def test_slow_start_turns_no_key_away():
+    made = world()
+    homes = {user: pick(made, user) for user in users(100)}
+    for endpoint in made.endpoints:
+        endpoint.availability.warm(made.now, 10.0)
+    for user, home in homes.items():
+        call = made.call(headers={"x-user": user})
+        assert call.begin(made.now).endpoint is home
+
+
 def test_a_key_is_forgotten_when_it_was_not_used_for_long():
     made = world(ttl=60)
     homes = {user: pick(made, user) for user in users(300)}

@@ -160,3 +160,15 @@ def test_a_retry_with_nothing_untried_takes_what_there_is():
 @pytest.mark.parametrize("strategy", ["least_request", "peak_ewma", "random"])
 def test_a_pick_costs_the_same_in_a_fleet_of_any_size(strategy):
     assert operations(strategy, 10) == operations(strategy, 5_000)
+
+
+def test_a_retry_by_peak_ewma_does_not_run_to_the_one_that_nothing_is_known_of():
+    world = World(10, strategy="peak_ewma")
+    unknown, *known = world.endpoints
+    for endpoint in known:
+        endpoint.sample(0.05, False, Outcome(elapsed=0.05, status=200), world.now)
+    for _ in range(100):
+        call = world.call()
+        call.tried, call.now = (known[0],), world.now
+        world.service.picker.pick(call).open[call] = world.now
+    assert len(unknown.open) < 25

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 from world import World
 
+from meshware import plugins
 from meshware.core.availability import Bar
 from meshware.core.endpoint import Endpoint
-from meshware.core.events import EndpointEjected, EndpointRestored
+from meshware.core.events import EndpointEjected, EndpointRestored, PluginFailed
 from meshware.core.outcome import Cause, Ending
 
 RESTORED, EJECTED = EndpointRestored, EndpointEjected
@@ -379,3 +380,42 @@ def test_an_endpoint_that_is_gone_is_forgotten():
     assert fleet.service.ejection.waiting == {}
     fleet.service.replace([*fleet.endpoints, Endpoint(bad.address)], fleet.now)
     assert fleet.out() == []
+
+
+class Careless:
+    """A meter of a user's own that cannot forget."""
+
+    needs = property(lambda self: (self,))
+
+    def fleet(self):
+        return None
+
+    def reading(self, fleet):
+        return self
+
+    def sample(self, elapsed, failed, outcome, now):
+        pass
+
+    def reset(self):
+        raise LookupError("no idea")
+
+    def score(self, endpoint, call):
+        return 1.0
+
+
+def test_a_meter_that_cannot_forget_keeps_no_endpoint_out_and_breaks_no_call(monkeypatch):
+    monkeypatch.setattr(plugins, "_registered", {})
+    plugins.register(plugins.STRATEGIES, "careless", Careless)
+    fleet = Fleet(strategy="careless", circuit={"enabled": False})
+    endpoint = fleet.endpoints[0]
+    fleet.answers(endpoint, 500, 3)
+    assert fleet.out() == [endpoint.address]
+    fleet.pass_time(1.0)
+    call, attempt = fleet.trial(endpoint)
+    fleet.answer(call, attempt)
+    assert fleet.out() == []
+    for _ in range(40):  # until the fleet guard is on
+        call = fleet.call("POST")
+        fleet.answer(call, call.begin(fleet.now), 500)
+    assert fleet.service.guard.on
+    assert {each.plugin for each in fleet.of(PluginFailed)} == {"meter"}

@@ -33,3 +33,11 @@ def test_in_health_a_success_costs_nothing_and_changes_nothing():
     watched, _ = guard()
     watched.record(False, 0.0)
     assert watched.failures == 0.0
+
+
+def test_a_guard_of_a_tiny_threshold_ends_too():
+    watched, turns = guard(threshold=1e-8)
+    watched.record(True, 1)
+    for now in range(2, 1000):
+        watched.record(False, now)
+    assert [on for on, _ in turns] == [True, False]

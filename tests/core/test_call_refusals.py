@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 import pytest
 from core.policies import Limiter, Recorder
 from world import World
 
 from meshware.core.availability import Bar
 from meshware.core.errors import CircuitOpen, NoEndpoint, Overloaded
+from meshware.core.events import PluginFailed
 from meshware.core.outcome import Verdict
 
 
@@ -36,6 +39,16 @@ def test_a_trial_of_the_circuit_that_is_abandoned_can_be_had_again():
     again = world.call()
     world.answer(again, again.begin(world.now))
     world.call().begin(world.now)
+
+
+@pytest.mark.parametrize("until", [datetime(2026, 11, 27), "soon"])
+def test_a_breaker_that_says_no_time_lets_the_call_through_and_is_told_of(monkeypatch, until):
+    world = World(1)
+    monkeypatch.setattr(world.service.circuit, "admit", lambda now: None, raising=False)
+    monkeypatch.setattr(world.service.circuit, "until", lambda now: until, raising=False)
+    call = world.call()
+    world.answer(call, call.begin(world.now))
+    assert {each.plugin for each in world.events if isinstance(each, PluginFailed)} == {"circuit"}
 
 
 def test_a_limiter_refuses_before_anything_is_sent_and_gets_every_slot_back():

@@ -170,7 +170,46 @@ def test_an_endpoint_that_warms_up_gets_a_growing_share():
     assert world.picks(1000)["10.0.0.1:80"] == 500
 
 
+def test_what_one_that_warms_up_does_not_get_goes_where_the_strategy_would_have_it():
+    world = World(6, strategy={"subset": {"size": 3, "strategy": "random", "client": "me"}})
+    members = set(world.picks(300))
+    for endpoint in world.endpoints:
+        endpoint.availability.warm(world.now, 10.0)
+    assert len(members) == 3
+    assert set(world.picks(500)) == members
+
+
+def test_while_all_of_the_preferred_warm_up_the_next_priority_gets_nothing():
+    first, second, backup = ({"address": f"10.0.0.{number}:80", "priority": number // 3} for number in (1, 2, 3))
+    world = World([first, second, backup], strategy="random")
+    for endpoint in world.endpoints[:2]:
+        endpoint.availability.warm(world.now, 10.0)
+    world.service.refresh(world.now)
+    assert set(world.picks(500)) == {"10.0.0.1:80", "10.0.0.2:80"}
+
+
+def test_the_stand_in_prefers_the_first_priority():
+    world = with_strategy(raising)
+    world.endpoints[0].priority = 1
+    assert set(world.picks(200)) == {each.address for each in world.endpoints[1:]}
+    for endpoint in world.endpoints[1:]:
+        endpoint.availability.bar(Bar.HELD)
+    assert set(world.picks(20)) == {world.endpoints[0].address}
+
+
 # Changes
+
+
+def test_those_that_have_gone_are_forgotten_after_a_minute_without_another_change():
+    world = World(2)
+    world.succeed()
+    kept, _ = world.endpoints
+    world.service.replace([kept], world.now)
+    assert world.service._gone
+    assert not world.service.quiet()
+    world.pass_time(60.0)
+    assert not world.service._gone
+    assert world.service.quiet()
 
 
 def test_a_new_set_keeps_what_was_learned_by_address_and_takes_the_new_facts():

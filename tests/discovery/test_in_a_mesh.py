@@ -349,3 +349,20 @@ def test_the_first_calls_of_requests_wait_and_arrive(serving, session_of):
 def test_the_first_calls_of_httpx_wait_and_arrive(serving, face_of):
     face = face_of(serving)
     assert [face.get("http://shop/ok").status_code for _ in range(5)] == [200] * 5
+
+
+def test_a_reload_to_listed_endpoints_is_not_undone_by_an_answer_that_is_just_put_in_force(mesh_of_zone):
+    mesh, zone = mesh_of_zone()
+    zone.answer = Endpoints([f"10.1.{number // 250}.{number % 250}:80" for number in range(3000)], 1.0)
+    reload = threading.Thread(target=mesh.reload, args=({"services": {"shop": {"endpoints": [B]}}},))
+
+    def breathe():
+        if threading.current_thread().name == "meshware-housekeeper" and reload.ident is None:
+            reload.start()
+            reload.join(0.2)  # it waits
+
+    mesh.services["shop"].parts.breathe = breathe
+    called(mesh)
+    reload.join(PATIENCE)
+    assert [each.address for each in mesh.services["shop"].endpoints] == [B]
+    assert mesh.services["shop"].source is None

@@ -23,6 +23,13 @@ def begun(world, count):
     return [(call, call.begin(world.now)) for call in calls]
 
 
+def timed_out(world, count):
+    """So many calls, one after the other, that nobody answers."""
+    for _ in range(count):
+        ((call, attempt),) = begun(world, 1)
+        world.fail(call, attempt, Cause.TIMEOUT, after=1.0)
+
+
 def answered_at_a_pace(world, count, seconds):
     for _ in range(count):
         world.succeed(elapsed=seconds)
@@ -76,6 +83,25 @@ def test_a_pause_of_the_whole_fleet_is_no_overload():
     begun(world, 30)
     world.pass_time(0.8)
     assert len(begun(world, 20)) == 20
+
+
+def test_failures_of_a_minute_ago_refuse_nothing_though_the_limit_is_low_since_then():
+    world = limited(start=5)
+    (hanging,) = begun(world, 1)
+    timed_out(world, 100)
+    world.pass_time(60.0)
+    assert world.service.limiter.limit == 2  # somebody still waits, so what was learned stays
+    assert len(begun(world, 10)) == 10
+    hanging[0].abandon(hanging[1], world.now)
+
+
+def test_one_failure_alone_is_no_trouble():
+    world = limited(start=2)
+    first = begun(world, 2)
+    begun(world, 1)
+    world.answer(*first[0], 500)
+    world.read(*first[0])
+    assert len(begun(world, 5)) == 5
 
 
 def test_what_is_in_flight_when_nothing_was_ever_answered_says_nothing():
@@ -133,6 +159,27 @@ def test_timeouts_and_overloads_lower_the_limit_at_once_and_a_fast_failure_does_
             world.answer(call, attempt, 429 if how == "overload" else 500)
             world.read(call, attempt)
     assert world.service.limiter.limit == least
+
+
+@pytest.mark.parametrize(("silence", "limit"), [(9.0, 2), (11.0, 50)])
+def test_after_a_long_silence_a_low_limit_begins_anew(silence, limit):
+    world = limited(start=50)
+    timed_out(world, 100)
+    world.pass_time(silence)
+    begun(world, 1)
+    assert world.service.limiter.limit == limit
+
+
+def test_a_limit_that_has_grown_outlives_a_silence():
+    world = limited(start=2)
+    for _ in range(50):
+        for call, attempt in begun(world, 20):
+            world.answer(call, attempt, after=0.0005)
+            world.read(call, attempt)
+    grown = world.service.limiter.limit
+    world.pass_time(3600.0)
+    begun(world, 1)
+    assert world.service.limiter.limit == grown > 25
 
 
 def test_it_can_be_switched_off():

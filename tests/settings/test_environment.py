@@ -10,6 +10,7 @@ from meshware.inbound.door import open_mesh
 from meshware.mesh import Mesh
 from meshware.settings import limits
 from meshware.settings.environment import overridden
+from meshware.settings.explain import explain
 from meshware.settings.load import load
 from meshware.settings.origin import Source
 from meshware.settings.schema import MeshSettings
@@ -66,6 +67,19 @@ def test_endpoints_may_be_written_with_commas():
     assert [each.address for each in endpoints] == ["10.0.0.1:80", "[::1]:80"]
     for one in ("[::1]:80", '["[::1]:80"]', '[{"address": "[::1]:80"}]'):
         assert [each.address for each in shop(MESHWARE__SERVICES__SHOP__ENDPOINTS=one).endpoints] == ["[::1]:80"]
+
+
+@pytest.mark.parametrize(
+    ("value", "weights"),
+    [
+        ('{"address": "a:1", "weight": 2}', {"a:1": 2.0}),
+        (' {"address": "[::1]:80"}', {"[::1]:80": 1.0}),
+        ('{"address": "a:1", "weight": 2}, {"address": "b:1"}', {"a:1": 2.0, "b:1": 1.0}),
+    ],
+)
+def test_objects_may_be_written_without_the_brackets_of_their_list(value, weights):
+    endpoints = shop(MESHWARE__SERVICES__SHOP__ENDPOINTS=value).endpoints
+    assert {each.address: each.weight for each in endpoints} == weights
 
 
 def test_a_name_that_is_a_number_is_text():
@@ -169,6 +183,8 @@ def test_a_new_service_needs_its_endpoints():
         ("SERVICES__SHOP__RETRY", "4", "services.shop.retry", "a dict is needed", None),
         ("SERVICES__SHOP__ENDPOINTS", "[1", "services.shop.endpoints", "JSON, as it begins with", None),
         ("SERVICES__SHOP__ENDPOINTS", "", "services.shop.endpoints", "no endpoints", None),
+        ("SERVICES__SHOP__ENDPOINTS", '{"address": "[::1]:80"', "services.shop.endpoints", "JSON, as it begins", None),
+        ("SERVICES__SHOP__ENDPOINTS", '{"x": 1, "address": "a:1"}', "services.shop.endpoints[0].x", "unknown", None),
         ("SERVICES__SHOP__ENDPOINTS__0__WEIGHT", "1", "services.shop.endpoints.0.weight", "as a whole", None),
         ("SERVICES__SHOP__RETRY", "[" * 60_000, "services.shop.retry", limits.TOO_DEEP, None),
         ("SERVICES__SHOP__RETRY", "[" * 40 + "]" * 40, "services.shop.retry", limits.TOO_DEEP, None),
@@ -195,6 +211,34 @@ def test_every_problem_is_said_at_once_whether_in_the_source_or_in_a_variable():
         ("MESHWARE__SERVICES__SHOP__GUARD", "services.shop.guard"),
         ("MESHWARE__SERVICES__NONE__GUARD", "services.none.guard"),
     }
+
+
+TAU = "MESHWARE__SERVICES__SHOP__STRATEGY__PEAK_EWMA__TAU"
+
+
+@pytest.fixture
+def peaked():
+    """A file whose service has a strategy with options."""
+    return Source(one_service(strategy={"peak_ewma": {"tau": 5}}, retry={"attempts": 11}), "mesh.toml")
+
+
+def test_an_option_set_by_a_variable_is_refused_by_the_variables_name(peaked):
+    found = {each.path: each.where for each in refused(peaked, **{TAU: "abc"})}
+    assert found == {"services.shop.strategy": TAU, "services.shop.retry.attempts": "mesh.toml"}
+
+
+def test_what_several_variables_make_together_names_each_of_them(peaked):
+    whole = "MESHWARE__SERVICES__SHOP__STRATEGY"
+    both = {whole: '{"peak_ewma": {}}', TAU: "7", "MESHWARE__SERVICES__SHOP__RETRY__CAP": "1"}
+    above = overridden(peaked, both)
+    assert above.where(("services", "Shop.", "strategy")) == f"{whole}, {TAU}"
+    assert above.where(("services", "shop", "retry", "attempts")) == "mesh.toml"
+
+
+def test_an_option_set_by_a_variable_is_in_force_by_its_name():
+    source = overridden(Source(one_service(strategy={"peak_ewma": {"tau": 5}}), "mesh.toml"), {TAU: "7"})
+    (value,) = [each for each in explain(load(source), source) if each.path == "services.shop.strategy"]
+    assert (value.value["options"], value.source, value.where) == ({"tau": 7}, "set", TAU)
 
 
 @pytest.mark.parametrize("services", [5, {5: {}}, None])

@@ -10,6 +10,7 @@ import pytest
 
 from meshware.settings import limits
 from meshware.settings.load import load
+from meshware.settings.schema import MeshSettings
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "settings.md").read_text()
 
@@ -43,6 +44,12 @@ def test_its_variables_set_what_they_say(settings):
     assert [each.address for each in inventory.endpoints] == ["10.1.0.1:8000", "10.1.0.2:8000"]
     assert (inventory.timeout, inventory.retry.budget.ratio, inventory.retry.attempts) == (1.5, 0.05, 3)
     assert billing.strategy.name == "round_robin"
+
+
+def test_trusted_peers_are_said_to_do_what_they_do():
+    described = MeshSettings.model_fields["trusted_peers"].description
+    assert "`RequestContext.attempt`" in PAGE
+    assert "`RequestContext.attempt`" in described
 
 
 def test_its_limits_are_the_limits():

@@ -38,6 +38,7 @@ def test_every_row_says_what_it_means():
     [
         "| `timeout` | number (more than 0, at most 86400) | `10.0` |",
         '| `attempt_timeout` | `adaptive` or number (more than 0, at most 86400) or none | `"adaptive"` |',
+        "| `guard` | number (more than 0, at most 1) | `0.4` |",
         "| `failure_rate` | number (at least 0, at most 1) or none | none |",
         "| `strategy` | name or section | `adaptive` |",
         "| `endpoints` | list of section | `[]` |",
@@ -100,6 +101,7 @@ def test_the_json_schema_accepts_what_is_right(accepts, settings):
         one_service(timeout=0),
         one_service(timeout="soon"),
         one_service(timeout=True),
+        one_service(guard=0),
         one_service(attempt_timeout="adapted"),
         one_service(attempt_timeout=1e9),
         one_service(retry=None),

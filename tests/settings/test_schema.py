@@ -117,6 +117,17 @@ def test_sections_are_merged_key_by_key_down_to_the_budget():
     assert (service.retry.budget.ratio, service.retry.budget.minimum) == (0.1, 5)
 
 
+def test_a_service_changes_one_limit_of_the_defaults():
+    settings = load(
+        {
+            "defaults": {"limits": {"start": 200, "least": 20}},
+            "services": {"shop": {"endpoints": ["a:1"], "limits": {"tolerance": 4.0}}},
+        }
+    )
+    limits = settings.services["shop"].limits
+    assert (limits.start, limits.least, limits.tolerance) == (200, 20, 4.0)
+
+
 def test_a_strategy_of_its_own_takes_no_options_from_the_default_one():
     settings = load(
         {
@@ -158,6 +169,21 @@ def test_a_time_is_a_positive_number_of_seconds(value):
 def test_attempts_are_a_whole_number_from_1_to_10(value):
     (problem,) = refusal(one_service(retry={"attempts": value}))
     assert problem.path == "services.shop.retry.attempts"
+
+
+@pytest.mark.parametrize("value", [0, 0.0, -0.1, 1.1, True, "0.5", None, float("nan")])
+def test_a_guard_that_would_never_end_is_refused_and_so_is_what_is_no_share(value):
+    (problem,) = refusal(one_service(guard=value))
+    assert problem.path == "services.shop.guard"
+    if value == 0:
+        assert problem.expected == "input should be greater than 0"
+
+
+def test_a_limit_that_starts_below_its_least_is_refused():
+    (problem,) = refusal(one_service(limits={"start": 5, "least": 20}))
+    assert problem.path == "services.shop.limits"
+    assert problem.expected.startswith("`start` (5) is below `least` (20)")
+    assert shop(limits={"start": 20, "least": 20}).limits.start == 20
 
 
 @pytest.mark.parametrize("value", ["", "often", 0, -1, True, float("inf"), float("nan"), [], 10**400])

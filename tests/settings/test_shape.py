@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from meshware.settings.shape import Again, named, plain
+from collections.abc import Iterator
+
+from pydantic import BaseModel
+
+from meshware.settings.problems import _inner
+from meshware.settings.schema import PluginChoice, Policy
+from meshware.settings.shape import SECTIONS, Again, named, plain
 
 
 def test_a_name_that_is_there_already_is_equal_to_nothing_but_itself():
@@ -24,3 +30,16 @@ def test_what_is_no_mapping_stays_as_it_is():
 
 def test_no_key_is_lost_when_keys_are_lowered():
     assert plain({"A": 1, "a": 2, 5: 3, "B": 4}) == {"a": 2, 5: 3, "A": 1, "b": 4}
+
+
+def sections(model: type[BaseModel]) -> Iterator[str]:
+    """The keys of a model, and of those in it, under which a section stands; what a plugin is told is none."""
+    for key, field in model.model_fields.items():
+        inner = _inner(field.annotation)
+        if inner not in (None, PluginChoice):
+            yield key
+            yield from sections(inner)
+
+
+def test_every_section_of_a_policy_is_merged_with_the_defaults():
+    assert set(sections(Policy)) == SECTIONS

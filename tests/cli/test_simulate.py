@@ -225,6 +225,19 @@ def test_every_problem_of_a_file_is_a_line_of_its_own(small):
     assert "wrong.toml:2: duratoin: 3: unknown key" in refused("wrong.toml")
 
 
+def test_a_fleet_without_any_weight_is_a_line_too(small):
+    (small / "wrong.toml").write_text("[[replicas]]\nweight = 0\n")
+    assert refused("wrong.toml") == "wrong.toml:2: replicas[0].weight: 0.0: more than 0, of some replicas at least\n"
+
+
+def test_what_does_not_fit_is_told_beside_what_is_wrong(small):
+    (small / "wrong.toml").write_text('load = -1\n[settings]\nstrategy = "random"\n')
+    assert [line.split(": ")[:2] for line in refused("wrong.toml").splitlines()] == [
+        ["wrong.toml:1", "load"],
+        ["wrong.toml:3", "settings.strategy"],
+    ]
+
+
 def test_a_trace_with_mistakes_names_line_and_column(small):
     (small / "trace.csv").write_text("at,client\n1,99\nsoon,0\n")
     lines = refused("small.toml", "--trace", "trace.csv").splitlines()

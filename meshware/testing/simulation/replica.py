@@ -42,11 +42,13 @@ class Exchange(Protocol):
 class Job:
     """An exchange in a slot, and when it will be done at the present speed."""
 
-    __slots__ = ("exchange", "finish")
+    __slots__ = ("exchange", "finish", "plan")
 
     def __init__(self, exchange: Exchange, finish: float) -> None:
         self.exchange = exchange
         self.finish = finish
+        self.plan = 0
+        """Number of the plan that holds: another speed or a crash makes those before void."""
 
 
 class Replica:
@@ -103,7 +105,7 @@ class Replica:
         self.refusing = True
         lost = [job.exchange for job in self._jobs] + list(self._queue)
         for job in self._jobs:
-            job.finish = inf
+            job.plan += 1
         self._jobs.clear()
         self._queue.clear()
         self.present -= len(lost)
@@ -128,12 +130,13 @@ class Replica:
         self._plan(job)
 
     def _plan(self, job: Job) -> None:
+        job.plan += 1
         job.finish = self.events.now + job.exchange.work / self.speed if self.speed > 0 else inf
         if job.finish < inf:
-            self.events.at(job.finish, self._finish, job, job.finish)
+            self.events.at(job.finish, self._finish, job, job.plan)
 
-    def _finish(self, job: Job, planned: float) -> None:
-        if job.finish != planned:  # the speed has changed since, or it has crashed
+    def _finish(self, job: Job, plan: int) -> None:
+        if job.plan != plan:  # not the moment: that may be planned again for the same one
             return
         del self._jobs[job]
         self.present -= 1

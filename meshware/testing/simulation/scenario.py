@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from math import exp, log
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, ModelWrapValidatorHandler, model_validator
 
 from meshware.core.endpoint import Locality
 from meshware.settings import grammar
 from meshware.settings.schema import Model, Seconds
-from meshware.testing.simulation.checks import check
+from meshware.testing.simulation.checks import checked
 
 _NO_BOOL = BeforeValidator(grammar.no_bool)
 Positive = Annotated[float, Field(gt=0, le=1e6, allow_inf_nan=False, strict=True), _NO_BOOL]
@@ -128,10 +128,10 @@ class Scenario(Model):
     rtt_regions: Natural = Field(0.03, description="Between regions, or clouds.")
     settings: dict[str, Any] = Field({}, description="Further settings of the service: retry, ejection, ...")
 
-    @model_validator(mode="after")
-    def _fits_together(self) -> Scenario:
-        check(self)
-        return self
+    @model_validator(mode="wrap")
+    @classmethod
+    def _fits_together(cls, data: Any, handler: ModelWrapValidatorHandler[Scenario]) -> Scenario:
+        return checked(data, handler)
 
     @property
     def title(self) -> str:

@@ -36,11 +36,10 @@ def read_trace(path: str | os.PathLike[str], scenario: Scenario, seed: int) -> l
     name = os.fspath(path)
     reader = _Reader(name, scenario, Random(seed))
     try:
-        with open(name, newline="", encoding="utf-8-sig") as file:
+        with open(name, newline="", encoding="utf-8-sig", errors="surrogateescape") as file:
             arrivals = reader.read(file)
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
-        raise InputError(name, [Problem("", name, f"a file that can be read ({reason})")]) from error
+    except OSError as error:
+        raise InputError(name, [Problem("", name, f"a file that can be read ({error.strerror})")]) from error
     if reader.problems:
         raise InputError(name, reader.problems)
     return arrivals
@@ -63,15 +62,28 @@ class _Reader:
         """Its arrivals; of no use when there are problems."""
         arrivals = []
         try:
-            for row in self._rows(lines):
+            for row in self._rows(self._utf8(lines)):
                 arrivals.append(self._arrival(row))
                 if len(self.problems) >= MOST:
                     return arrivals
         except csv.Error as error:
             self._refuse("", None, f"CSV ({error})")
+        except UnicodeEncodeError as error:
+            wrong = error.object[error.start : error.end].encode(errors="surrogateescape")
+            self._refuse("", wrong, "a row that can be read (not UTF-8)")
         if not self.problems and (not arrivals or self._last < self._begin):
             self._refuse("at", self._last, f"requests after begin, {self._begin:g} s: earlier ones do not count")
         return arrivals
+
+    def _utf8(self, lines: Iterable[str]) -> Iterator[str]:
+        """The lines. Raises UnicodeEncodeError at the first with a surrogate, which stands for what is not UTF-8."""
+        for number, line in enumerate(lines, start=1):
+            try:
+                line.encode()
+            except UnicodeEncodeError:
+                self._line = number
+                raise
+            yield line
 
     def _rows(self, lines: Iterable[str]) -> Iterator[Row]:
         rows = csv.reader(lines, strict=True)
@@ -87,7 +99,7 @@ class _Reader:
                 yield dict(zip(header, map(str.strip, cells), strict=True))
 
     def _columns(self, header: list[str]) -> None:
-        for column in header:
+        for column in dict.fromkeys(header):
             if column not in COLUMNS:
                 self._refuse(column, column, f"a column named {', '.join(COLUMNS)}", nearest(column, COLUMNS))
             elif header.count(column) > 1:

@@ -97,6 +97,7 @@ def test_every_problem_is_told_at_once_with_its_line_and_field(written):
         (3, "replicas", None),
         (7, "clients[0].share", None),
         (10, "settings.retry.attempts", None),
+        (11, "settings.strategy", None),
         (12, "settings.timout", "timeout"),
         (15, "faults[0].kind", None),
         (18, "faults[1].at", None),
@@ -137,6 +138,7 @@ def test_a_list_is_no_scenario(written):
         ("duration = 1e6\n[[replicas]]\ncount = 1000\n", (1, "duration", None)),
         ('[settings]\ntimeout = 2\nstrategy = "random"\n', (3, "settings.strategy", None)),
         ('[settings]\ntimeout = 2\nEndpoints = []\n', (3, "settings.Endpoints", None)),
+        ("[[replicas]]\ncount = 2\nweight = 0\n[[replicas]]\nweight = 0.0\n", (3, "replicas[0].weight", None)),
         ('[[faults]]\nkind = "drain"\nat = 1\nreplicas = [9,\n10]\n', (5, "faults[0].replicas[1]", None)),
         ('[[faults]]\nkind = "slow"\nat = 1\npath = "/itms"\n', (4, "faults[0].path", "/items")),
         ('[[faults]]\nkind = "slow"\nat = 1\nlasts = 3\nevery = 2\n', (5, "faults[0].every", None)),
@@ -152,6 +154,60 @@ def test_a_list_is_no_scenario(written):
     ],
 )  # fmt: skip
 def test_parts_that_do_not_fit_together_are_told_where_they_stand(written, text, expected):
+    assert problems(written(text)) == [expected]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("load = -1\nbegin = 20\n", [(1, "load", None), (2, "begin", None)]),
+        ("rtt = -1\nduration = 1e6\nload = 1000\n", [(1, "rtt", None), (2, "duration", None)]),
+        ("rtt = -1\n[[replicas]]\nweight = 0\n", [(1, "rtt", None), (3, "replicas[0].weight", None)]),
+        (
+            '[[faults]]\nkind = "slwo"\nat = -1\nreplicas = [0, 99]\npath = "/itms"\n',
+            [
+                (2, "faults[0].kind", None),
+                (3, "faults[0].at", None),
+                (4, "faults[0].replicas[1]", None),
+                (5, "faults[0].path", "/items"),
+            ],
+        ),
+        (
+            'faults = [3, { kind = "slow", at = 1, Replicas = [99] }]\n',
+            [(1, "faults[0]", None), (1, "faults[1].replicas[0]", None)],
+        ),
+        (
+            '[[faults]]\nkind = "slwo"\nat = 1\n[[faults]]\nkind = "slow"\nat = 1\nlasts = 3\nevery = 2\n',
+            [(2, "faults[0].kind", None), (8, "faults[1].every", None)],
+        ),
+    ],
+)  # fmt: skip
+def test_parts_that_do_not_fit_together_are_told_where_others_are_wrong_too(written, text, expected):
+    assert problems(written(text)) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("duration = -5\nbegin = 20\n", (1, "duration", None)),
+        ("duratoin = 50\nbegin = 20\n", (1, "duratoin", "duration")),
+        ("duration = 1e6\nload = 0.001\noperations = [{work = true}]\n", (3, "operations[0].work", None)),
+        (
+            '[[replicas]]\ncuont = 30\n[[faults]]\nkind = "slow"\nat = 1\nreplicas = [20]\n',
+            (2, "replicas[0].cuont", "count"),
+        ),
+        (
+            '[[replcas]]\nlocality = "a"\n[[faults]]\nkind = "slow"\nat = 1\nlocality = "a"\n',
+            (1, "replcas", "replicas"),
+        ),
+        (
+            '[[operations]]\npaht = "/a"\n[[faults]]\nkind = "slow"\nat = 1\npath = "/a"\n',
+            (2, "operations[0].paht", "path"),
+        ),
+        ('[[faults]]\nkind = "slow"\nat = 1\nlats = 2\nevery = 3\n', (4, "faults[0].lats", "lasts")),
+    ],
+)  # fmt: skip
+def test_nothing_is_held_against_a_part_that_is_wrong_itself(written, text, expected):
     assert problems(written(text)) == [expected]
 
 

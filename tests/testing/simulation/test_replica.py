@@ -64,6 +64,15 @@ def test_half_the_speed_takes_twice_as_long_also_for_what_is_in_hand(events, rep
     assert sent.ended == (1.5, 200)
 
 
+def test_what_is_planned_twice_for_one_moment_is_done_once(events, replica, send):
+    sent = send(1.0)
+    events.run(0.5)
+    for speed in (0.5, 1.0, 1.0):
+        replica.set_speed(speed)
+    events.run(10.0)
+    assert (sent.ended, replica.present) == ((1.0, 200), 0)
+
+
 def test_what_stands_still_goes_on_where_it_was(events, replica, send):
     sent = send(1.0)
     events.run(0.25)

@@ -45,6 +45,20 @@ def test_the_same_seed_gives_the_same_result_in_another_process():
     assert ran[0].stdout == ran[1].stdout != ""
 
 
+@pytest.mark.parametrize(
+    "faults",
+    [
+        [{"kind": "slow", "at": 1.0, "lasts": 1.0}, {"kind": "stall", "at": 1.3, "lasts": 0.3}],
+        [{"kind": "slow", "at": 1.0, "lasts": 0.1, "every": 0.1}],
+        [{"kind": "slow", "at": 1.0, "lasts": 0.5, "factor": 1}],
+    ],
+    ids=["overlapping", "adjacent", "without effect"],
+)
+def test_a_speed_that_comes_back_at_once_ends_no_run(faults):
+    tally = Simulation(scenario(*faults), strategy="random").run()
+    assert tally.lost_share < 1.0
+
+
 def test_contenders_get_the_same_requests():
     found = scenario()
     arrivals = workload(found, 1)

@@ -7,6 +7,7 @@ from pydantic import ValidationError
 
 from meshware.core.endpoint import Locality
 from meshware.testing.simulation import Scenario
+from meshware.testing.simulation.scenario import Fault
 
 FLEET = Scenario.model_validate(
     {
@@ -52,3 +53,15 @@ def test_the_way_is_longer_to_what_is_farther(other, seconds):
 def test_what_cannot_be_is_refused(wrong):
     with pytest.raises(ValidationError):
         Scenario.model_validate(wrong)
+
+
+def test_a_key_that_is_no_text_hides_nothing():
+    with pytest.raises(ValidationError) as caught:
+        Scenario.model_validate({1.5: 2, "load": -1, "begin": 20})
+    assert {each["loc"] for each in caught.value.errors()} == {("1.5",), ("load",), ("begin",)}
+
+
+def test_a_fault_that_is_one_already_is_judged_beside_what_is_wrong():
+    with pytest.raises(ValidationError) as caught:
+        Scenario(load=-1, faults=[Fault(kind="slow", at=1, replicas=[99])])
+    assert [each["loc"] for each in caught.value.errors()] == [("load",), ("faults", 0, "replicas", 0)]

@@ -84,7 +84,8 @@ def test_operations_of_one_path_are_drawn_by_their_shares(trace):
         ("", [(1, "at", None)]),
         ("work\n1\n", [(1, "at", None)]),
         ("at,wrok\nx,1\n", [(1, "wrok", "work")]),
-        ("at,at\n1,1\n", [(1, "at", None), (1, "at", None)]),
+        ("at,at\n1,1\n", [(1, "at", None)]),
+        ("at,wrok,wrok\n1,1,1\n", [(1, "wrok", "work")]),
         ("at,path,operation\n1,/items,/items\n", [(1, "path", None)]),
         ("at\n", [(1, "at", None)]),
         ("at\nsoon\n1\n", [(2, "at", None)]),
@@ -117,6 +118,27 @@ def test_a_file_that_cannot_be_read_is_refused(tmp_path, data, reason):
         path.write_bytes(data)
     with pytest.raises(InputError, match=reason):
         read_trace(path, SHOP, 1)
+
+
+@pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\r"])
+@pytest.mark.parametrize("number", [1, 2, 5000])
+def test_the_first_line_that_is_not_utf8_is_told(tmp_path, number, end):
+    lines = [b"at,path"] + [b"%d,/items" % each for each in range(6000)]
+    lines[number - 1] += b"\xfc\xe4"
+    path = tmp_path / "trace.csv"
+    path.write_bytes(end.join(lines))
+    with pytest.raises(InputError) as caught:
+        read_trace(path, SHOP, 1)
+    (problem,) = caught.value.problems
+    assert (problem.where, problem.value) == (f"{path}:{number}", b"\xfc\xe4")
+
+
+def test_what_is_wrong_before_a_line_that_is_not_utf8_is_told_too(tmp_path):
+    path = tmp_path / "trace.csv"
+    path.write_bytes(b"at\nsoon\n\xff\nlate\n")
+    with pytest.raises(InputError) as caught:
+        read_trace(path, SHOP, 1)
+    assert [each.where for each in caught.value.problems] == [f"{path}:2", f"{path}:3"]
 
 
 def test_a_trace_longer_than_its_scenario_is_run_to_its_end(trace):

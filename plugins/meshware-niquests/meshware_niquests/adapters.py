@@ -22,6 +22,7 @@ MOST = 1000
 """Endpoints for which an adapter keeps connections; beyond, all are begun anew."""
 
 _KEPT = ("pool_connections", "pool_maxsize", "pool_block", "disable_http1", "disable_http2", "disable_http3")
+_TLS_NAMES = ("server_hostname", "assert_hostname")  # what is asked for, and what the certificate must be for
 
 
 class Pools:
@@ -32,9 +33,9 @@ class Pools:
         self._async = isinstance(adapter, AsyncHTTPAdapter)
         self._known: dict[Any, Any] = {}
 
-    def to(self, url: SplitResult, endpoint: Endpoint) -> Any:
-        """The adapter whose connections go to this endpoint, under this name."""
-        key = url.scheme, url.netloc, endpoint.address
+    def to(self, url: SplitResult, endpoint: Endpoint, server_name: str | None) -> Any:
+        """The adapter whose connections go to this endpoint, under this name; `server_name`: TLS's, if another."""
+        key = url.scheme, url.netloc, endpoint.address, server_name
         found = self._known.get(key)
         if found is None:
             if len(self._known) >= MOST:
@@ -42,6 +43,8 @@ class Pools:
             kind, dialler = (AsyncHTTPAdapter, AsyncDialler) if self._async else (HTTPAdapter, Dialler)
             made = kind(**self._options, max_retries=0, resolver=dialler(endpoint.host, endpoint.port))
             made._meshware_inner = True
+            if server_name is not None:
+                made.poolmanager.connection_pool_kw |= dict.fromkeys(_TLS_NAMES, server_name)
             found = self._known.setdefault(key, made)
         return found
 
@@ -85,7 +88,7 @@ class MeshAdapter(HTTPAdapter):  # type: ignore[misc]
         service = service_of(mesh, url)
         if mesh is None or service is None:
             return super().send(request, *args, **options)
-        return SyncCall(pools_of(self), mesh, service, request, url, **options).run()
+        return SyncCall(self, pools_of(self), mesh, service, request, url, **options).run()
 
     def close(self) -> None:
         """Close all connections, the endpoints' too."""
@@ -107,7 +110,7 @@ class AsyncMeshAdapter(AsyncHTTPAdapter):  # type: ignore[misc]
         service = service_of(mesh, url)
         if mesh is None or service is None:
             return await super().send(request, *args, **options)
-        return await AsyncCall(pools_of(self), mesh, service, request, url, **options).run()
+        return await AsyncCall(self, pools_of(self), mesh, service, request, url, **options).run()
 
     async def close(self) -> None:
         """Close all connections, the endpoints' too."""

@@ -1,24 +1,26 @@
 """One call through niquests, sync or async: its attempts sent, its answer handed out.
 
 Up to its headers a sync attempt is bounded by niquests' own total timeout. That cannot be put off, so the attempt
-has the call's whole time and is not cut earlier to be tried elsewhere; async ones are. Bodies are cut by the reaper.
+has the call's whole time and is not cut earlier to be tried elsewhere; async ones are. Bodies: see bodies.py.
 """
 
 from __future__ import annotations
 
 import os
 import time
+from math import inf
 from typing import TYPE_CHECKING, Any
 from urllib.parse import SplitResult
 
 from niquests._constant import READ_DEFAULT_TIMEOUT, WRITE_DEFAULT_TIMEOUT
+from urllib3 import Timeout
 
 from meshware.context import current as current_context
 from meshware.core.errors import DeadlineExceeded, InsecureService, MeshError
 from meshware.core.outcome import Cause, Ending, Outcome
 from meshware.core.request import Request
 from meshware.outbound.drive import drive, drive_async
-from meshware.outbound.exchange import LEAST, answer_of, finite, headers_for, host_for
+from meshware.outbound.exchange import LEAST, Limits, answer_of, finite, headers_for, host_for
 from meshware.outbound.scopes import Limit, Wanted
 from meshware_niquests.bodies import Following, follow
 from meshware_niquests.errors import FAILURES, cause_of, twin
@@ -39,6 +41,7 @@ class NiquestsCall:
 
     def __init__(
         self,
+        adapter: Any,
         pools: Any,
         mesh: Mesh,
         service: Service,
@@ -46,12 +49,12 @@ class NiquestsCall:
         url: SplitResult,
         **options: Any,
     ) -> None:
-        self.pools, self.service, self.request, self.url = pools, service, request, url
+        self.adapter, self.pools, self.service, self.request, self.url = adapter, pools, service, request, url
         self.options = options | {"proxies": {}, "multiplexed": False}
         self.options["on_post_connection"] = self._connected
         self._told = options.get("on_post_connection")
         self._sent = False
-        self.timeout = _total(options.get("timeout"))
+        self.limits = limits_of(options.get("timeout"))
         self.position = getattr(request, "_body_position", None)
         context = current_context()
         replayable = request.body is None or isinstance(request.body, (str, bytes)) or isinstance(self.position, int)
@@ -62,7 +65,7 @@ class NiquestsCall:
             request.headers or {},
             replayable=replayable,
             streamed=bool(options.get("stream")),
-            timeout=self.timeout,
+            timeout=self.limits.total,
             name=context.operation if context is not None else None,
         )
         self.call: Call = mesh.call(service, described)
@@ -98,19 +101,31 @@ class NiquestsCall:
             made.headers["Host"] = host
         return made
 
+    def _way(self, attempt: Attempt) -> Any:
+        """niquests' adapter for the attempt's endpoint."""
+        tls = self.service.tls
+        return self.pools.to(self.url, attempt.endpoint, None if tls is None else tls.server_name)
+
     def _timeouts(self, attempt: Attempt, now: float) -> tuple[float, float, float]:
-        left = max(LEAST, self.call.deadline.at - now)
-        return max(LEAST, min(attempt.connect_by - now, left)), left, left
+        """Seconds to connect, per read and in all: niquests holds the first two below the third."""
+        limits, left = self.limits, self.call.deadline.at - now
+        return max(LEAST, limits.connect_for(attempt)), limits.patience(self.call, attempt), max(LEAST, left)
 
     def _answered(self, attempt: Attempt, answer: Any, began: float) -> Outcome:
         headers, endless = answer.headers, "content-length" not in answer.headers
         outcome = answer_of(
             answer.status_code, headers, elapsed=time.monotonic() - began, connect=None, endless=endless
         )
-        answer.request = self.request
-        follow(answer.raw, Following(self.call, attempt, outcome, self.late))
+        answer.request, answer.connection = self.request, self.adapter  # by which digest auth sends again
+        follow(answer.raw, Following(self.call, attempt, outcome, self.late, pause=self._pause(outcome)))
         attempt.answer = answer
         return outcome
+
+    def _pause(self, outcome: Outcome) -> float:
+        """Seconds without a byte after which the body counts as broken, whatever its deadline; inf: for ever."""
+        if self.limits.read is not None:
+            return self.limits.read
+        return inf if outcome.stream or self.call.deadline.chosen else self.service.idle
 
     def _failed(self, error: Exception, began: float) -> Outcome:
         elapsed = time.monotonic() - began
@@ -139,7 +154,7 @@ class SyncCall(NiquestsCall):
         began = time.monotonic()
         options = self.options | {"timeout": self._timeouts(attempt, began)}
         try:
-            answer = self.pools.to(self.url, attempt.endpoint).send(self._prepared(attempt), **options)
+            answer = self._way(attempt).send(self._prepared(attempt), **options)
         except FAILURES as error:
             return self._failed(error, began)
         return self._answered(attempt, answer, began)
@@ -170,7 +185,7 @@ class AsyncCall(NiquestsCall):
         options = self.options | {"timeout": self._timeouts(attempt, began)}
         try:
             async with Limit(self.call, attempt):
-                answer = await self.pools.to(self.url, attempt.endpoint).send(self._prepared(attempt), **options)
+                answer = await self._way(attempt).send(self._prepared(attempt), **options)
         except TimeoutError as error:
             return Outcome(elapsed=time.monotonic() - began, cause=Cause.TIMEOUT, error=error, sent=self._sent)
         except FAILURES as error:
@@ -183,13 +198,20 @@ class AsyncCall(NiquestsCall):
         await attempt.answer.raw.close()
 
 
-def _total(timeout: Any) -> float | None:
-    """The caller's own limit for the whole call, from what niquests takes; its defaults are nobody's wish."""
-    if timeout in (READ_DEFAULT_TIMEOUT, WRITE_DEFAULT_TIMEOUT):
-        return None
-    if isinstance(timeout, tuple):
-        if len(timeout) == 3 and timeout[2] is not None:
-            return finite(timeout[2])
-        connect, read = finite(timeout[0]), finite(timeout[1])
-        return None if connect is None or read is None else connect + read
-    return finite(getattr(timeout, "total", timeout))
+def limits_of(timeout: Any) -> Limits:
+    """From what niquests takes; its defaults are nobody's wish. Raises ValueError for what is no timeout."""
+    if timeout in (None, READ_DEFAULT_TIMEOUT, WRITE_DEFAULT_TIMEOUT):
+        return Limits()
+    if isinstance(timeout, Timeout):
+        started = timeout.clone()
+        started.start_connect()
+        connect, read, total = started.connect_timeout, started.read_timeout, started.total
+    elif isinstance(timeout, tuple):
+        connect, read, total = timeout if len(timeout) == 3 else (*timeout, None)
+    else:
+        connect = read = total = timeout
+    Timeout(connect=connect, read=read, total=total)
+    limits = Limits(finite(connect), finite(read), finite(total))
+    if limits.total is not None or limits.connect is None or limits.read is None:
+        return limits
+    return limits._replace(total=limits.connect + limits.read)

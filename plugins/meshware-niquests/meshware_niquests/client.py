@@ -35,7 +35,7 @@ class NiquestsClient:
                 return None
             mesh, url = find_mesh(), urlsplit(str(request.url))
             service = service_of(mesh, url)
-            return None if service is None else (pools_of(adapter), mesh, service, request, url)
+            return None if service is None else (adapter, pools_of(adapter), mesh, service, request, url)
 
         def send(self: Any, request: Any, *args: Any, **options: Any) -> Any:
             facts = meshed(self, request)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import json
+import socket
 import ssl
 import threading
 import time
@@ -13,7 +14,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import niquests
 import pytest
 import trustme
+from jh2.config import H2Configuration
+from jh2.connection import H2Connection
+from jh2.events import RequestReceived
 from meshware_niquests import AsyncMeshAdapter, MeshAdapter, NiquestsClient
+from urllib3 import Timeout
 
 import meshware
 from meshware.testing import check_client
@@ -54,6 +59,20 @@ class Handler(BaseHTTPRequestHandler):
             self.end_headers()
             while not server.stopping.wait(0.05):
                 self.wfile.write(b".")
+        elif self.path == "/stall":
+            self.send_response(200)
+            self.send_header("Content-Length", "100")
+            self.end_headers()
+            server.stopping.wait(5)
+        elif self.path == "/events":
+            self.send_response(200)
+            self.send_header("Content-Type", "text/event-stream")
+            self.end_headers()
+            server.stopping.wait(0.8)
+            self.wfile.write(b"data: late\n\n")
+            self.close_connection = True
+        elif self.path == "/digest" and "Authorization" not in self.headers:
+            self.answer(401, b"who?", WWW_Authenticate='Digest realm="a", nonce="b", qop="auth"')
         elif self.path == "/short":
             self.send_response(200)
             self.send_header("Content-Length", "100")
@@ -131,6 +150,10 @@ class Sync:
     def get(self, path, method="GET", **options):
         return self.session.request(method, URL + path, **options)
 
+    def gone_through(self, url, **options):
+        with self.session.get(url, stream=True, **options) as answer:
+            return b"".join(answer.iter_content(1000))
+
     def half_read(self, path):
         answer = self.session.get(URL + path, stream=True)
         next(answer.iter_content(10))
@@ -153,6 +176,13 @@ class Async:
 
     def get(self, path, method="GET", **options):
         return self.runner.run(self.session.request(method, URL + path, **options))
+
+    def gone_through(self, url, **options):
+        async def main():
+            async with await self.session.get(url, stream=True, **options) as answer:
+                return b"".join([piece async for piece in await answer.iter_content(1000)])
+
+        return self.runner.run(main())
 
     def half_read(self, path):
         async def main():
@@ -223,6 +253,54 @@ def test_a_deadline_holds_over_headers_and_body(face, path):
     assert 0.3 < time.monotonic() - began < 1.0
     assert isinstance(failed.value, niquests.exceptions.Timeout)
     assert face.get("/echo").status_code == 200
+
+
+@pytest.mark.parametrize("timeout", [(1, 0.3), (1, 0.3, 5), Timeout(connect=1, read=0.3)], ids=str)
+@pytest.mark.parametrize("path", ["/hole", "/stall"])
+def test_the_caller_s_read_timeout_is_kept_over_headers_and_body(face, path, timeout):
+    began = time.monotonic()
+    with pytest.raises(niquests.exceptions.RequestException) as failed:
+        face.get(path, "POST", timeout=timeout)
+    assert 0.25 < time.monotonic() - began < 0.8
+    assert path == "/stall" or isinstance(failed.value, niquests.exceptions.ReadTimeout)
+
+
+def test_the_caller_s_connect_timeout_is_kept(servers):
+    """Nobody accepts at a socket whose queue is full."""
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as deaf:
+        address = deaf.getsockname()
+        with socket.create_connection(address), niquests.Session() as session:
+            settings = {"endpoints": [f"{address[0]}:{address[1]}"], "retry": {"attempts": 1}}
+            session.mount("http://", MeshAdapter(meshware.Mesh.from_settings({"services": {"deaf": settings}})))
+            began = time.monotonic()
+            with pytest.raises(niquests.exceptions.ConnectTimeout):
+                session.get("http://deaf/", timeout=(0.2, 5))
+            assert time.monotonic() - began < 0.8
+
+
+@pytest.mark.parametrize("timeout", [(1, 2, 3, 4), (1, "soon"), -1], ids=str)
+def test_what_is_no_timeout_is_refused_as_niquests_refuses_it(face, timeout):
+    with pytest.raises(ValueError):
+        face.get("/echo", timeout=timeout)
+
+
+def test_an_idle_event_stream_that_nobody_bounded_is_waited_for(face, mesh):
+    mesh.services["inventory"].timeout = 0.4
+    assert face.gone_through(f"{URL}/events") == b"data: late\n\n"
+
+
+def test_a_body_that_nobody_bounded_is_broken_when_idle_for_too_long(face, mesh):
+    mesh.services["inventory"].idle = 0.2
+    began = time.monotonic()
+    with pytest.raises(niquests.exceptions.RequestException):
+        face.get("/stall")
+    assert 0.15 < time.monotonic() - began < 1.0
+
+
+def test_the_second_request_of_digest_auth_goes_through_the_mesh(face, servers):
+    auth = niquests.auth.AsyncHTTPDigestAuth if isinstance(face, Async) else niquests.auth.HTTPDigestAuth
+    assert face.get("/digest", auth=auth("me", "secret")).status_code == 200
+    assert sorted(len(each.seen) for each in servers) == [0, 1, 1]
 
 
 def test_an_answer_dropped_half_read_gives_its_slot_back(face, mesh):
@@ -301,3 +379,140 @@ def test_a_certificate_is_for_the_logical_name_only(secure):
         with pytest.raises(niquests.exceptions.InvalidSchema, match="tls"):
             session.get("https://plain/echo")
     assert len(server.seen) == 1
+
+
+@pytest.fixture(params=[Sync, Async], ids=["sync", "async"])
+def secure_face(request, secure):
+    made = request.param(None)
+    adapter = {Sync: MeshAdapter, Async: AsyncMeshAdapter}[request.param]
+    made.session.mount("https://", adapter(secure[0]))
+    yield made
+    made.end()
+
+
+def test_a_certificate_is_for_the_server_name_where_one_is_set(secure, secure_face):
+    mesh, _ = secure
+    settings = mesh.services["inventory"].tls
+    mesh.services["billing"].tls = settings.model_copy(update={"server_name": "inventory"})
+    assert b'"host": "billing"' in secure_face.gone_through("https://billing/echo")
+    mesh.services["inventory"].tls = settings.model_copy(update={"server_name": "other"})
+    with pytest.raises(niquests.exceptions.SSLError):
+        secure_face.gone_through("https://inventory/echo")
+
+
+def test_a_connection_made_for_one_server_name_is_not_used_for_another(secure, secure_face):
+    mesh, _ = secure
+    assert secure_face.gone_through("https://inventory/echo")
+    settings = mesh.services["inventory"].tls
+    mesh.services["inventory"].tls = settings.model_copy(update={"server_name": "other"})
+    with pytest.raises(niquests.exceptions.SSLError):
+        secure_face.gone_through("https://inventory/echo")
+
+
+# HTTP/2
+
+
+class Http2:
+    """Answers every request with 40 bytes; those for /drip come one by one, and take four seconds."""
+
+    def __init__(self, context):
+        context.set_alpn_protocols(["h2"])
+        self._listening = socket.create_server(("127.0.0.1", 0))
+        self._context = context
+        self.address = f"127.0.0.1:{self._listening.getsockname()[1]}"
+        self.stopping, self.connections = threading.Event(), 0
+        threading.Thread(target=self._listen, daemon=True).start()
+
+    def _listen(self):
+        while True:
+            try:
+                sock, _ = self._listening.accept()
+            except OSError:
+                return  # stopped
+            self.connections += 1
+            threading.Thread(target=self._serve, args=(sock,), daemon=True).start()
+
+    def _serve(self, sock):
+        state = H2Connection(H2Configuration(client_side=False))
+        with self._context.wrap_socket(sock, server_side=True) as secured:
+            state.initiate_connection()
+            secured.sendall(state.data_to_send())
+            while data := secured.recv(65536):
+                for event in state.receive_data(data):
+                    if isinstance(event, RequestReceived):
+                        dripping = dict(event.headers)[b":path"] == b"/drip"
+                        threading.Thread(target=self._answer, args=(state, secured, event.stream_id, dripping)).start()
+                secured.sendall(state.data_to_send())
+
+    def _answer(self, state, sock, stream, dripping):
+        state.send_headers(stream, [(":status", "200"), ("content-length", "40")])
+        for number in range(40):
+            if dripping and self.stopping.wait(0.1):
+                return
+            try:
+                state.send_data(stream, b"x", end_stream=number == 39)
+                sock.sendall(state.data_to_send())
+            except Exception:
+                return  # its caller has given it up
+
+    def stop(self):
+        self.stopping.set()
+        self._listening.close()
+
+
+@pytest.fixture
+def http2(authority, tmp_path):
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("inventory").configure_cert(context)
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    server = Http2(context)
+    settings = {"endpoints": [server.address], "tls": {"ca": str(tmp_path / "ca.pem")}, "timeout": 0.5}
+    mesh = meshware.Mesh.from_settings({"services": {"inventory": settings}})
+    yield mesh, server
+    assert in_flight(mesh) == 0
+    mesh.close()
+    server.stop()
+
+
+@pytest.mark.parametrize("way", ["content", "pieces", "read"])
+def test_a_deadline_holds_over_a_body_that_drips_over_http2(http2, way):
+    """And others on the same connection go on."""
+    mesh, server = http2
+    read = {
+        "content": lambda answer: answer.content,
+        "pieces": lambda answer: list(answer.iter_content(1000)),
+        "read": lambda answer: answer.raw.read(),
+    }[way]
+    with niquests.Session() as session:
+        session.mount("https://", MeshAdapter(mesh))
+        began = time.monotonic()
+        with pytest.raises(meshware.DeadlineExceeded):
+            read(session.get("https://inventory/drip", stream=True))
+        assert 0.4 < time.monotonic() - began < 1.0
+        answer = session.get("https://inventory/quick")
+        assert (answer.content, answer.http_version) == (b"x" * 40, 20)
+    assert server.connections == 1
+
+
+def test_a_deadline_holds_over_a_body_that_drips_over_http2_async(http2):
+    async def main():
+        async with niquests.AsyncSession() as session:
+            session.mount("https://", AsyncMeshAdapter(http2[0]))
+            began = time.monotonic()
+            with pytest.raises(meshware.DeadlineExceeded):
+                await session.get("https://inventory/drip")
+            elapsed = time.monotonic() - began
+            return elapsed, (await session.get("https://inventory/quick")).content
+
+    elapsed, content = asyncio.run(main())
+    assert 0.4 < elapsed < 1.0
+    assert content == b"x" * 40
+    assert http2[1].connections == 1
+
+
+def test_a_body_over_http2_is_whole_whichever_way_it_is_read(http2):
+    with niquests.Session() as session:
+        session.mount("https://", MeshAdapter(http2[0]))
+        for read in (lambda raw: raw.read(), lambda raw: raw.read(1000), lambda raw: raw.read(15) + raw.read()):
+            answer = session.get("https://inventory/quick", stream=True)
+            assert read(answer.raw) == b"x" * 40

@@ -7,6 +7,7 @@ Of the cold ones that with the least latency is picked; when all are hot, the on
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from math import ceil
 from threading import Lock
 from typing import Any
@@ -52,19 +53,15 @@ class ProbePool:
             while len(self._probes) > self._size:
                 self._probes.popleft()
 
-    def keep(self, endpoints: Any) -> None:
-        """Only these may be picked from now on."""
-        with self._lock:
-            self._probes = deque(each for each in self._probes if each.endpoint in endpoints)
-
-    def pick(self, now: float) -> Any | None:
-        """The endpoint of the best probe; None when fewer than two are in hand (the paper: pick at random then)."""
+    def pick(self, now: float, among: Any) -> Any | None:
+        """The best probe's endpoint among these; None with fewer than two of theirs (the paper: at random then)."""
         with self._lock:
             while self._probes and self._probes[0].at <= now - self._age:
                 self._probes.popleft()
-            if len(self._probes) < 2:
+            probes = [each for each in self._probes if each.endpoint in among]
+            if len(probes) < 2:
                 return None
-            best = self._best()
+            best = self._best(probes)
             best.uses += 1
             best.in_flight += 1  # ours is on its way there
             if best.uses >= self._uses:
@@ -87,12 +84,12 @@ class ProbePool:
         seen = sorted(self._seen)
         return seen[min(len(seen) - 1, ceil(self._hot * len(seen)) - 1)] if seen else 0
 
-    def _best(self) -> Probe:
+    def _best(self, probes: Sequence[Probe]) -> Probe:
         limit = self.threshold()
-        cold = [each for each in self._probes if each.in_flight <= limit]
+        cold = [each for each in probes if each.in_flight <= limit]
         if cold:
             return min(cold, key=lambda each: each.latency)
-        return min(self._probes, key=lambda each: each.in_flight)
+        return min(probes, key=lambda each: each.in_flight)
 
     def _worst(self) -> Probe:
         limit = self.threshold()

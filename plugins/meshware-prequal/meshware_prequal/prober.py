@@ -27,8 +27,23 @@ class Prober:
     def __init__(self, pool: ProbePool, *, threads: int, waiting: int, timeout: float, path: str = PATH) -> None:
         self._pool, self._path, self._timeout, self._threads = pool, path, timeout, threads
         self._waiting = waiting
+        self._served: list[weakref.ref[Any]] = []
         self._reset()
         _alive.add(self)
+
+    def serve(self, picker: Any) -> None:
+        """Connections to this picker's `endpoints` are kept for as long as somebody holds it."""
+        with self._lock:
+            self._served = [*self.served(), weakref.ref(picker)]
+
+    def served(self) -> list[weakref.ref[Any]]:
+        """The pickers that are still held: one, or as many as a service has groups."""
+        return [each for each in self._served if each() is not None]
+
+    def addresses(self) -> set[str]:
+        """Of all the endpoints that they pick from."""
+        pickers = [each() for each in self._served]
+        return {endpoint.address for picker in pickers if picker is not None for endpoint in picker.endpoints}
 
     def ask(self, endpoint: Any) -> None:
         """Probe it soon; dropped when too many are waiting."""
@@ -42,12 +57,12 @@ class Prober:
     def _reset(self) -> None:
         self._queue: queue.Queue[Any] = queue.Queue(self._waiting)
         self._started = False
-        self._starting = threading.Lock()
+        self._lock = threading.Lock()
         self.dropped = 0
         self.failed = 0
 
     def _start(self) -> None:
-        with self._starting:
+        with self._lock:
             if self._started:
                 return
             self._started = True
@@ -79,6 +94,8 @@ class Prober:
 def _work(owner: weakref.ref[Prober], waiting: queue.Queue[Any]) -> None:
     """A thread's life: it ends soon after its prober has gone."""
     connections: dict[str, http.client.HTTPConnection] = {}
+    served: list[weakref.ref[Any]] = []
+    there: set[str] = set()
     while True:
         try:
             endpoint = waiting.get(timeout=1.0)
@@ -87,11 +104,19 @@ def _work(owner: weakref.ref[Prober], waiting: queue.Queue[Any]) -> None:
         prober = owner()
         if prober is None:
             break
-        if endpoint is not None:
+        if (now := prober.served()) != served:
+            served, there = now, prober.addresses()
+            _close(connections, kept=there)
+        if endpoint is not None and endpoint.address in there:
             prober.probe(endpoint, connections)
         del prober
-    for connection in connections.values():
-        connection.close()
+    _close(connections, kept=set())
+
+
+def _close(connections: dict[str, http.client.HTTPConnection], *, kept: set[str]) -> None:
+    """Close those to endpoints that have gone: nobody will probe them again."""
+    for address in connections.keys() - kept:
+        connections.pop(address).close()
 
 
 _alive: weakref.WeakSet[Prober] = weakref.WeakSet()

@@ -50,23 +50,25 @@ class Prequal:
             self._pool = ProbePool(size=size, age=age, uses=uses or reuse(self._probes, size, len(endpoints)), hot=hot)
             timeout, path = self._prober_of
             self._prober = Prober(self._pool, threads=2, waiting=4 * size, timeout=timeout, path=path)
-        self._pool.keep(set(endpoints))
-        return PrequalPicker(endpoints, self._pool, self._prober, self._probes)
+        picker = PrequalPicker(endpoints, self._pool, self._prober, self._probes)
+        self._prober.serve(picker)
+        return picker
 
 
 class PrequalPicker:
     """Thread-safe; asks for probes and never waits for one."""
 
     def __init__(self, endpoints: Sequence[Endpoint], pool: ProbePool, prober: Prober, probes: int) -> None:
-        self._endpoints, self._pool, self._prober = endpoints, pool, prober
+        self.endpoints, self._pool, self._prober = endpoints, pool, prober
+        self._members = frozenset(endpoints)  # the pool may have probes of other groups' endpoints, and of those gone
         self._probes = min(probes, len(endpoints))
 
     def pick(self, call: Call) -> Endpoint:
         """The endpoint of the best probe, or any."""
-        endpoints, rng = self._endpoints, call.rng
+        endpoints, rng = self.endpoints, call.rng
         for endpoint in _sample(endpoints, self._probes, rng):
             self._prober.ask(endpoint)
-        picked: Endpoint | None = self._pool.pick(call.now)
+        picked: Endpoint | None = self._pool.pick(call.now, self._members)
         self._pool.shrink()
         return endpoints[int(rng.random() * len(endpoints))] if picked is None else picked
 

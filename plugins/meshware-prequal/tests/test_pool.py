@@ -6,6 +6,16 @@ from meshware_prequal.pool import Probe, ProbePool
 from meshware_prequal.strategy import HOT, reuse
 
 
+class Any:
+    """Every endpoint there is."""
+
+    def __contains__(self, endpoint):
+        return True
+
+
+ANY = Any()
+
+
 def pool(*probes, size=16, age=1.0, uses=100, hot=HOT, at=10.0):
     made = ProbePool(size=size, age=age, uses=uses, hot=hot)
     for endpoint, in_flight, latency in probes:
@@ -14,49 +24,53 @@ def pool(*probes, size=16, age=1.0, uses=100, hot=HOT, at=10.0):
 
 
 def test_of_the_cold_ones_the_quickest_is_picked():
-    assert pool(("a", 1, 0.3), ("b", 1, 0.1), ("c", 1, 0.2)).pick(10.0) == "b"
+    assert pool(("a", 1, 0.3), ("b", 1, 0.1), ("c", 1, 0.2)).pick(10.0, ANY) == "b"
 
 
 def test_a_hot_one_is_avoided_however_quick():
     calm = [(f"calm {number}", 1, 0.3 + number / 100) for number in range(9)]
-    assert pool(*calm, ("hot", 50, 0.001)).pick(10.0) == "calm 0"
+    assert pool(*calm, ("hot", 50, 0.001)).pick(10.0, ANY) == "calm 0"
 
 
 def test_when_all_are_hot_the_least_loaded_is_picked():
     made = pool(("a", 9, 0.1), ("b", 5, 0.9), ("c", 7, 0.1))
     for _ in range(100):
         made._seen.append(0)
-    assert made.pick(10.0) == "b"
+    assert made.pick(10.0, ANY) == "b"
 
 
 def test_each_pick_counts_as_one_more_in_flight():
     made = pool(("a", 0, 0.1), ("b", 0, 0.2), hot=0.5)
-    assert [made.pick(10.0) for _ in range(4)] == ["a", "b", "a", "b"]
+    assert [made.pick(10.0, ANY) for _ in range(4)] == ["a", "b", "a", "b"]
 
 
 def test_with_fewer_than_two_probes_nobody_is_picked():
-    assert pool().pick(10.0) is None
-    assert pool(("a", 1, 0.1)).pick(10.0) is None
+    assert pool().pick(10.0, ANY) is None
+    assert pool(("a", 1, 0.1)).pick(10.0, ANY) is None
 
 
 def test_old_probes_are_dropped():
     made = pool(("a", 1, 0.1), ("b", 1, 0.2))
-    assert made.pick(10.9) == "a"
-    assert made.pick(11.0) is None
+    assert made.pick(10.9, ANY) == "a"
+    assert made.pick(11.0, ANY) is None
     assert len(made) == 0
 
 
 def test_a_probe_that_was_used_up_is_dropped():
     made = pool(("a", 1, 0.1), ("b", 1, 0.2), ("c", 1, 0.3), uses=2, hot=1.0)
     made._seen.append(9)
-    assert [made.pick(10.0) for _ in range(3)] == ["a", "a", "b"]
+    assert [made.pick(10.0, ANY) for _ in range(3)] == ["a", "a", "b"]
 
 
 def test_the_pool_keeps_the_latest():
     made = pool(*((number, 1, 0.1) for number in range(40)), size=16)
     assert len(made) == 16
-    made.keep({39, 38})
-    assert len(made) == 2
+
+
+def test_only_those_that_the_picker_has_are_picked():
+    made = pool(("far", 0, 0.01), ("far too", 0, 0.01), ("near", 3, 0.2), ("near too", 3, 0.1))
+    assert made.pick(10.0, {"near", "near too"}) == "near too"
+    assert made.pick(10.0, {"near", "unknown"}) is None
 
 
 def test_each_call_drops_the_worst_and_the_oldest_in_turn():

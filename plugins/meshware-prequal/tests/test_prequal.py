@@ -9,14 +9,17 @@ import socket
 import threading
 import time
 from collections import Counter
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from socketserver import ThreadingMixIn
+from types import SimpleNamespace
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
 import pytest
-from meshware_prequal import ProbeResponder
+from meshware_prequal import Prequal, ProbeResponder
 from meshware_prequal.pool import ProbePool
 from meshware_prequal.prober import Prober
+from meshware_prequal.responder import IN_FLIGHT, LATENCY
 
 from meshware import Mesh, SettingsError
 from meshware.core.call import Call
@@ -136,6 +139,81 @@ def test_an_endpoint_that_answers_no_probes_is_forgotten_and_nothing_breaks(serv
     prober.probe(endpoint, connections)
     assert (len(pool), prober.failed) == (1, 1)
     assert connections == {}
+
+
+class KeptAlive(BaseHTTPRequestHandler):
+    """Answers probes on connections that last; its server has those that are open, and counts all."""
+
+    protocol_version = "HTTP/1.1"
+
+    def setup(self):
+        super().setup()
+        self.server.accepted += 1
+        self.server.open.add(self)
+
+    def finish(self):
+        super().finish()
+        self.server.open.discard(self)
+
+    def do_GET(self):
+        self.send_response(200)
+        for name, value in {IN_FLIGHT: "1", LATENCY: "0.01", "Content-Length": "0"}.items():
+            self.send_header(name, value)
+        self.end_headers()
+
+    def log_message(self, *facts):
+        pass
+
+
+@pytest.fixture
+def probed(monkeypatch):
+    """Three servers, and their endpoints."""
+    monkeypatch.undo()
+    made = [ThreadingHTTPServer(("127.0.0.1", 0), KeptAlive) for _ in range(3)]
+    for each in made:
+        each.accepted, each.open = 0, set()
+        threading.Thread(target=each.serve_forever, args=(0.02,), daemon=True).start()
+    settings = {"endpoints": [f"127.0.0.1:{each.server_port}" for each in made]}
+    mesh = Mesh(load({"services": {"shop": settings}}))
+    by_port = {each.port: each for each in mesh.services["shop"].endpoints}
+    yield made, [by_port[each.server_port] for each in made]
+    mesh.close()
+    for each in made:
+        each.shutdown()
+        each.server_close()
+
+
+def picking(*pickers, until):
+    """Calls that ask for probes, until it is so."""
+    given_up = time.monotonic() + 5
+    while not until():
+        assert time.monotonic() < given_up
+        for each in pickers:
+            each.pick(SimpleNamespace(rng=random.Random(1), now=time.monotonic()))
+        time.sleep(0.01)
+
+
+def test_the_connections_to_an_endpoint_that_has_gone_are_closed(probed):
+    servers, endpoints = probed
+    strategy = Prequal()
+    picker = strategy.picker(endpoints)
+    picking(picker, until=lambda: all(each.open for each in servers))
+    picker = strategy.picker(endpoints[:2])
+    picking(picker, until=lambda: not servers[2].open)
+    assert all(each.open for each in servers[:2])
+    del picker  # the service has no endpoints, or has gone itself
+    picking(until=lambda: not any(each.open for each in servers))
+
+
+def test_each_group_of_a_service_keeps_its_connections(probed):
+    """Localities make a picker for each of theirs."""
+    servers, endpoints = probed
+    strategy = Prequal()
+    pickers = [strategy.picker((each,)) for each in endpoints]
+    picking(*pickers, until=lambda: all(each.open for each in servers))
+    turns = iter(range(100))
+    picking(*pickers, until=lambda: next(turns, None) is None)
+    assert max(each.accepted for each in servers) <= 2  # one for each of the two threads
 
 
 def test_probes_that_cannot_be_sent_at_once_are_dropped(monkeypatch):

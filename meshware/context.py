@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar, Token, copy_context
 from copy import copy
 from enum import Enum
-from math import isnan
+from math import inf, isnan
 from threading import Lock
 from typing import Any, ParamSpec, TypeVar
 
@@ -22,6 +22,10 @@ from meshware.core.deadline import Deadline
 
 ALLOWANCE = 3
 """Retries that one inbound request may spend over its whole fan-out."""
+
+LONGEST = 86_400.0
+"""The longest deadline or timeout that anybody can ask for (seconds), as in the settings: a socket refuses one of
+some weeks, a lock one of some centuries."""
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -69,12 +73,13 @@ class _Purse:
 
 
 class _Life:
-    """The phase, shared by every view of one context."""
+    """The phase, shared by every view of one context; and whether it is a request's, or only a part's."""
 
-    __slots__ = ("phase",)
+    __slots__ = ("phase", "whole")
 
-    def __init__(self) -> None:
+    def __init__(self, *, whole: bool = True) -> None:
         self.phase = _ACTIVE
+        self.whole = whole
 
 
 class RequestContext:
@@ -139,12 +144,15 @@ class RequestContext:
 
     def responded(self) -> None:
         """The answer has gone out: what runs on is background work, with an allowance of its own."""
-        if self._life.phase is _ACTIVE:
-            self._life.phase = _RESPONDED
-            self._purse.renew()
+        life = self._life
+        if life.phase is _ACTIVE:
+            life.phase = _RESPONDED
+            if life.whole:  # a part has the allowance of the whole, which goes on
+                self._purse.renew()
 
     def done(self) -> None:
-        """The request is over."""
+        """The request is over. What it left running is background work, however it ended."""
+        self.responded()
         self._life.phase = _DONE
 
     def view(self) -> RequestContext:
@@ -156,7 +164,7 @@ class RequestContext:
         made = copy(self)
         made.deadline = deadline
         made.mesh = self.mesh if mesh is None else mesh
-        made._life = _Life()
+        made._life = _Life(whole=False)
         return made
 
     def __repr__(self) -> str:
@@ -198,10 +206,10 @@ def request_context(deadline: float | None = None, *, mesh: Any = None) -> Itera
     """A shared context for a job: one deadline (seconds from now) and one retry allowance for all its calls.
 
     Inside another context it never outlives that one's deadline, and spends that one's allowance.
+    An infinite deadline is none, and one of more than a day (86,400 s) is a day.
     Raises ValueError for a deadline that is not a number.
     """
-    if deadline is not None and isnan(deadline):
-        raise ValueError("a deadline is a number of seconds, not nan")
+    deadline = _bounded(deadline)
     now, outer = time.monotonic(), current()
     limit = outer.deadline_for(now) if outer is not None else None
     if deadline is not None:
@@ -212,6 +220,16 @@ def request_context(deadline: float | None = None, *, mesh: Any = None) -> Itera
             yield context
         finally:
             context.done()
+
+
+def _bounded(deadline: float | None) -> float | None:
+    """Seconds that clocks and sockets can wait; None: no deadline."""
+    if deadline is None or deadline == inf:
+        return None
+    seconds = min(deadline, LONGEST)
+    if isnan(seconds):
+        raise ValueError("a deadline is a number of seconds, not nan")
+    return seconds
 
 
 @contextmanager

@@ -9,9 +9,10 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 import meshware
-from meshware.context import ALLOWANCE, Phase, RequestContext, current, enter, leave
+from meshware.context import ALLOWANCE, LONGEST, Phase, RequestContext, current, enter, leave
 from meshware.core.caller import Caller
 from meshware.core.deadline import Deadline
+from meshware.settings import grammar
 
 
 @pytest.fixture
@@ -42,11 +43,28 @@ def test_background_work_has_an_allowance_of_its_own():
     assert [context.spend() for _ in range(ALLOWANCE + 1)] == [True] * ALLOWANCE + [False]
 
 
-def test_a_context_that_is_done_is_never_revived():
-    context = RequestContext(Deadline.after(5.0, 0.0))
+def test_background_work_has_it_too_when_nobody_saw_the_answer_go_out():
+    context = RequestContext()
     while context.spend():
         pass
     context.done()
+    assert [context.spend() for _ in range(ALLOWANCE + 1)] == [True] * ALLOWANCE + [False]
+
+
+def test_the_end_of_a_part_renews_nothing():
+    with meshware.request_context() as whole:
+        while whole.spend():
+            pass
+        with meshware.request_context() as part:
+            part.responded()
+        assert not whole.spend()
+
+
+def test_a_context_that_is_done_is_never_revived():
+    context = RequestContext(Deadline.after(5.0, 0.0))
+    context.done()
+    while context.spend():
+        pass
     context.responded()
     assert context.phase is Phase.DONE
     assert not context.spend()
@@ -172,6 +190,23 @@ def test_an_inner_job_has_the_mesh_of_the_outer_one_unless_it_names_its_own():
 def test_a_deadline_that_is_no_number_is_refused():
     with pytest.raises(ValueError, match="not nan"), meshware.request_context(deadline=float("nan")):
         pass
+
+
+def test_an_infinite_deadline_is_none():
+    with meshware.request_context(deadline=float("inf")):
+        assert meshware.remaining() is None
+    with meshware.request_context(deadline=5), meshware.request_context(deadline=float("inf")):
+        assert meshware.remaining() <= 5
+
+
+@pytest.mark.parametrize("deadline", [86_401, 1e10, 1e300, pytest.param(10**400, id="10**400")])
+def test_a_deadline_of_more_than_a_day_is_a_day(deadline):
+    with meshware.request_context(deadline=deadline):
+        assert 86_390 < meshware.remaining() <= 86_400
+
+
+def test_the_longest_deadline_is_that_of_the_settings():
+    assert grammar.LONGEST == LONGEST
 
 
 def test_a_deadline_that_has_passed_leaves_nothing():

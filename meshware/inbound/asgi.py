@@ -105,7 +105,7 @@ class MeshMiddleware:
             await send({"type": "lifespan.startup.failed", "message": f"meshware: {self._refused}"})
 
         async def tell(message: Message) -> None:
-            if message["type"].startswith("lifespan.shutdown."):
+            if message["type"] in _OVER:
                 self._close()
             await send(message)
 
@@ -182,6 +182,9 @@ _READ = frozenset((_TIMEOUT, ATTEMPT.encode()))
 
 _MARK = (RETRIED.encode(), b"1")
 """Tells the tier above that this one has retried already, on an answer that it might retry."""
+
+_OVER = {"lifespan.startup.failed", "lifespan.shutdown.complete", "lifespan.shutdown.failed"}
+"""With these the app says that it will serve nothing more."""
 
 _STARTS = {"http.response.start", "websocket.http.response.start"}
 _ENDS = {

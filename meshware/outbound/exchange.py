@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from meshware.context import LONGEST
 from meshware.core.outcome import Outcome
 from meshware.security.trust import ATTEMPT, RETRIED, RETRY_AFTER, TIMEOUT, retry_after
 
@@ -22,11 +23,16 @@ STALL = 1.0
 
 
 class Limits(NamedTuple):
-    """The caller's own timeouts: seconds to connect, per read, and in all; None: not said."""
+    """The caller's own timeouts: seconds to connect, per read, in all, per write, for a place in the client's pool.
+
+    None: not said.
+    """
 
     connect: float | None = None
     read: float | None = None
     total: float | None = None
+    write: float | None = None
+    pool: float | None = None
 
     def connect_for(self, attempt: Attempt) -> float:
         """Seconds that connecting may take, once it has begun: waiting for a place in the client's pool is not it."""
@@ -35,13 +41,18 @@ class Limits(NamedTuple):
 
     def patience(self, call: Call, attempt: Attempt) -> float:
         """Seconds that a single read or write may take, behind the deadline."""
-        patience = max(LEAST, call.deadline.at + SLACK - attempt.began)
+        patience = behind(call, attempt)
         return patience if self.read is None else min(self.read, patience)
 
 
+def behind(call: Call, attempt: Attempt) -> float:
+    """Seconds until just after the call's deadline: when a socket's own timeout ends what nobody else did."""
+    return max(LEAST, call.deadline.at + SLACK - attempt.began)
+
+
 def finite(seconds: Any) -> float | None:
-    """Seconds that limit something; None for what does not."""
-    return float(seconds) if isinstance(seconds, int | float) and 0 < seconds < float("inf") else None
+    """Seconds that limit something, at most a day; None for what does not."""
+    return float(min(seconds, LONGEST)) if isinstance(seconds, int | float) and 0 < seconds < float("inf") else None
 
 
 def headers_for(call: Call, attempt: Attempt, now: float) -> dict[str, str]:

@@ -108,7 +108,8 @@ class AsyncBody:
                     following.reading += time.monotonic() - began
                 yield piece
         finally:
-            await pieces.aclose()  # here and now, not when somebody collects it
+            if hasattr(pieces, "aclose"):  # a user's own stream may have an iterator that is no generator
+                await pieces.aclose()  # here and now, not when somebody collects it
 
     async def _next(self, pieces: Any, now: float) -> bytes:
         following = self._following

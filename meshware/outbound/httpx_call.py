@@ -13,7 +13,7 @@ from meshware.core.outcome import Cause, Outcome
 from meshware.core.request import Request
 from meshware.outbound import httpx_wire as wires
 from meshware.outbound.drive import drive, drive_async
-from meshware.outbound.exchange import SLACK, answer_of, headers_for, host_for
+from meshware.outbound.exchange import SLACK, answer_of, behind, headers_for, host_for
 from meshware.outbound.httpx_bodies import Following, body_class
 from meshware.outbound.httpx_wire import Wire
 from meshware.outbound.reaper import Cut, reaper
@@ -54,8 +54,13 @@ class HttpxCall:
         if self.request.url.scheme in ("https", "wss") and self.service.tls is None:
             raise InsecureService(self.service.name)
 
-    def _timeout(self, seconds: float | None) -> dict[str, float | None]:
-        return {"connect": seconds, "read": seconds, "write": seconds, "pool": seconds}
+    def _timeout(self, patience: float = inf) -> dict[str, float | None]:
+        """The caller's own timeouts for the client to keep; no step takes longer than `patience`."""
+        limits = self.limits
+        own = {"connect": limits.connect, "read": limits.read, "write": limits.write, "pool": limits.pool}
+        if patience == inf:
+            return own
+        return {step: patience if seconds is None else min(seconds, patience) for step, seconds in own.items()}
 
     def _attempt(self, attempt: Attempt, timeout: dict[str, float | None]) -> Any:
         """The request as this attempt sends it; the caller's own is left as it is."""
@@ -70,7 +75,14 @@ class HttpxCall:
             extensions["sni_hostname"] = tls.server_name
         return self.library.copied(self.request, mine, extensions)
 
+    def _wire(self, attempt: Attempt, cut: Cut | None = None) -> Wire:
+        wire = Wire(connect_for=self.limits.connect_for(attempt), cut=cut)
+        wire.dialled = wire.sent = self.way.blind
+        return wire
+
     def _failed(self, wire: Wire, error: Exception, elapsed: float) -> Outcome:
+        if self.way.blind and isinstance(error, self.library.unsent):
+            wire.sent = False
         cause = self.library.cause_of(error, wire)
         return Outcome(elapsed=elapsed, cause=cause, error=error, sent=wire.sent, connect=wire.connected_in)
 
@@ -116,9 +128,9 @@ class SyncCall(HttpxCall):
         began = time.monotonic()
         self.way.tidy()
         cut = Cut(attempt.deadline, lambda now: self.call.overdue(attempt, now))
-        wire = Wire(connect_for=self.limits.connect_for(attempt), cut=cut)
+        wire = self._wire(attempt, cut)
         reaper().watch(cut)
-        timeout = self._timeout(self.limits.patience(self.call, attempt))
+        timeout = self._timeout(behind(self.call, attempt))
         request = self._attempt(attempt, timeout)
         transport = self.way.to(attempt.endpoint)
         token = wires.current.set(wire)
@@ -175,8 +187,8 @@ class AsyncCall(HttpxCall):
         """Send one attempt; what the endpoint or the network did comes back as an outcome."""
         began = time.monotonic()
         await self.way.tidy_async()
-        wire = Wire(connect_for=self.limits.connect_for(attempt))
-        timeout = self._timeout(self.limits.read)
+        wire = self._wire(attempt)
+        timeout = self._timeout()
         request = self._attempt(attempt, timeout)
         transport = self.way.to(attempt.endpoint)
         token = wires.current.set(wire)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from meshware.mesh import default_mesh
 from meshware.outbound.httpx_call import AsyncCall, SyncCall
 from meshware.outbound.httpx_ways import Way, pools_of, way_of
+from meshware.outbound.patch import Patch
 
 if TYPE_CHECKING:
     from meshware.core.service import Service
@@ -93,26 +94,27 @@ class Seam:
 
     def __init__(self, library: Library) -> None:
         self._library = library
-        self._originals: dict[Any, Any] = {}
+        self._find_mesh: FindMesh | None = None
+        self._patches = [self._patch(kind) for kind in (library.module.Client, library.module.AsyncClient)]
 
     def instrument(self, find_mesh: FindMesh) -> None:
         """Have every client of the process send mesh names by the mesh that `find_mesh` gives at the time."""
-        for kind in (self._library.module.Client, self._library.module.AsyncClient):
-            original = self._originals.setdefault(kind, kind._transport_for_url)
-            kind._transport_for_url = self._answer(original, find_mesh)
+        self._find_mesh = find_mesh
+        for patch in self._patches:
+            patch.put()
 
     def uninstrument(self) -> None:
         """Undo it."""
-        while self._originals:
-            kind, original = self._originals.popitem()
-            kind._transport_for_url = original
+        self._find_mesh = None
+        for patch in self._patches:
+            patch.take_back()
 
-    def _answer(self, original: Any, find_mesh: FindMesh) -> Any:
+    def _patch(self, kind: Any) -> Patch:
         library = self._library
 
         def transport_for_url(client: Any, url: Any) -> Any:
-            transport = original(client, url)
-            mesh = None if isinstance(transport, Door | Meshed) else find_mesh()
+            transport, find_mesh = patch.under(client, url), self._find_mesh
+            mesh = None if find_mesh is None or isinstance(transport, Door | Meshed) else find_mesh()
             service = None if mesh is None else library.find(mesh, url)
             if mesh is None or service is None or _mounted(client, url, transport):
                 return transport
@@ -121,7 +123,8 @@ class Seam:
             way = way_of(library, transport, url, service)
             return transport if way is None else Meshed(library, way, mesh, service)
 
-        return transport_for_url
+        patch = Patch(kind, "_transport_for_url", transport_for_url)
+        return patch
 
 
 def _mounted(client: Any, url: Any, transport: Any) -> bool:

@@ -29,6 +29,12 @@ class Library:
         self.core: Any = import_module(module.__name__.replace("httpx", "httpcore"))
         self.plain_pools: Any = (self.core.ConnectionPool, self.core.AsyncConnectionPool)
         self.failures: Any = (self.module.TransportError,)
+        self.unsent: Any = (
+            self.module.ConnectError,
+            self.module.ConnectTimeout,
+            self.module.PoolTimeout,
+            self.module.UnsupportedProtocol,
+        )
         self._kinds = kinds
         self._usual = self.module.Timeout(5.0).as_dict()
 
@@ -46,10 +52,11 @@ class Library:
         said: dict[str, float | None] = request.extensions.get("timeout", {})
         if not said or said == self._usual:
             return _NO_LIMITS
-        connect, read = finite(said.get("connect")), finite(said.get("read"))
+        connect, read, write, pool = (finite(said.get(step)) for step in ("connect", "read", "write", "pool"))
+        limits = Limits(connect, read, write=write, pool=pool)
         if connect is None or read is None:
-            return Limits(connect, read)
-        return Limits(connect, read, read if len(set(said.values())) == 1 else connect + read)
+            return limits
+        return limits._replace(total=read if len(set(said.values())) == 1 else connect + read)
 
     def replayable(self, stream: Any) -> bool:
         """Whether a body can be sent again: bytes can, forms and files that can be wound back too."""

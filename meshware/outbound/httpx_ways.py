@@ -42,6 +42,9 @@ def pools_of(library: Library, transport: Any) -> Pools | None:
 class Way:
     """To the endpoints of a service, by pools of their own."""
 
+    blind = False
+    """Whether nobody sees what goes out: then everything counts as sent, unless the error says otherwise."""
+
     def __init__(self, pools: Pools, url: Any, service: Service) -> None:
         self.left = pools.left
         self._pools = pools
@@ -73,6 +76,8 @@ class Way:
 
 class Through(Way):
     """By a transport of the user's own, which knows its connections by the URL: that names the endpoint then."""
+
+    blind = True
 
     def __init__(self, transport: Any) -> None:
         self.left: deque[Any] = deque()

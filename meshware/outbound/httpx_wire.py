@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from contextvars import ContextVar
 from typing import Any
 
+from meshware.outbound.addresses import connected
 from meshware.outbound.exchange import LEAST
 from meshware.outbound.reaper import Cut
 
@@ -129,8 +130,12 @@ class SyncDialler(Dialler):
 
     def connect_tcp(self, host: str, port: int, timeout: float | None = None, **options: Any) -> Any:
         """A stream to the endpoint, whatever name the request has."""
+
+        def connect(address: tuple[str, int], seconds: float) -> Any:
+            return self.inner.connect_tcp(*address, timeout=seconds, **options)
+
         wire, began = self.dial(), time.monotonic()
-        inner = self.inner.connect_tcp(*self.endpoint, timeout=self.left(), **options)
+        inner = connected(self.endpoint, connect, within=self.left())
         wire.connected_in = time.monotonic() - began
         return SyncStream(inner, self)
 

@@ -16,10 +16,11 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError
 from urllib3.poolmanager import key_fn_by_scheme
-from urllib3.util.connection import create_connection
+from urllib3.util.connection import allowed_gai_family, create_connection
 from urllib3.util.retry import Retry
 
 from meshware.core.outcome import Ending
+from meshware.outbound.addresses import connected
 from meshware.outbound.exchange import LEAST
 from meshware.outbound.wire import CutOff, Dial, Wire, WireResponse, current
 
@@ -56,9 +57,7 @@ class _Cuttable:
         """Urllib3's, but to the endpoint, while errors speak of the logical name."""
         me: Any = self
         try:
-            sock = create_connection(
-                self._endpoint, self.timeout, source_address=me.source_address, socket_options=me.socket_options
-            )
+            sock = connected(self._endpoint, self._dialled, within=self.timeout, family=allowed_gai_family())
         except socket.gaierror as error:
             raise NameResolutionError(me.host, me, error) from error
         except TimeoutError as error:
@@ -68,6 +67,10 @@ class _Cuttable:
         except OSError as error:
             raise NewConnectionError(me, f"Failed to establish a new connection: {error}") from error
         return sock
+
+    def _dialled(self, address: tuple[str, int], seconds: float) -> socket.socket:
+        me: Any = self
+        return create_connection(address, seconds, source_address=me.source_address, socket_options=me.socket_options)
 
     def putrequest(self, *args: Any, **kwargs: Any) -> None:
         if self.sock is not None:

@@ -110,8 +110,8 @@ class Reaper:
     def watch(self, cut: Cut) -> None:
         """Fire `cut` at its time, unless it is released before. To be called again when that was put off."""
         at = cut.at
-        if at == float("inf"):
-            return
+        if not at < float("inf"):
+            return  # never; nor at a time that is no number, which would hold up those behind it
         with self._changed:
             heapq.heappush(self._heap, (at, next(self._order), cut))
             if len(self._heap) >= self._compact_at:
@@ -179,7 +179,7 @@ class Reaper:
                         return cut, now
                     continue
                 self._wakes_at = self._heap[0][0] if self._heap else float("inf")
-                self._changed.wait(self._wakes_at - now if self._heap else None)
+                self._changed.wait(min(threading.TIMEOUT_MAX, self._wakes_at - now))
 
 
 _reaper = Reaper()

@@ -16,6 +16,7 @@ from requests.adapters import HTTPAdapter
 
 from meshware.mesh import default_mesh
 from meshware.outbound import wire as wires
+from meshware.outbound.patch import Patch
 from meshware.outbound.pools import WirePools
 from meshware.outbound.requests_call import RequestsCall
 
@@ -26,10 +27,6 @@ FindMesh = Callable[[], "Mesh | None"]
 
 POOLS = 1000
 """Endpoints for which an adapter keeps connections; beyond, the longest unused are closed."""
-
-_send = HTTPAdapter.send
-_pool_for = HTTPAdapter.get_connection_with_tls_context
-_close = HTTPAdapter.close
 
 
 class MeshAdapter(HTTPAdapter):
@@ -60,21 +57,30 @@ class MeshAdapter(HTTPAdapter):
 
 def instrument(find_mesh: FindMesh) -> None:
     """Have every HTTPAdapter send mesh names by the mesh that `find_mesh` gives at the time of the call."""
-
-    def send(self: HTTPAdapter, request: requests.PreparedRequest, *args: Any, **options: Any) -> requests.Response:
-        return _meshed(self, find_mesh, request, *args, **options)
-
-    _patch(send, _pool, _closed)
+    global _find_mesh
+    _find_mesh = find_mesh
+    for patch in _PATCHES:
+        patch.put()
 
 
 def uninstrument() -> None:
     """Undo `instrument`."""
-    _patch(_send, _pool_for, _close)
+    global _find_mesh
+    _find_mesh = _nobody
+    for patch in _PATCHES:
+        patch.take_back()
 
 
-def _patch(send: Any, pool: Any, close: Any) -> None:
-    patched: Any = HTTPAdapter
-    patched.send, patched.get_connection_with_tls_context, patched.close = send, pool, close
+def _nobody() -> None:
+    """Finds no mesh: where another tool still calls us."""
+
+
+_find_mesh: FindMesh = _nobody
+
+
+def _sent(adapter: HTTPAdapter, request: requests.PreparedRequest, *args: Any, **options: Any) -> requests.Response:
+    """What stands in for `HTTPAdapter.send`."""
+    return _meshed(adapter, _find_mesh, request, *args, **options)
 
 
 def _meshed(
@@ -87,7 +93,8 @@ def _meshed(
     cert: Any = None,
     proxies: Any = None,
 ) -> requests.Response:
-    """What stands in for `HTTPAdapter.send`, with its arguments."""
+    """Send by the mesh that is found, if it knows the name. Takes the arguments of `HTTPAdapter.send`."""
+    send: Callable[..., requests.Response] = _SEND.under
     mine = wires.current.get(None)
     mesh = None if mine is not None and mine.request is request else find_mesh()
     if mesh is not None:
@@ -96,9 +103,9 @@ def _meshed(
         service = None if name is None else mesh.find(*name)
         if service is not None:
             options = {"stream": stream, "verify": verify, "cert": cert, "proxies": {}}
-            call = RequestsCall(partial(_send, adapter), service, request, url, timeout=timeout, options=options)
+            call = RequestsCall(partial(send, adapter), service, request, url, timeout=timeout, options=options)
             return call.run(mesh)
-    return _send(adapter, request, stream=stream, timeout=timeout, verify=verify, cert=cert, proxies=proxies)
+    return send(adapter, request, stream=stream, timeout=timeout, verify=verify, cert=cert, proxies=proxies)
 
 
 @lru_cache(maxsize=1024)
@@ -119,7 +126,7 @@ def _pool(
     """What stands in for `get_connection_with_tls_context`: during an attempt, connections to its endpoint."""
     wire = wires.current.get(None)
     if wire is None or wire.request is not request:
-        return _pool_for(adapter, request, verify, proxies=proxies, cert=cert)
+        return _POOL.under(adapter, request, verify, proxies=proxies, cert=cert)
     pools = adapter.__dict__.get("_meshware_pools")
     if pools is None:
         made = WirePools(POOLS, **adapter.poolmanager.connection_pool_kw)
@@ -133,7 +140,13 @@ def _pool(
 
 def _closed(adapter: HTTPAdapter) -> None:
     """What stands in for `HTTPAdapter.close`."""
-    _close(adapter)
+    _CLOSE.under(adapter)
     pools: WirePools | None = adapter.__dict__.get("_meshware_pools")
     if pools is not None:
         pools.clear()
+
+
+_SEND = Patch(HTTPAdapter, "send", _sent)
+_POOL = Patch(HTTPAdapter, "get_connection_with_tls_context", _pool)
+_CLOSE = Patch(HTTPAdapter, "close", _closed)
+_PATCHES = _SEND, _POOL, _CLOSE

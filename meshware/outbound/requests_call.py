@@ -168,7 +168,7 @@ class RequestsCall:
             answer.headers,
             elapsed=elapsed,
             connect=wire.connected_in,
-            endless=answer.raw.length_remaining is None,
+            endless=getattr(answer.raw, "length_remaining", 0) is None,
         )
 
     def drop(self, attempt: Attempt) -> None:
@@ -183,6 +183,10 @@ class RequestsCall:
         outcome = attempt.outcome
         attempt.cancel = attempt.answer = None
         assert outcome is not None
+        if not wire.sent:  # answered by what somebody has put in the place of requests' own `send`, such as a mock
+            wire.cut.release()
+            self.call.ended(attempt, Ending.COMPLETE, outcome.elapsed, time.monotonic())
+            return answer
         wire.bound(self._patience(outcome.stream))
         wire.follow(answer.raw, partial(_ended, self.call, attempt, outcome.elapsed - wire.reading))
         if self.call.deadline.chosen:

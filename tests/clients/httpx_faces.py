@@ -82,3 +82,35 @@ FACES = {
     "httpx": lambda *args, **options: Sync("httpx", *args, **options),
     "httpx-async": lambda *args, **options: Async("httpx", *args, **options),
 }
+
+
+def custom_transport(face):
+    """A transport of the user's own, around the library's."""
+    library = face.library
+    if "Async" in face.kind:
+
+        class Mine(library.AsyncBaseTransport):
+            def __init__(self):
+                self.inner = library.AsyncHTTPTransport()
+
+            async def handle_async_request(self, request):
+                request.headers["x-mine"] = "1"
+                return await self.inner.handle_async_request(request)
+
+            async def aclose(self):
+                await self.inner.aclose()
+
+    else:
+
+        class Mine(library.BaseTransport):
+            def __init__(self):
+                self.inner = library.HTTPTransport()
+
+            def handle_request(self, request):
+                request.headers["x-mine"] = "1"
+                return self.inner.handle_request(request)
+
+            def close(self):
+                self.inner.close()
+
+    return Mine()

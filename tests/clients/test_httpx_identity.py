@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import io
 import pickle
+from importlib import import_module
 
 import pybreaker
 import pytest
+from clients.httpx_faces import Async, custom_transport
 from faults.upstream import Upstream, in_flight
 
 import meshware
@@ -218,38 +220,8 @@ def test_a_mock_is_left_alone(face_of, mesh):
     assert (answer.status_code, answer.text) == (418, "inventory")
 
 
-def custom(face):
-    """A transport of the user's own, around the library's."""
-    library = face.library
-    if "Async" in face.kind:
-
-        class Mine(library.AsyncBaseTransport):
-            inner = library.AsyncHTTPTransport()
-
-            async def handle_async_request(self, request):
-                request.headers["x-mine"] = "1"
-                return await self.inner.handle_async_request(request)
-
-            async def aclose(self):
-                await self.inner.aclose()
-
-    else:
-
-        class Mine(library.BaseTransport):
-            inner = library.HTTPTransport()
-
-            def handle_request(self, request):
-                request.headers["x-mine"] = "1"
-                return self.inner.handle_request(request)
-
-            def close(self):
-                self.inner.close()
-
-    return Mine()
-
-
 def test_a_transport_of_the_users_own_gets_the_endpoints_address(face_of, mesh):
-    face = face_of(mesh, inner=custom(face_of(mesh)))
+    face = face_of(mesh, inner=custom_transport(face_of(mesh)))
     answer = face.get(f"{URL}/echo")
     assert answer.json()["headers"]["host"] == "inventory"
     assert answer.json()["headers"]["x-mine"] == "1"
@@ -257,9 +229,39 @@ def test_a_transport_of_the_users_own_gets_the_endpoints_address(face_of, mesh):
     assert "x-mine" not in answer.request.headers
 
 
+@pytest.mark.parametrize("name", ["httpx2", "httpx"])
+def test_an_async_stream_of_the_users_own_may_have_any_iterator(mesh, name):
+    library = import_module(name)
+
+    class Pieces:
+        left = 2
+
+        def __aiter__(self):
+            return self
+
+        async def __anext__(self):
+            if not self.left:
+                raise StopAsyncIteration
+            self.left -= 1
+            return b"x"
+
+    class Stream(library.AsyncByteStream):
+        def __aiter__(self):
+            return Pieces()
+
+    class Mine(library.AsyncBaseTransport):
+        async def handle_async_request(self, request):
+            return library.Response(200, stream=Stream())
+
+    face = Async(name, mesh, inner=Mine())
+    assert face.get(f"{URL}/ok").text == "xx"
+    face.end()
+    assert in_flight(mesh) == 0
+
+
 def test_https_by_a_transport_of_the_users_own_is_refused(face_of, mesh_of, upstream, ca):
     mesh = mesh_of({"tls": {"ca": ca}}, inventory=[upstream])
-    face = face_of(mesh, inner=custom(face_of(mesh)))
+    face = face_of(mesh, inner=custom_transport(face_of(mesh)))
     with pytest.raises(face.library.UnsupportedProtocol, match="Mine"):
         face.get("https://inventory/ok")
     assert upstream.connections == []

@@ -51,6 +51,42 @@ def test_instrumenting_twice_is_once_and_the_last_mesh_counts(instrumented, face
     assert len(upstream.requests) == 1
 
 
+def test_a_tool_around_us_is_neither_lost_nor_meshed_when_we_go(monkeypatch, face, mesh, upstream):
+    kind = type(face.client)
+    meshware.instrument(lambda: mesh)
+    ours, told = kind._transport_for_url, []
+
+    def telling(client, url):
+        told.append(str(url))
+        return ours(client, url)
+
+    monkeypatch.setattr(kind, "_transport_for_url", telling)
+    meshware.instrument(lambda: mesh)
+    assert face.get(f"{URL}/ok").text == "ok"
+    meshware.uninstrument()
+    assert kind._transport_for_url is telling
+    with pytest.raises(face.library.ConnectError):
+        face.get(f"{URL}/ok", timeout=1)
+    assert told == [f"{URL}/ok"] * 2
+    monkeypatch.undo()
+    meshware.uninstrument()
+    assert len(upstream.requests) == 1
+
+
+def test_a_tool_that_was_there_before_us_comes_back(monkeypatch, face, mesh):
+    kind, library = type(face.client), face.library
+    mocked = library.MockTransport(lambda request: library.Response(299))
+
+    def there(client, url):
+        return mocked
+
+    monkeypatch.setattr(kind, "_transport_for_url", there)
+    meshware.instrument(lambda: mesh)
+    assert face.get("http://elsewhere.invalid/").status_code == 299
+    meshware.uninstrument()
+    assert kind._transport_for_url is there
+
+
 def test_an_explicit_transport_is_meshed_once_while_instrumented(instrumented, face_of, mesh, upstream):
     assert face_of(mesh).get(f"{URL}/echo").json()["headers"]["host"] == "inventory"
     assert len(upstream.requests) == 1

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import sys
+from unittest import mock
 
 import httpx2
 import pytest
 import requests
+from faults.upstream import in_flight
 from requests.adapters import HTTPAdapter
 
 import meshware
@@ -58,6 +60,73 @@ def test_instrumenting_twice_is_once_and_the_last_mesh_counts(instrumented, mesh
     assert len(upstream.requests) == 1
     meshware.uninstrument()
     meshware.uninstrument()
+
+
+def mocked(self, request, **_options):
+    """What tools for tests put in the place of `HTTPAdapter.send`."""
+    answer = requests.Response()
+    answer.status_code, answer._content = 299, b"mocked"
+    return answer
+
+
+STRANGER = "http://elsewhere.invalid/"
+
+
+def test_a_mock_that_came_after_us_stays_when_instrumented_again(instrumented, mesh):
+    with mock.patch.object(HTTPAdapter, "send", mocked):
+        meshware.instrument(lambda: mesh)
+        assert requests.get(STRANGER).status_code == requests.get(f"{URL}/ok").status_code == 299
+        meshware.uninstrument()
+        assert requests.get(STRANGER).status_code == 299
+    meshware.instrument(lambda: mesh)
+    assert requests.get(f"{URL}/ok").text == "ok"
+
+
+def test_a_mock_that_was_there_before_us_is_called_underneath(mesh, session_of, upstream):
+    own = HTTPAdapter.send
+    with mock.patch.object(HTTPAdapter, "send", mocked):
+        meshware.instrument(lambda: mesh)
+        assert requests.get(STRANGER).status_code == requests.get(f"{URL}/ok").status_code == 299
+        assert session_of(mesh).get(f"{URL}/ok").text == "mocked"
+        assert in_flight(mesh) == 0
+        meshware.uninstrument()
+        assert HTTPAdapter.send is mocked
+    assert HTTPAdapter.send is own
+    assert upstream.requests == []
+
+
+def test_a_mock_that_ended_after_we_came_leaves_the_librarys_own(mesh, session_of):
+    try:
+        with mock.patch.object(HTTPAdapter, "send", mocked):
+            meshware.instrument(lambda: mesh)
+        assert session_of(mesh).get(f"{URL}/ok").text == "ok"
+        with pytest.raises(requests.ConnectionError):
+            requests.get(f"{URL}/ok", timeout=1)
+        meshware.instrument(lambda: mesh)
+        assert requests.get(f"{URL}/ok").text == "ok"
+    finally:
+        meshware.uninstrument()
+
+
+def test_a_tool_around_us_is_neither_lost_nor_meshed_when_we_go(monkeypatch, mesh, upstream):
+    meshware.instrument(lambda: mesh)
+    ours, told = HTTPAdapter.send, []
+
+    def telling(self, request, *args, **options):
+        told.append(request.url)
+        return ours(self, request, *args, **options)
+
+    monkeypatch.setattr(HTTPAdapter, "send", telling)
+    assert requests.get(f"{URL}/ok").text == "ok"
+    meshware.uninstrument()
+    with pytest.raises(requests.ConnectionError):
+        requests.get(f"{URL}/ok", timeout=1)
+    meshware.instrument(lambda: mesh)
+    assert requests.get(f"{URL}/ok").text == "ok"
+    assert told == [f"{URL}/ok"] * 3
+    monkeypatch.undo()
+    meshware.uninstrument()
+    assert len(upstream.requests) == 2
 
 
 def test_an_explicit_adapter_is_meshed_once_while_instrumented(instrumented, session_of, mesh, upstream):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import socket
 import time
 
 import pytest
@@ -55,3 +56,60 @@ def test_a_connection_that_comes_up_after_the_deadline_is_closed_before_hands_ar
     assert server.let_go_within(LATE)
     assert server.requests == []
     assert in_flight(mesh) == 0
+
+
+@pytest.fixture
+def with_many_addresses(monkeypatch):
+    """`many.example` has four addresses, all this machine's."""
+    resolve = socket.getaddrinfo
+
+    def resolved(host, port, *args, **options):
+        if host in ("many.example", b"many.example"):
+            return [
+                (family, kind, number, name, (f"127.0.0.{last}", *address[1:]))
+                for family, kind, number, name, address in resolve("127.0.0.1", port, *args, **options)
+                for last in range(1, 5)
+            ]
+        return resolve(host, port, *args, **options)
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolved)
+
+
+@pytest.fixture
+def deaf_everywhere():
+    """Never accepting at any of this machine's loopback addresses."""
+    with never_accepting("0.0.0.0") as address:
+        yield "many.example:" + address.rpartition(":")[2]
+
+
+def test_a_name_with_many_dead_addresses_ends_at_the_deadline(
+    with_many_addresses, deaf_everywhere, mesh_of, session_of
+):
+    mesh = mesh_of({"retry": {"attempts": 1}}, inventory=[deaf_everywhere])
+    began = time.monotonic()
+    with pytest.raises(meshware.DeadlineExceeded):
+        session_of(mesh).get("http://inventory/ok", timeout=0.7)
+    assert time.monotonic() - began < 1.4
+    assert in_flight(mesh) == 0
+
+
+def test_a_name_with_many_dead_addresses_ends_at_the_deadline_in_httpx_too(
+    with_many_addresses, deaf_everywhere, mesh_of, face_of
+):
+    mesh = mesh_of({"retry": {"attempts": 1}}, inventory=[deaf_everywhere])
+    began = time.monotonic()
+    with pytest.raises(meshware.DeadlineExceeded):
+        face_of(mesh).get("http://inventory/ok", timeout=0.7)
+    assert time.monotonic() - began < 1.4
+    assert in_flight(mesh) == 0
+
+
+def test_the_connect_timeout_is_for_all_addresses(with_many_addresses, deaf_everywhere, mesh_of, session_of, face_of):
+    mesh = mesh_of({"connect_timeout": 0.5, "retry": {"attempts": 1}}, inventory=[deaf_everywhere])
+    face = face_of(mesh)
+    calls = {requests.ConnectTimeout: session_of(mesh), face.library.ConnectTimeout: face}
+    for error, client in calls.items():
+        began = time.monotonic()
+        with pytest.raises(error):
+            client.get("http://inventory/ok", timeout=5)
+        assert time.monotonic() - began < 1.0

@@ -10,6 +10,7 @@ import time
 from contextlib import contextmanager
 
 import pytest
+from clients.httpx_faces import custom_transport
 from faults.exchange import Connection
 from faults.upstream import answer, in_flight, never_accepting
 
@@ -96,9 +97,7 @@ def test_the_connect_timeout_leaves_time_for_another_endpoint(mesh_of, face_of, 
 
 def test_waiting_for_a_place_in_the_pool_is_no_time_to_connect(mesh_of, face_of, upstream):
     mesh = mesh_of({"connect_timeout": 0.1, "retry": {"attempts": 1}}, inventory=[upstream])
-    library, kind = (probe := face_of(meshed=False)).library, "AsyncHTTPTransport"
-    inner = getattr(library, kind if "Async" in probe.kind else "HTTPTransport")
-    face = face_of(mesh, inner=inner(limits=library.Limits(max_connections=1)))
+    face = face_of(mesh, inner=small(face_of(meshed=False)))
     held = face.stream(f"{URL}/stall-body")
     if "Async" in face.kind:
 
@@ -140,6 +139,33 @@ def test_the_callers_own_timeouts_bound_each_part(face):
     assert face.get(f"{URL}/sleep/0.1", timeout=None).text == "ok"
 
 
+def small(face):
+    """A transport of the library's own with one connection for each endpoint."""
+    kind = "AsyncHTTPTransport" if "Async" in face.kind else "HTTPTransport"
+    return getattr(face.library, kind)(limits=face.library.Limits(max_connections=1))
+
+
+def test_the_callers_own_pool_timeout_is_kept(mesh, face_of, upstream):
+    face = face_of(mesh, inner=small(face_of(meshed=False)))
+    held = face.stream(f"{URL}/stall-body")
+    with takes(0.05, 0.1 + LATE), pytest.raises(face.library.PoolTimeout):
+        face.get(f"{URL}/ok", timeout=face.library.Timeout(10.0, pool=0.1))
+    face.close(held)
+    assert face.get(f"{URL}/ok").text == "ok"
+    assert mesh.services["inventory"].guard.failures == 0
+
+
+def test_the_callers_own_write_timeout_is_kept(mesh_of, face_of):
+    with socket.create_server(("127.0.0.1", 0)) as never_reading:
+        mesh = mesh_of({"retry": {"attempts": 1}}, inventory=["{}:{}".format(*never_reading.getsockname())])
+        face = face_of(mesh)
+        body, timeout = b"x" * 20_000_000, face.library.Timeout(10.0, write=0.1)
+        with takes(0.05, 0.1 + LATE), pytest.raises(face.library.TimeoutException) as failed:
+            face.request("POST", f"{URL}/ok", content=body, timeout=timeout)
+        assert isinstance(failed.value.__cause__, face.library.WriteTimeout)
+        assert in_flight(mesh) == 0
+
+
 def test_the_services_timeout_bounds_the_body(mesh_of, face_of, upstream):
     mesh = mesh_of({"timeout": 0.3}, inventory=[upstream])
     with takes(0.25, 0.3 + LATE), pytest.raises(meshware.DeadlineExceeded):
@@ -150,6 +176,13 @@ def test_the_services_timeout_bounds_the_body(mesh_of, face_of, upstream):
 def test_the_inbound_deadline_bounds_the_call(face):
     with meshware.request_context(deadline=0.3), takes(0.25, 0.3 + LATE), pytest.raises(meshware.DeadlineExceeded):
         face.get(f"{URL}/drip-body")
+
+
+@pytest.mark.parametrize("seconds", [float("inf"), 1e10])
+def test_a_deadline_beyond_all_measure_is_no_error(face, seconds):
+    with meshware.request_context(deadline=seconds):
+        assert face.get(f"{URL}/ok").text == "ok"
+    assert face.get(f"{URL}/ok", timeout=seconds).text == "ok"
 
 
 def test_a_deadline_that_has_passed_sends_nothing(face, upstream):
@@ -366,6 +399,32 @@ def test_a_post_that_arrived_is_not_sent_twice(mesh_of, face_of, upstreams):
     with pytest.raises(face.library.TransportError):
         face.request("POST", f"{URL}/close", content=b"order", headers={"Idempotency-Key": "1"})
     assert sum(len(each.requests) for each in upstreams) == 3
+
+
+@pytest.mark.parametrize("path", ["close", "reset", "garbage", "eof-headers", "hole"])
+def test_a_post_by_a_transport_of_the_users_own_is_not_sent_twice(mesh_of, face_of, upstreams, path):
+    face = face_of(mesh := mesh_of(inventory=upstreams), inner=custom_transport(face_of(meshed=False)))
+    with pytest.raises(face.library.TransportError):
+        face.request("POST", f"{URL}/{path}", content=b"order", timeout=face.library.Timeout(5.0, read=0.2))
+    assert sum(len(each.requests) for each in upstreams) == 1
+    assert in_flight(mesh) == 0
+
+
+def test_an_endpoint_that_never_answers_a_transport_of_the_users_own_is_charged_with_it(mesh, face_of, upstream):
+    face = face_of(mesh, inner=custom_transport(face_of(meshed=False)))
+    with pytest.raises(meshware.DeadlineExceeded):
+        face.get(f"{URL}/hole", timeout=1.2)
+    assert len(upstream.requests) == 1
+    assert mesh.services["inventory"].guard.failures > 0
+
+
+def test_a_refused_connection_by_a_transport_of_the_users_own_is_tried_elsewhere(mesh_of, face_of, upstreams):
+    upstreams[0].stop()
+    mesh = mesh_of(inventory=upstreams)
+    face = face_of(mesh, inner=custom_transport(face_of(meshed=False)))
+    assert [face.request("POST", f"{URL}/ok", content=b"order").text for _ in range(30)] == ["ok"] * 30
+    dead = mesh.status()["inventory"][upstreams[0].address]
+    assert dead["state"].startswith("ejected (connection refused)")
 
 
 # Giving back

@@ -106,6 +106,16 @@ def test_the_inbound_deadline_bounds_the_call(session):
         session.get(f"{URL}/drip-body")
 
 
+@pytest.mark.parametrize("seconds", [float("inf"), 1e10])
+def test_a_deadline_beyond_all_measure_is_no_error(session, seconds):
+    with meshware.request_context(deadline=seconds):
+        assert session.get(f"{URL}/ok").text == "ok"
+
+
+def test_a_timeout_beyond_all_measure_is_no_error(session):
+    assert session.get(f"{URL}/ok", timeout=1e10).text == "ok"
+
+
 def test_a_deadline_that_has_passed_sends_nothing(session, upstream):
     with meshware.request_context(deadline=0.001):
         time.sleep(0.01)

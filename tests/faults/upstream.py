@@ -223,9 +223,9 @@ def in_flight(mesh: Any) -> int:
 
 
 @contextmanager
-def never_accepting() -> Iterator[str]:
+def never_accepting(host: str = "127.0.0.1") -> Iterator[str]:
     """An address whose queue is full: connecting to it neither succeeds nor fails."""
-    with socket.create_server(("127.0.0.1", 0), backlog=0) as server:
+    with socket.create_server((host, 0), backlog=0) as server:
         waiting = [socket.socket() for _ in range(4)]
         for sock in waiting:
             sock.setblocking(False)

@@ -89,6 +89,11 @@ def broken(request):
     raise LookupError("the view's own")
 
 
+def cached(request):
+    saw(request)
+    return HttpResponse("page")
+
+
 def closing(request):
     """What runs when the answer has been sent sees the context, and no deadline."""
     answer = HttpResponse("closing")
@@ -104,5 +109,6 @@ urlpatterns = [
     path("file", file),
     path("retried", retried),
     path("broken", broken),
+    path("cached", cached),
     path("closing", closing),
 ]

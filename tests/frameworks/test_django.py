@@ -10,8 +10,10 @@ from concurrent.futures import ThreadPoolExecutor
 from io import StringIO
 
 import pytest
+from django.core.cache import cache
 from django.core.checks import run_checks
 from django.core.management import CommandError, call_command
+from django.core.signals import request_finished
 from django.test import AsyncClient, Client, RequestFactory
 from django.test.utils import override_settings
 from frameworks import django_site as site
@@ -125,6 +127,34 @@ def test_what_runs_when_the_answer_was_sent_is_background_work(client):
 def test_an_answer_of_a_tier_that_retried_says_so(client, status, marked):
     _, _, answer = client.get(f"/retried?status={status}")
     assert ("x-meshware-retried" in answer.headers) is marked
+
+
+CACHE = "django.middleware.cache"
+OURS = "meshware.inbound.django.MeshMiddleware"
+
+
+@pytest.mark.parametrize(
+    "order",
+    [
+        [f"{CACHE}.UpdateCacheMiddleware", OURS, f"{CACHE}.FetchFromCacheMiddleware"],
+        [f"{CACHE}.UpdateCacheMiddleware", f"{CACHE}.FetchFromCacheMiddleware", OURS],
+    ],
+    ids=["update outside", "both outside"],
+)
+def test_pages_can_be_cached_outside_of_ours(client, order):
+    cache.clear()
+    finished = []
+    request_finished.connect(count := lambda **_facts: finished.append(1))
+    try:
+        with override_settings(MIDDLEWARE=order):
+            for _ in range(3):
+                finished.clear()
+                assert client.get("/cached?id=1")[:2] == (200, b"page")
+                assert finished
+    finally:
+        request_finished.disconnect(count)
+        cache.clear()
+    assert len(seen["1"]) == 1  # the view was called once
 
 
 def test_a_view_that_raises_is_djangos_to_answer(client):

@@ -575,6 +575,21 @@ def test_wrong_settings_stop_the_server_at_its_start():
     asyncio.run(run())
 
 
+def test_an_app_that_fails_to_start_leaves_no_mesh_behind():
+    async def failing(scope, receive, send):
+        await receive()
+        await send({"type": "lifespan.startup.failed", "message": "no database"})
+
+    async def run():
+        life = Lifespan(MeshMiddleware(failing, SERVICES, instrument=False))
+        await life.__aenter__()
+        await life._task
+        assert life.said == [{"type": "lifespan.startup.failed", "message": "no database"}]
+        assert default_mesh() is None
+
+    asyncio.run(run())
+
+
 def test_an_app_without_a_start_and_end_says_so_itself_and_works():
     async def app(scope, receive, send):
         if scope["type"] == "lifespan":

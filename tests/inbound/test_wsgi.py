@@ -8,6 +8,7 @@ import socket
 import threading
 import weakref
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from wsgiref.simple_server import WSGIRequestHandler, make_server
 from wsgiref.util import FileWrapper, setup_testing_defaults
 from wsgiref.validate import validator
@@ -114,6 +115,25 @@ def test_the_app_runs_in_a_context_of_its_own_that_is_gone_afterwards():
     assert first is not second
     assert first.mesh is meshed.mesh
     assert current() is None
+
+
+@pytest.mark.parametrize("ending", ["list", "tuple", "steps", "error"])
+def test_work_left_running_has_an_allowance_of_its_own_however_the_request_ends(ending):
+    contexts = []
+
+    def app(environ, start_response):
+        contexts.append(current())
+        while contexts[0].spend():
+            pass
+        start_response("200 OK", list(TEXT))
+        if ending == "error":
+            raise LookupError
+        return {"list": list, "tuple": tuple, "steps": iter}[ending]([b"hello"])
+
+    with suppress(LookupError):
+        serve(door(app))
+    assert contexts[0].phase is Phase.DONE
+    assert contexts[0].spend()
 
 
 def test_a_streamed_body_sees_the_context_at_each_step_and_nobody_sees_it_between():

@@ -264,6 +264,19 @@ def test_one_that_is_given_back_while_it_is_asked_is_left_alone():
     assert not cut.fired
 
 
+@pytest.mark.parametrize("at", [1e10, 1e300, float("nan"), inf, -inf])
+def test_it_lives_on_whatever_it_is_to_wait_for(monkeypatch, at):
+    died = []
+    monkeypatch.setattr(threading, "excepthook", died.append)
+    reaper, odd, after = Reaper(), Cut(at), Cut(time.monotonic() + SOON)
+    reaper.watch(odd)
+    time.sleep(SOON)
+    reaper.watch(after)
+    wait_for(lambda: after.fired)
+    assert odd.fired is (at == -inf)
+    assert died == []
+
+
 def test_what_was_given_back_does_not_pile_up():
     reaper = Reaper()
     for _ in range(10_000):

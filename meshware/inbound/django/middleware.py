@@ -87,19 +87,38 @@ def _followed(response: HttpResponseBase, context: RequestContext) -> HttpRespon
     if isinstance(response, StreamingHttpResponse) and getattr(response, "file_to_stream", None) is None:
         steps = _steps_async if response.is_async else _steps
         response.streaming_content = steps(response.streaming_content, context)
-    close = response.close
+    # A method, not an object to call: CPython 3.11 crashes when a generator closes itself by one (Django's test client)
+    response.close = _Closer(response, context).close  # type: ignore[method-assign]
+    return response
 
-    def closed() -> None:
+
+class _Closer:
+    """Closes an answer in its request's context, which ends then. An answer that comes from a cache has none."""
+
+    __slots__ = ("_close", "_context", "_response")
+
+    def __init__(self, response: HttpResponseBase, context: RequestContext | None = None) -> None:
+        self._response = response
+        self._close = response.close
+        self._context = context
+
+    def close(self) -> None:
+        """What the server calls when it has sent the answer."""
+        context = self._context
+        if context is None:
+            self._close()
+            return
         context.responded()
         token = enter(context)
         try:
-            close()
+            self._close()
         finally:
             leave(token)
             context.done()
 
-    response.close = closed  # type: ignore[method-assign]
-    return response
+    def __reduce__(self) -> tuple[Any, ...]:
+        """For caches outside of ours: the answer has no attributes yet when they load it, so its `close` is its own."""
+        return _Closer, (self._response,)
 
 
 def _steps(content: Any, context: RequestContext) -> Iterator[Any]:

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from itertools import islice
 from math import inf
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -269,7 +268,7 @@ class Service:
         """Whether a refresh is due: something changed, or a bar's time has passed."""
         return (
             self.changed
-            or any(now - left >= RETURNING for _, left in islice(self._gone.values(), 1))
+            or any(now - left >= RETURNING for _, left in tuple(self._gone.values()))
             or any(until <= now for each in self.endpoints if each.bars for until in tuple(each.bars.values()))
         )
 

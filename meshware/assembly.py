@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from functools import partial
 from threading import RLock
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from meshware import plugins
 from meshware.balancing.chooser import as_strategy
@@ -32,6 +32,9 @@ from meshware.retrying.attempt_timeout import AttemptTimeout, NoAttemptTimeout
 from meshware.retrying.budget import BudgetOptions, RetryBudget
 from meshware.retrying.policy import Retries, RetryOptions
 from meshware.settings.schema import EndpointSettings, MeshSettings, PluginChoice, ServiceSettings
+
+if TYPE_CHECKING:
+    from meshware.sharing.board import Board
 
 PENALTY = 5.0
 """Seconds that a failed attempt counts at least, when the timeout is not shorter (linkerd2-proxy: 5)."""
@@ -76,6 +79,26 @@ def assemble(
         service.settings = each
         _supply(service, each, source, known.get(service.name), now)
     return services
+
+
+def board(
+    settings: MeshSettings, *, services: Callable[[], Iterable[Service]], emit: Callable[[object], None]
+) -> Board | None:
+    """What the workers of this host that have these settings share; None: nothing. Joined at the first call."""
+    if not settings.service or not settings.board.enabled:
+        return None
+    try:
+        from meshware.sharing.board import Board
+    except ImportError:  # a system without record locks
+        return None
+    return Board(
+        service=settings.service,
+        environment=settings.environment,
+        fingerprint=lambda: settings.model_dump_json(fallback=lambda each: type(each).__qualname__),
+        chosen=settings.board.directory,
+        services=services,
+        emit=emit,
+    )
 
 
 def _source(service: Service, settings: ServiceSettings) -> Source | None:

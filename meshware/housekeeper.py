@@ -25,6 +25,9 @@ from meshware.hands import Hands
 PACE = 0.05
 """Seconds between two rounds while there is something to do; a picker is made anew at most so often."""
 
+SWEEP = 0.02
+"""Seconds between two sweeps of the board that the workers of a host share, while calls go out."""
+
 IDLE = 1.0
 """Seconds between two rounds while nothing has changed."""
 
@@ -82,6 +85,10 @@ class Attended:
             self._since[service] = self._clock()
             service.attended = True
 
+    def now(self) -> list[Service]:
+        """Those that are looked after."""
+        return list(self._since)
+
     def drop(self, service: Service) -> None:
         """It is gone."""
         with self._lock:
@@ -110,9 +117,11 @@ class Housekeeper:
         *,
         clock: Callable[[], float] = time.monotonic,
         probes: Callable[[], Connects] | None = None,
+        sweep: Callable[[float], bool] = lambda now: False,
     ) -> None:
         self._services = services
         self._clock = clock
+        self._sweep = sweep
         self.running = False
         self._thread: threading.Thread | None = None
         self._starting = threading.Lock()
@@ -189,11 +198,28 @@ class Housekeeper:
         try:
             while not self._stopping:
                 self._wake.clear()
-                if not self._round():
-                    self._wake.wait(IDLE)
-                time.sleep(0 if self._stopping or self.hands.ready else PACE)
+                self._rest(PACE if self._round() else IDLE)
         finally:
             self.running = False
+
+    def _rest(self, seconds: float) -> None:
+        """Until the next round: after so long, or soon after somebody wakes it. The board is swept meanwhile."""
+        began = self._clock()
+        while self._swept() and not self._stopping:
+            left = began + (PACE if self._wake.is_set() else seconds) - self._clock()
+            if left <= 0:
+                return
+            time.sleep(min(SWEEP, left))
+        if seconds > PACE:
+            self._wake.wait(seconds)
+        time.sleep(0 if self._stopping or self.hands.ready else PACE)
+
+    def _swept(self) -> bool:
+        try:
+            return self._sweep(self._clock())
+        except Exception:
+            _log.exception("meshware's housekeeper failed in a sweep and goes on")
+            return False
 
     def _round(self) -> bool:
         try:

@@ -6,6 +6,7 @@ Thread-safe. Nothing starts before the first call; a forked child starts anew.
 
 from __future__ import annotations
 
+import atexit
 import os
 import random
 import threading
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from meshware.core.request import Request
     from meshware.core.service import Service
     from meshware.settings.schema import MeshSettings, PluginChoice
+    from meshware.sharing.board import Board
+    from meshware.sharing.counts import Count
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
 
@@ -52,7 +55,8 @@ class Mesh:
         self._named: tuple[PluginChoice, ...] = ()
         self._changing = threading.Lock()
         self._attended = Attended(clock)
-        self._keeper = Housekeeper(self._attended.services, clock=clock)
+        self._keeper = Housekeeper(self._attended.services, clock=clock, sweep=self._sweep)
+        self._board: Board | None = None
         self.services: Mapping[str, Service] = {}
         self._names: Mapping[tuple[str, str, int], Service] = {}
         self.plugin_failures = 0
@@ -150,6 +154,15 @@ class Mesh:
         now = self.clock()
         return {name: each.source.status(now) for name, each in self.services.items() if each.source is not None}
 
+    def board(self) -> dict[str, Any]:
+        """Where this host's workers share what they learn, which do, and what all of them have in flight; or, under
+        `reason`, why this one does not. As plain data."""
+        return {"path": None, "reason": "off"} if self._board is None else self._board.status()
+
+    def counts(self) -> dict[str, Count]:
+        """Answers by service over all workers of this host that are or were, exact; none where nothing is shared."""
+        return {} if self._board is None else self._board.counts()
+
     def close(self) -> None:
         """End the background thread and forget the mesh. Calls under way end as they would."""
         global _default
@@ -158,6 +171,8 @@ class Mesh:
                 _default = None
             _registry[:] = [mesh for mesh in _registry if mesh is not self]
         self._keeper.stop()
+        if self._board is not None:
+            self._board.close(self.clock())
         for service in self.services.values():
             if service.source is not None:
                 service.source.stop()
@@ -167,7 +182,7 @@ class Mesh:
     def _put(
         self, settings: MeshSettings, previous: Mapping[str, Service], found: Mapping[str, Service] | None = None
     ) -> None:
-        from meshware.assembly import HOOKS, assemble
+        from meshware.assembly import HOOKS, assemble, board
 
         observers = self._observers
         if settings.observers != self._named:
@@ -196,10 +211,19 @@ class Mesh:
             self._observers, self._named = observers, settings.observers
             for service in services.values():
                 service.forget(HOOKS)
+        if not previous or settings != self.settings:
+            if self._board is not None:
+                self._board.close(self.clock())
+            self._board = board(settings, services=self._attended.now, emit=self._emit)
         self.settings = settings
         self.services = services
         self._names = {key: services[name] for name in services for key in keys(name)}
         self._keeper.wake()
+
+    def _sweep(self, now: float) -> bool:
+        """Exchange what this host's workers know, for the housekeeper; whether it is wanted again soon."""
+        board = self._board
+        return board is not None and board.sweep(now)
 
     def _wake(self, service: Service) -> None:
         """The service has changed: the next round sees to it."""
@@ -236,6 +260,8 @@ class Mesh:
     def _after_fork(self) -> None:
         """In a forked child: fresh locks, nothing in flight, no thread; kept are settings, and what was discovered."""
         self._changing = threading.Lock()
+        if self._board is not None:
+            self._board.after_fork()
         self._attended.after_fork()
         self._keeper.after_fork()
         self._put(self.settings, {}, self.services)
@@ -281,6 +307,16 @@ _default: Mesh | None = None
 _registry: list[Mesh] = []
 _registry_lock = threading.Lock()
 _alive: weakref.WeakSet[Mesh] = weakref.WeakSet()
+
+
+def _at_exit() -> None:
+    """A worker that ends leaves its board, whether anybody closes its meshes or not."""
+    for mesh in tuple(_alive):
+        if mesh._board is not None:
+            mesh._board.close(mesh.clock())
+
+
+atexit.register(_at_exit)
 
 
 def _after_fork() -> None:

@@ -33,7 +33,7 @@ KNOWS: dict[str, set[str]] = {
     "hands": {"core"},
     "housekeeper": {"core", "hands"},
     "assembly": {"core", "plugins", "settings", *POLICY},
-    "mesh": MESH,
+    "mesh": MESH | {"sharing"},
     "outbound": {"core", "context", "plugins", "mesh", "breaking", "security"},
     "telemetry": {"core", "context", "mesh"},
     "testing": MESH | POLICY,
@@ -70,7 +70,7 @@ WORLD = {
 }  # fmt: skip
 LOCKS = {"Lock", "RLock"}
 
-SLEEPERS = {"outbound.drive", "outbound.reaper", "housekeeper"}
+SLEEPERS = {"outbound.drive", "outbound.reaper", "housekeeper", "sharing.rows"}
 
 
 class Module(NamedTuple):

@@ -34,7 +34,8 @@ class Adaptive:
 def picker_of(meter: ExpectedCost, endpoints: Sequence[Endpoint], choices: int) -> AdaptivePicker:
     """A picker by the readings of this meter."""
     seats = meter.seated(endpoints)
-    kind = AdaptivePicker if seats.even else WeightedPicker
+    plain = AdaptivePicker if endpoints[0].cells is None else SharingPicker
+    kind = plain if seats.even else WeightedPicker
     return kind(seats.costs, cast(Fleet, endpoints[0].fleet[meter]), choices)
 
 
@@ -92,6 +93,31 @@ class AdaptivePicker:
         if age > self.fleet.overdue and age > pace:
             pace = age
         return pace * (1 + self.fleet.queue.slope * endpoint.load * cost.share) + cost.price
+
+
+class SharingPicker(AdaptivePicker):
+    """The same where workers of a host tell each other what they have in flight: it is added up for the drawn."""
+
+    def pick(self, call: Call) -> Endpoint:
+        """The least expected cost among the drawn."""
+        if call.tried or call.service.guard.on:
+            return self._careful(call)
+        random, now = call.rng.random, call.now
+        least, best = inf, None
+        for row, count in self._orders[int(random() * self._count)]:
+            cost = row[int(random() * count)]
+            if now >= cost.due:
+                cost.renew(now)
+            cells = cost.endpoint.cells
+            total = cost.idle + cost.step * (len(cost.open) if cells is None else sum(cells))
+            if total < least:
+                least, best = total, cost
+        if best is None:
+            return self._careful(call)
+        endpoint = best.endpoint
+        if endpoint.waiting and oldest(endpoint, now) > self.fleet.overdue:
+            return self._careful(call)
+        return endpoint
 
 
 class WeightedPicker(AdaptivePicker):

@@ -73,7 +73,7 @@ class Queue:
         self._time = 1.0
         self.slope = QUEUE[1]
 
-    def learn(self, found: int, time: float) -> None:
+    def learn(self, found: float, time: float) -> None:
         """An answer took so many paces, after so many in flight had been found there."""
         off = found - self._found
         self._found += QUEUE_DRIFT * off
@@ -182,6 +182,8 @@ class Cost:
         age = now - self._heard
         self._heard = now
         self._trials += 1
+        if not self._at:  # told of by others before it was ever drawn here
+            self._at = now
         if failed:
             self._failures += 1
             self.due = NEVER
@@ -195,7 +197,7 @@ class Cost:
         if not count & 7:
             if not count:
                 fleet.mean = latency
-            if not failed:
+            if not failed and outcome.found is not None:
                 fleet.queue.learn(outcome.found, elapsed / self.pace)
         fleet.samples = count + 1
         weight = self._weight + 1

@@ -23,6 +23,8 @@ from meshware.core.events import EndpointEjected, EndpointRestored
 from meshware.core.outcome import CONNECTION, Cause, Outcome, Verdict
 from meshware.core.policy import Guard, Rng
 
+FOLLOWED = "another worker of this host has ejected it"
+
 HEALTHY_SPAN = 10.0
 """Seconds of health after which the next ejection is one step shorter."""
 
@@ -51,7 +53,9 @@ class Record:
 
     __slots__ = (
         "connecting",
+        "followed",
         "gate",
+        "heard",
         "probe_at",
         "reason",
         "refused",
@@ -61,6 +65,7 @@ class Record:
         "unconnected",
         "wait",
         "window",
+        "word",
     )
 
     def __init__(self, options: EjectionOptions) -> None:
@@ -72,6 +77,8 @@ class Record:
         self.connecting = False
         self.probe_at = 0.0
         self.reason = ""
+        self.word = self.heard = 0.0  # when it was ejected, or minus when it came back: as found here, and by others
+        self.followed = False  # whether another worker of this host sees to its return
 
 
 class EndpointEjection:
@@ -241,6 +248,7 @@ class EndpointEjection:
     def _out(self, record: Record, endpoint: Endpoint, reason: str, now: float, *, until: float) -> list[object]:
         self._gate_of(record).open(now, until)
         record.reason = reason
+        record.word, record.followed = now, False
         record.row = record.refused = record.unconnected = 0
         self.waiting = {**self.waiting, endpoint: record}
         endpoint.epoch += 1
@@ -269,7 +277,7 @@ class EndpointEjection:
         """An endpoint whose time is over: first for a call that may be retried, later for any."""
         for endpoint, record in self.waiting.items():
             due = record.until if retryable else record.until + record.wait
-            if now >= due and not record.connecting and endpoint.bars.keys() <= {Bar.EJECTED}:
+            if now >= due and not record.connecting and not record.followed and endpoint.bars.keys() <= {Bar.EJECTED}:
                 lease = None if record.gate is None else record.gate.admit(now)
                 if lease is not None:
                     return endpoint, lease
@@ -277,7 +285,11 @@ class EndpointEjection:
 
     def probes(self, now: float) -> list[Endpoint]:
         """Endpoints due for a background connect; each is due again one interval later."""
-        due = [each for each, record in self.waiting.items() if record.connecting and record.probe_at <= now]
+        due = [
+            each
+            for each, record in self.waiting.items()
+            if record.connecting and not record.followed and record.probe_at <= now
+        ]
         for endpoint in due:
             interval = spread(self._options.probe_interval, self._options.jitter, self._rng)
             self.waiting[endpoint].probe_at = now + interval
@@ -300,12 +312,47 @@ class EndpointEjection:
             for each in endpoints:
                 self._records.pop(each, None)
 
+    # Beside the other workers of this host
+
+    def word(self, endpoint: Endpoint) -> tuple[float, float]:
+        """What this worker has found out itself (see core/policy.py)."""
+        record = self._records.get(endpoint)
+        return (0.0, 0.0) if record is None else (record.word, inf if record.connecting else record.until)
+
+    def follow(self, endpoint: Endpoint, word: float, until: float, now: float) -> None:
+        """The last word counts, whoever says it. When nobody stands by it any more, the return is ours to see to."""
+        with self._lock:
+            record = self._records.get(endpoint)
+            if record is not None and abs(word) <= max(abs(record.word), abs(record.heard)):
+                if record.followed and abs(word) < abs(record.heard):
+                    record.followed, record.until, record.probe_at = False, min(record.until, now), now
+                return
+            if word == 0.0 or not self._options.enabled:
+                return
+            events = self._followed(self._record_of(endpoint), endpoint, word, until, now)
+        for event in events:
+            self._emit(event)
+
+    def _followed(self, record: Record, endpoint: Endpoint, word: float, until: float, now: float) -> list[object]:
+        events: list[object] = []
+        if word < 0:
+            if endpoint in self.waiting:
+                events = self._restore(record, endpoint, now)
+        elif until == inf:
+            events = self._eject_connection(record, endpoint, FOLLOWED, now)
+        elif until > now and not self._guard.on and (endpoint in self.waiting or self._answers_out(now) < self._cap()):
+            events = self._eject(record, endpoint, FOLLOWED, now)
+        record.word, record.heard = 0.0, word
+        record.followed = word > 0 and endpoint in self.waiting
+        return events
+
     def _restore(self, record: Record, endpoint: Endpoint, now: float) -> list[object]:
         away = now - record.since
         self._gate_of(record).close(now)
         record.window.clear()
         record.row = record.refused = record.unconnected = 0
         record.since = now
+        record.word, record.followed = -now, False
         record.connecting = False
         self.waiting = {each: other for each, other in self.waiting.items() if each is not endpoint}
         endpoint.epoch += 1

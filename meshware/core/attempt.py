@@ -42,7 +42,7 @@ class Attempt:
         self.connect_by = connect_by
         self.epoch = endpoint.epoch
         self.fair = False
-        self.found = len(endpoint.open)
+        self.found: float = len(endpoint.open) if endpoint.cells is None else endpoint.load
         self.hedge_at: float | None = None
         self.hedge = False
         self.paid = False

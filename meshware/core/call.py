@@ -204,6 +204,8 @@ class Call:
         self._open.append(attempt)
         self.tried += (endpoint,)
         endpoint.open[attempt] = endpoint.waiting[attempt] = began
+        if endpoint.cell is not None:
+            endpoint.tell()
         return attempt
 
     def _spare(self) -> int:

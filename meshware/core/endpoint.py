@@ -7,10 +7,10 @@ ending; both are single dict operations, so they need no lock and may run inside
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from math import inf
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from meshware.core.availability import Availability, Bar
 
@@ -22,8 +22,18 @@ if TYPE_CHECKING:
 NOTHING: Mapping[Any, Any] = MappingProxyType({})
 """What most endpoints have of metadata and of streams: shared, since an idle endpoint should cost next to nothing."""
 
+CROWD = 1e6
+"""More is never in flight at one endpoint: who says so has gone mad."""
+
 STREAM_WEIGHT = 0.1
 """What an open stream (event stream, upgrade) weighs in flight, beside 1 for a plain request."""
+
+
+class Row(Protocol):
+    """Cells that are written and read one by one."""
+
+    def __setitem__(self, index: int, value: float, /) -> None: ...
+    def __iter__(self) -> Iterator[float]: ...
 
 
 class Locality(NamedTuple):
@@ -46,8 +56,8 @@ class Endpoint:
     """One address, shared by every call of its service. Thread-safe: all updates are single assignments."""
 
     __slots__ = (
-        "address", "answered", "availability", "bars", "epoch", "fleet", "locality", "metadata", "open", "priority",
-        "readings", "samplers", "streams", "waiting", "weight", "__weakref__",
+        "address", "answered", "availability", "bars", "cell", "cells", "epoch", "fleet", "locality", "metadata",
+        "open", "priority", "readings", "samplers", "streams", "waiting", "weight", "__weakref__",
     )  # fmt: skip
 
     def __init__(
@@ -71,6 +81,8 @@ class Endpoint:
         self.open: dict[Attempt, float] = {}
         self.waiting: dict[Attempt, float] = {}
         self.streams: Mapping[Attempt, float] = NOTHING
+        self.cell: Row | None = None  # where it is told what is in flight here, and where that is told by everybody
+        self.cells: Row | None = None
         self.fleet: dict[Meter, Any] = {}
         self.readings: dict[Meter, Reading] = {}
         self.samplers: tuple[Reading, ...] = ()  # the same, as a call goes through them
@@ -112,8 +124,30 @@ class Endpoint:
 
     @property
     def load(self) -> float:
-        """Requests in flight; a stream counts a tenth."""
+        """Requests in flight, of all workers that share what they know; a stream counts a tenth."""
+        cells = self.cells
+        if cells is not None and 0 <= (load := sum(cells)) < CROWD:
+            return load
+        return self._own()
+
+    def _own(self) -> float:
         return len(self.open) - (1 - STREAM_WEIGHT) * len(self.streams)
+
+    def share(self, cell: Row, cells: Row) -> None:
+        """Tell what is in flight in the first of these rows, of one cell; all workers' cells are the second, and add
+        up. They are read and written by item, and by any thread."""
+        self.cells, self.cell = cells, cell
+        self.tell()
+
+    def alone(self) -> None:
+        """Nobody shares with this worker any more."""
+        self.cell = self.cells = None
+
+    def tell(self) -> None:
+        """What is in flight has changed. Safe inside a finalizer, and for an endpoint that shares nothing."""
+        cell = self.cell
+        if cell is not None:
+            cell[0] = len(self.open) if self.streams is NOTHING else self._own()
 
     def attach(self, meter: Meter) -> Reading:
         """The endpoint's reading of a meter, made when a strategy first needs it."""
@@ -160,13 +194,17 @@ class Endpoint:
             self.streams[attempt] = now
         else:
             self.streams = {attempt: now}
+        self.tell()
 
     def ended(self, attempt: Attempt) -> bool:
         """The attempt is over, however; True the first time. Safe inside a finalizer."""
         self.waiting.pop(attempt, None)
         if isinstance(self.streams, dict):
             self.streams.pop(attempt, None)
-        return self.open.pop(attempt, None) is not None
+        known = self.open.pop(attempt, None) is not None
+        if self.cell is not None:
+            self.tell()
+        return known
 
     def __repr__(self) -> str:
         barred = "" if not self.bars else " " + self.availability.state()

@@ -81,6 +81,20 @@ class PluginFailed(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class BoardLost(Event):
+    """This worker knows only what it learns itself: it shares nothing with the others of its host."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class BoardsApart(Event):
+    """Workers of the same name run on this host with other settings: these share among themselves only."""
+
+    directory: str
+
+
+@dataclass(frozen=True, slots=True)
 class SettingsReloaded(Event):
     """New settings are in force."""
 

@@ -67,7 +67,7 @@ class Outcome:
 
     `sent` is False only when the request provably never reached the endpoint. `stream` marks an answer
     whose body has no natural end (event stream, upgrade). `error` is the client's own exception. The call adds its
-    verdict, and how many of ours it `found` in flight at the endpoint when it began.
+    verdict, and how many it `found` in flight at the endpoint when it began (None: nobody knows).
     """
 
     __slots__ = (
@@ -102,7 +102,7 @@ class Outcome:
         self.retried = retried
         self.stream = stream
         self.verdict = Verdict.NEUTRAL
-        self.found = 0
+        self.found: float | None = 0
 
     def __repr__(self) -> str:
         what = self.status if self.cause is None else self.cause.value

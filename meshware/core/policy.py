@@ -160,6 +160,15 @@ class Ejection(Protocol):
         """These are gone from the service."""
         ...
 
+    def word(self, endpoint: Endpoint) -> tuple[float, float]:
+        """What this worker has found out itself: when it was ejected, or minus when it came back, and until when it is
+        out; 0.0: nothing."""
+        ...
+
+    def follow(self, endpoint: Endpoint, word: float, until: float, now: float) -> None:
+        """The latest word of this host's other workers, as above; 0.0: none of them says anything."""
+        ...
+
 
 class Guard(Protocol):
     """The fleet guard: tells a service that fails everywhere from endpoints that fail."""
@@ -181,6 +190,24 @@ class Budget(Protocol):
 
     def request(self, now: float) -> None:
         """A call began."""
+        ...
+
+    @property
+    def tokens(self) -> float:
+        """What this worker has."""
+        ...
+
+    @property
+    def calls(self) -> int:
+        """Calls of this worker that the capacity follows."""
+        ...
+
+    def join(self, tokens: float) -> None:
+        """Others of this host have so many already."""
+        ...
+
+    def others(self, tokens: float, calls: float) -> None:
+        """What the other workers of this host have now: all pay from one budget."""
         ...
 
     def affordable(self) -> bool:
@@ -231,7 +258,14 @@ class Hedging(Protocol):
 
 
 class Limiter(Protocol):
-    """Refuses calls in overload, before anything is sent."""
+    """Refuses calls in overload, before anything is sent. `in_flight` and `limit` are this worker's."""
+
+    in_flight: int
+    limit: float
+
+    def others(self, in_flight: float, limits: Sequence[float]) -> None:
+        """What the other workers of this host have in flight, and the limits that each has learned."""
+        ...
 
     def acquire(self, call: Call, now: float) -> str | None:
         """None when the call may go on; otherwise why not."""

@@ -9,6 +9,7 @@ would probably come too late.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import exp
 from threading import Lock
@@ -54,30 +55,43 @@ class InFlightLimit:
         self._lock = Lock()
         self.limit = float(options.start)
         self.in_flight = 0
+        self._theirs = 0.0
+        self._workers = 1
         self._median = 0.0
         self._good = self._all = self._pace = self._span = self._counted = 0.0
         self._crossed: float | None = None  # when the limit was reached, if it is; and good answers since
         self._since = 0
+
+    def others(self, in_flight: float, limits: Sequence[float]) -> None:
+        """What the other workers of this host have in flight, and the limits that they have learned.
+
+        All have one limit. Each sees only its share of the answers, so it takes steps that are larger by as much, and
+        what they make of it is averaged.
+        """
+        with self._lock:
+            self._theirs = in_flight
+            self._workers = 1 + len(limits)
+            self.limit = max(self._options.least, (self.limit + sum(limits)) / self._workers)
 
     def acquire(self, call: Call, now: float) -> str | None:
         """None when the call may go on: always, but above the limit while the service is in trouble."""
         with self._lock:
             if not self.in_flight and now - self._counted > SILENCE:
                 self.limit = max(self.limit, self._options.start)
-            if self.in_flight >= self.limit:
+            if self.in_flight + self._theirs >= self.limit:
                 if self._crossed is None:
                     self._crossed, self._since = now, 0
                 if self._trouble(call, self._crossed, now):
-                    return f"{self.in_flight} in flight, limit {int(self.limit)}"
+                    return f"{self.in_flight + self._theirs:.0f} in flight, limit {int(self.limit)}"
             self.in_flight += 1
             return None
 
     def release(self, call: Call, outcome: Outcome | None, now: float) -> None:
         """The call is over; its outcome moves the limit, None does not."""
         with self._lock:
-            busy = 2 * self.in_flight >= self.limit
+            busy = 2 * (self.in_flight + self._theirs) >= self.limit
             self.in_flight -= 1
-            if self.in_flight < self.limit:
+            if self.in_flight + self._theirs < self.limit:
                 self._crossed = None
             if outcome is not None and outcome.verdict is not Verdict.NEUTRAL:
                 self._count(outcome.verdict is Verdict.SUCCESS, now)
@@ -86,14 +100,14 @@ class InFlightLimit:
     def _adapt(self, outcome: Outcome, busy: bool) -> None:
         """Up by one a limit's worth of good answers, if it is used; down by slow ones; a fast failure is no queue."""
         if outcome.verdict is Verdict.OVERLOADED or outcome.cause is Cause.TIMEOUT:
-            self.limit = max(self._options.least, 0.95 * self.limit)
+            self.limit = max(self._options.least, 0.95**self._workers * self.limit)
         elif outcome.verdict is Verdict.SUCCESS:
             slow = outcome.elapsed > self._options.tolerance * self._median > 0
             self._median = self._median * (STEP if outcome.elapsed > self._median else 1 / STEP) or outcome.elapsed
             if slow:
-                self.limit = max(self._options.least, self.limit - 0.5 / self.limit)
+                self.limit = max(self._options.least, self.limit - 0.5 * self._workers / self.limit)
             elif busy:
-                self.limit += 1 / self.limit
+                self.limit += self._workers / self.limit
 
     def _count(self, good: bool, now: float) -> None:
         age = now - self._counted

@@ -32,17 +32,32 @@ class RetryBudget:
         self._calls = [0] * BUCKETS
         self._seen = 0
         self._bucket = 0
+        self._theirs = self._their_calls = 0
         self._turn = 0.0  # when the next bucket begins
         self._lock = Lock()
 
     @property
     def tokens(self) -> float:
-        """What is there now."""
+        """What this worker has now: less than nothing when it has spent what others had earned."""
         return self._tokens / 1000
+
+    @property
+    def calls(self) -> int:
+        """Calls of this worker that the capacity follows."""
+        return self._seen
+
+    def join(self, tokens: float) -> None:
+        """Others have so many already: one that joins them brings no more than what is missing to the minimum."""
+        with self._lock:
+            self._tokens = min(self._tokens, max(0, self._minimum - round(1000 * tokens)))
+
+    def others(self, tokens: float, calls: float) -> None:
+        """What the other workers of this host have: all of them pay from one budget."""
+        self._theirs, self._their_calls = round(1000 * tokens), int(calls)
 
     def affordable(self) -> bool:
         """Whether a token is there now; another thread may take it next."""
-        return self._tokens >= 1000
+        return self._tokens + self._theirs >= 1000
 
     def request(self, now: float) -> None:
         """A call began: the capacity follows the calls of the window."""
@@ -57,17 +72,17 @@ class RetryBudget:
         with self._lock:
             if now >= self._turn:
                 self._advance(now)
-            capacity = self._capacity()
-            if self._tokens < capacity:
-                self._tokens = min(self._tokens + self._earn, capacity)
+            room = self._capacity() - self._theirs
+            if self._tokens < room:
+                self._tokens = min(self._tokens + self._earn, room)
 
     def withdraw(self, now: float) -> bool:
         """Take one token, if there is one."""
         with self._lock:
             if now >= self._turn:
                 self._advance(now)
-            self._tokens = min(self._tokens, self._capacity())
-            if self._tokens < 1000:
+            self._tokens = min(self._tokens, self._capacity() - self._theirs)
+            if self._tokens + self._theirs < 1000:
                 return False
             self._tokens -= 1000
             return True
@@ -78,7 +93,7 @@ class RetryBudget:
             self._tokens += 1000
 
     def _capacity(self) -> int:
-        earned = self._earn * self._seen
+        earned = self._earn * (self._seen + self._their_calls)
         return earned if earned > self._minimum else self._minimum
 
     def _advance(self, now: float) -> None:

@@ -33,24 +33,31 @@ class Value:
 def explain(settings: MeshSettings, source: Source) -> Iterator[Value]:
     """Every value of settings that were made of this source, path by path."""
     written, dump = _section(source.settings), settings.model_dump(mode="json", fallback=repr)
-    for key in MeshSettings.model_fields:
-        if key not in ("defaults", "services"):  # defaults are in force in the services, or nowhere
-            yield _said((key,), dump[key], (written, {}), source)
+    yield from _below(settings, dump, (), sections=(written, {}), source=source, without=SERVICES)
     own, defaults = shape.named(_section(written.get("services"))), _section(written.get("defaults"))
     for name, service in settings.services.items():
         sections = _section(own.get(name)), defaults
         yield from _below(service, dump["services"][name], ("services", name), sections=sections, source=source)
 
 
+SERVICES = frozenset({"defaults", "services"})
+"""Defaults are in force in the services, or nowhere."""
+
 Sections = tuple[dict[Any, Any], dict[Any, Any]]
 """What is written in a service's section, and in the same one of the defaults."""
 
 
 def _below(
-    model: BaseModel, dump: dict[str, Any], location: Location, *, sections: Sections, source: Source
+    model: BaseModel,
+    dump: dict[str, Any],
+    location: Location,
+    *,
+    sections: Sections,
+    source: Source,
+    without: frozenset[str] = frozenset(),
 ) -> Iterator[Value]:
     own, spread = sections
-    for key in type(model).model_fields:
+    for key in (each for each in type(model).model_fields if each not in without):
         value = getattr(model, key)
         if isinstance(value, BaseModel) and not isinstance(value, PluginChoice):
             inner = _section(own.get(key))

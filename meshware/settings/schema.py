@@ -345,10 +345,28 @@ def _stands_alone(key: str, value: Any) -> bool:
     return True
 
 
+class BoardSettings(Model):
+    """What the workers of one host tell each other."""
+
+    enabled: bool = Field(
+        True,
+        description="Whether workers of the same user, `service`, `environment` and settings share what is in flight, "
+        "answers, ejections, budgets and limits. Without a `service` they do not.",
+    )
+    directory: Annotated[str, Field(min_length=1)] | None = Field(
+        None, description="Where the board lies: a directory on this host; in memory (`/dev/shm`) unless set."
+    )
+
+
 class MeshSettings(Model):
     """All settings of one mesh."""
 
-    service: str = Field("", description="This service's own name: what `repr(mesh)` and the mesh's own events say.")
+    service: str = Field(
+        "",
+        description="This service's own name: what `repr(mesh)` and the mesh's own events say, and under which the "
+        "workers of a host share what they learn.",
+    )
+    environment: str = Field("", description="Where it runs, such as `prod`: workers share within one environment.")
     locality: str = Field(
         "", description="Where this process runs: `cloud/region/zone`. Endpoints nearer to it are preferred."
     )
@@ -365,6 +383,7 @@ class MeshSettings(Model):
         description="Networks whose callers are believed when they say which attempt of theirs a request is: "
         "that is its `RequestContext.attempt`, else 1.",
     )
+    board: BoardSettings = Field(BoardSettings(), description="What the workers of one host tell each other.")
     observers: tuple[Annotated[PluginChoice, AfterValidator(references.observer)], ...] = Field(
         (), description="What watches calls and events: names, or `{name: {settings}}`."
     )

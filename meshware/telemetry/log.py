@@ -34,6 +34,11 @@ _TEXTS: dict[type[object], tuple[int, str]] = {
     events.LocalityTurned: (logging.WARNING, "{service}: calls go to {locality} as well, or instead"),
     events.EndpointsChanged: (logging.INFO, "{service}: endpoints added: {added}; removed: {removed}"),
     events.PluginFailed: (logging.WARNING, "{service}: {plugin} failed, a stand-in decided: {error}"),
+    events.BoardLost: (logging.WARNING, "nothing is shared with other workers of this host: {reason}"),
+    events.BoardsApart: (
+        logging.WARNING,
+        "workers named {service!r} run here with other settings, and share nothing with these (see {directory})",
+    ),
     events.SettingsReloaded: (logging.INFO, "new settings are in force"),
     events.SettingsRefused: (logging.ERROR, "new settings refused, the old ones stay: {error}"),
 }

@@ -56,6 +56,12 @@ def test_each_value_is_there_with_its_origin(file, monkeypatch):
         assert values[path] == dict(zip(("value", "source", "where"), expected, strict=True)), path
 
 
+MESHS_OWN = {
+    "service", "environment", "locality", "request_timeout", "trusted_peers", "observers", "board.enabled",
+    "board.directory",
+}  # fmt: skip
+
+
 def test_the_values_are_all_of_the_services_settings(file):
     _, said = told(file)
 
@@ -67,7 +73,7 @@ def test_the_values_are_all_of_the_services_settings(file):
                 yield f"{path}.{key}"
 
     expected = set(leaves(said["services"]["inventory"], "services.inventory"))
-    assert set(said["values"]) == expected | {"service", "locality", "request_timeout", "trusted_peers", "observers"}
+    assert set(said["values"]) == expected | MESHS_OWN
 
 
 def test_a_yaml_file_gives_its_lines(shop):

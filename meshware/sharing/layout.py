@@ -1,0 +1,59 @@
+"""Where what stands on a board: tables of cells, one after another.
+
+A table of endpoints or services is a row of W cells for each, one a worker, so that what all workers say of one
+endpoint is one slice. What belongs together is guarded by VERSION: odd while its writer is at it.
+"""
+
+from __future__ import annotations
+
+from itertools import accumulate
+
+from meshware.sharing.cells import HEADER
+
+WORKERS, ENDPOINTS, SERVICES = 64, 512, 64
+"""A board has room for so many; who comes later goes on alone, and a mesh's further endpoints are each worker's own."""
+
+OF_WORKERS = ("pid", "news", "served_in_flight", "served_slots", "served_rps", "served_eps", "served_time")
+"""One cell a worker: process id, how many words it has said of ejections, and what it serves itself."""
+
+OF_ENDPOINTS = (
+    "version", "load", "good", "logs", "bad", "bads", "late", "recent_good", "recent_logs", "recent_bad", "recent_bads",
+    "recent_late", "word", "until",
+)  # fmt: skip
+"""One cell a worker and endpoint.
+
+`load` in flight. Since the worker began: `good` answers and the sum of their seconds' logarithms, `bad` ones and the
+sum of the seconds that they count, and how many of these were `late`. The same of the last few seconds. `word`: when
+it was ejected, or minus when it came back; `until` when it is out.
+"""
+
+OF_SERVICES = ("tokens", "calls", "in_flight", "limit")
+"""One cell a worker and service: its retry budget and the calls that this follows, calls in flight and their limit."""
+
+_SIZES = {
+    "header": HEADER,
+    "cleared": 1,
+    **dict.fromkeys(OF_WORKERS, WORKERS),
+    "endpoint": ENDPOINTS,  # whose place it is: a key; and when anybody last had a use for it
+    "endpoint_seen": ENDPOINTS,
+    **dict.fromkeys(OF_ENDPOINTS, ENDPOINTS * WORKERS),
+    "service": SERVICES,
+    **dict.fromkeys(OF_SERVICES, SERVICES * WORKERS),
+}
+CELLS = sum(_SIZES.values())
+_STARTS = dict(zip(_SIZES, (0, *accumulate(_SIZES.values())), strict=False))
+
+
+def start_of(name: str) -> int:
+    """The first cell of a table."""
+    return _STARTS[name]
+
+
+def table(name: str) -> slice:
+    """The cells of a table."""
+    return slice(_STARTS[name], _STARTS[name] + _SIZES[name])
+
+
+def strided(name: str, row: int) -> slice:
+    """One worker's cells of a table."""
+    return slice(_STARTS[name] + row, _STARTS[name] + _SIZES[name], WORKERS)

@@ -1,0 +1,119 @@
+"""One worker of a host: does what it is told on stdin, a line of JSON each, and answers on stdout.
+
+Times are those of the test's clock, so that nothing here waits.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from world import World
+
+from meshware.core.events import EndpointsChanged
+from meshware.sharing.board import Board
+
+
+class At:
+    """A picker that always takes one endpoint."""
+
+    def __init__(self, endpoint: Any) -> None:
+        self.endpoint = endpoint
+
+    def pick(self, call: Any) -> Any:
+        return self.endpoint
+
+
+class Worker:
+    def __init__(self, *, directory: str, name: str = "shop", settings: str = "the same", **service: Any) -> None:
+        service.setdefault("retry", {"attempts": 1})
+        self.world = World(service.pop("endpoints", 3), strategy="adaptive", **service)
+        self.board = self._board(directory, name, settings)
+        self.held: list[Any] = []
+
+    def _board(self, directory: str, name: str, settings: str) -> Board:
+        return Board(
+            service=name,
+            environment="test",
+            fingerprint=lambda: settings,
+            chosen=directory,
+            services=lambda: [self.world.service],
+            emit=self.world.events.append,
+        )
+
+    def _call(self, address: str) -> Any:
+        self.world.service.picker = At(next(each for each in self.world.endpoints if each.address == address))
+        return self.world.call()
+
+    def hold(self, address: str, now: float) -> None:
+        self.world.now = now
+        call = self._call(address)
+        self.held.append((call, call.begin(now)))
+
+    def drop(self, now: float) -> None:
+        while self.held:
+            call, attempt = self.held.pop()
+            call.abandon(attempt, now)
+
+    def answers(self, address: str, now: float, count: int = 1, elapsed: float = 0.01, status: int = 200) -> None:
+        self.world.now = now
+        for _ in range(count):
+            self.world.now = now
+            call = self._call(address)
+            attempt = call.begin(self.world.now)
+            self.world.answer(call, attempt, status, after=elapsed)
+            self.world.read(call, attempt, wire=elapsed)
+
+    def sweep(self, now: float) -> bool:
+        return self.board.sweep(now)
+
+    def state(self, now: float) -> dict[str, Any]:
+        service = self.world.service
+        service.refresh(now)
+        meter = service.learner.meter
+        return {
+            "load": {each.address: each.load for each in service.endpoints},
+            "shared": [each.address for each in service.endpoints if each.cells is not None],
+            "cost": {each.address: each.attach(meter).value(now) for each in service.endpoints},
+            "states": {each.address: each.availability.state() for each in service.endpoints},
+            "probes": [each.address for each in service.ejection.probes(now)],
+            "trial": service.ejection.trial(True, now) is not None,
+            "tokens": service.budget.tokens,
+            "affordable": service.budget.affordable(),
+            "limit": service.limiter.limit,
+            "refused": service.limiter.acquire(self._call(service.endpoints[0].address), now),
+            "events": [
+                f"{type(each).__name__}: {getattr(each, 'reason', '')}"
+                for each in self.world.events
+                if not isinstance(each, EndpointsChanged)
+            ],
+        }
+
+    def withdraw(self, now: float) -> bool:
+        return self.world.service.budget.withdraw(now)
+
+    def counts(self) -> Any:
+        return {name: each._asdict() for name, each in self.board.counts().items()}
+
+    def status(self) -> Any:
+        return self.board.status()
+
+    def close(self, now: float) -> None:
+        self.board.close(now)
+
+
+def main() -> None:
+    worker = Worker(**json.loads(sys.stdin.readline()))
+    print(json.dumps(os.getpid()), flush=True)
+    for line in sys.stdin:
+        name, arguments = json.loads(line)
+        print(json.dumps(getattr(worker, name)(**arguments)), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -15,7 +15,7 @@ from copy import copy
 from enum import Enum
 from math import inf, isnan
 from threading import Lock
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, ParamSpec, Protocol, TypeVar
 
 from meshware.core.caller import Caller, nothing
 from meshware.core.deadline import Deadline
@@ -72,14 +72,26 @@ class _Purse:
             self.left = self._most
 
 
+class Counted(Protocol):
+    """The request among those that this process serves, as the door in that counts it knows it (health/load.py)."""
+
+    failed: bool
+    told: bool
+
+    def end(self) -> None:
+        """It is over. Idempotent."""
+        ...
+
+
 class _Life:
     """The phase, shared by every view of one context; and whether it is a request's, or only a part's."""
 
-    __slots__ = ("phase", "whole")
+    __slots__ = ("counted", "phase", "whole")
 
-    def __init__(self, *, whole: bool = True) -> None:
+    def __init__(self, *, whole: bool = True, counted: Counted | None = None) -> None:
         self.phase = _ACTIVE
         self.whole = whole
+        self.counted = counted
 
 
 class RequestContext:
@@ -99,6 +111,7 @@ class RequestContext:
         attempt: int = 1,
         allowance: int | None = ALLOWANCE,
         caller: Caller | None = None,
+        counted: Counted | None = None,
     ) -> None:
         self._caller = caller
         self.deadline = deadline
@@ -106,13 +119,18 @@ class RequestContext:
         self.attempt = attempt
         self.operation: str | None = None
         self.retry = True
-        self._life = _Life()
+        self._life = _Life(counted=counted)
         self._purse = _Purse(allowance)
 
     @property
     def phase(self) -> Phase:
         """How far the request has come."""
         return self._life.phase
+
+    @property
+    def counted(self) -> Counted | None:
+        """The request among those that are served; None where nobody counts."""
+        return self._life.counted
 
     @property
     def retried(self) -> bool:
@@ -149,6 +167,13 @@ class RequestContext:
             life.phase = _RESPONDED
             if life.whole:  # a part has the allowance of the whole, which goes on
                 self._purse.renew()
+            if life.counted is not None:
+                life.counted.end()
+
+    def failed(self, error: BaseException) -> None:
+        """The app has let this error through; a cancellation is no failure of its."""
+        if self._life.counted is not None and isinstance(error, Exception):
+            self._life.counted.failed = True
 
     def done(self) -> None:
         """The request is over. What it left running is background work, however it ended."""

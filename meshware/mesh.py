@@ -22,6 +22,7 @@ from meshware.core.call import Call
 from meshware.core.errors import MeshError
 from meshware.core.events import PluginFailed, SettingsRefused, SettingsReloaded
 from meshware.core.policy import Observer
+from meshware.health.load import Load
 from meshware.housekeeper import Attended, Housekeeper
 
 if TYPE_CHECKING:
@@ -37,7 +38,10 @@ DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 class Mesh:
-    """The services that the settings name, ready for calls. Make one by `Mesh.from_settings`."""
+    """The services that the settings name, ready for calls. Make one by `Mesh.from_settings`.
+
+    `load` is what this process is busy with, as far as a door in counts its requests.
+    """
 
     def __init__(
         self,
@@ -60,6 +64,7 @@ class Mesh:
         self.services: Mapping[str, Service] = {}
         self._names: Mapping[tuple[str, str, int], Service] = {}
         self.plugin_failures = 0
+        self.load = Load(clock)
         self._put(settings, {})
         _alive.add(self)
 
@@ -216,6 +221,7 @@ class Mesh:
                 self._board.close(self.clock())
             self._board = board(settings, services=self._attended.now, emit=self._emit)
         self.settings = settings
+        self.load.slots = settings.slots
         self.services = services
         self._names = {key: services[name] for name in services for key in keys(name)}
         self._keeper.wake()
@@ -263,6 +269,7 @@ class Mesh:
         if self._board is not None:
             self._board.after_fork()
         self._attended.after_fork()
+        self.load.after_fork()
         self._keeper.after_fork()
         self._put(self.settings, {}, self.services)
 

@@ -33,7 +33,7 @@ KNOWS: dict[str, set[str]] = {
     "hands": {"core"},
     "housekeeper": {"core", "hands"},
     "assembly": {"core", "plugins", "settings", *POLICY},
-    "mesh": MESH | {"sharing"},
+    "mesh": MESH | {"health", "sharing"},
     "outbound": {"core", "context", "plugins", "mesh", "breaking", "security"},
     "telemetry": {"core", "context", "mesh"},
     "testing": MESH | POLICY,

@@ -3,6 +3,7 @@
 Both are judged beside the fleet, at the moment of each answer, so that what befalls all alike moves nothing. A
 difference in latency counts by its significance: noise moves nothing either, and a slow endpoint is left after
 a few answers. A failure rate counts by what it exceeds the fleet's.
+What endpoints report of themselves is where their judgement begins (hearsay.py); where nobody reports it costs nothing.
 What one more in flight costs is learned too: a replica may have one slot or a hundred. All is forgotten
 exponentially, so that who was bad is tried again. Statistical: single assignments, no lock.
 
@@ -14,11 +15,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import exp, inf, log, sqrt
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
+from meshware.balancing.hearsay import DREAD, FleetHearsay, Hearsay
 from meshware.core.attempt import Attempt
 from meshware.core.endpoint import Endpoint, same_ends
-from meshware.core.outcome import Cause, Outcome
+from meshware.core.outcome import Cause, LoadReport, Outcome
 
 LATENCY_SPAN = 10.0
 """Time constant by which samples of latency lose weight (seconds): Finagle's decay. Failures: half of it."""
@@ -55,6 +57,9 @@ FRESH, NEVER = 0.2, -inf
 
 SURE = 12.0
 """Samples from which on one more moves little: the fleet is told of every second, and a cost reckoned again."""
+
+ASKING = 1.0
+"""Seconds between two questions to an endpoint how it is."""
 
 TAIL = 2.3
 """Standard deviations above the mean log-latency: about the 99th percentile."""
@@ -97,8 +102,8 @@ class Fleet:
     """
 
     __slots__ = (
-        "at", "counted", "drift", "due", "failing", "failures", "mean", "noise", "overdue", "pace", "queue", "samples",
-        "trials", "variance",
+        "at", "counted", "drift", "due", "failing", "failures", "heard", "mean", "noise", "overdue", "pace", "queue",
+        "samples", "trials", "variance",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -107,6 +112,7 @@ class Fleet:
         self.variance = self.noise = self.pace = self.drift = 1.0
         self.overdue = inf
         self.queue = Queue()
+        self.heard = FleetHearsay()
 
     def learn(self, latency: float, off: float, now: float) -> None:
         """The logarithm of an answer's seconds, and how far it was off what its endpoint usually takes."""
@@ -148,8 +154,8 @@ class Cost:
     """
 
     __slots__ = (
-        "_at", "_away", "_failures", "_fleet", "_heard", "_trials", "_weight", "due", "endpoint", "idle", "open",
-        "pace", "price", "share", "step",
+        "_at", "_away", "_failures", "_fleet", "_heard", "_said", "_trials", "_weight", "due", "endpoint", "idle",
+        "open", "pace", "price", "share", "step",
     )  # fmt: skip
 
     endpoint: Endpoint
@@ -173,6 +179,7 @@ class Cost:
     def reset(self) -> None:
         """As good as any other, until it shows otherwise."""
         self._away = self._weight = self._failures = self._trials = self._at = self._heard = 0.0
+        self._said: Hearsay | None = None
         self.pace, self.price, self.due = 1.0, 0.0, NEVER
         self.idle, self.step = 1.0, QUEUE[1]
 
@@ -184,6 +191,8 @@ class Cost:
         self._trials += 1
         if not self._at:  # told of by others before it was ever drawn here
             self._at = now
+        if outcome.report is not None:
+            self.hear(outcome.report, now)
         if failed:
             self._failures += 1
             self.due = NEVER
@@ -226,20 +235,49 @@ class Cost:
         away = self._away
         significance = away * away * weight * weight / ((weight + PRIOR) * fleet.noise)
         pace = exp(fleet.mean + away - away * DOUBT / significance) if significance > DOUBT else fleet.pace
+        said = self._said
+        if said is not None:
+            pace = self._leaning(pace, said.lean(now, span=LATENCY_SPAN))
         self.pace = pace
+        price = 0.0
         if self._failures:
             usual = fleet.failing
             excess = (self._failures + usual) / (self._trials + 1) - usual
-            self.price = FAILURE_PRICE * fleet.pace * excess / (1 - usual) if excess > 0 else 0.0
-        self.idle = pace + self.price
+            price = FAILURE_PRICE * fleet.pace * excess / (1 - usual) if excess > 0 else 0.0
+        if said is not None:
+            price += self._dread(said, pace, now)
+        self.price = price
+        self.idle = pace + price
         self.step = pace * fleet.queue.slope * self.share
         if weight:  # one that nothing is known of is as the fleet is at every moment
             self.due = now + FRESH
         return pace
 
+    def hear(self, report: LoadReport, now: float) -> None:
+        """What the endpoint says of itself, in an answer or to a probe."""
+        if self._said is None:
+            self._said = Hearsay(self._fleet.heard)
+        self._said.hear(report, now)
+        self.due = NEVER
+
+    def _leaning(self, pace: float, lean: float) -> float:
+        """The same where judgement begins so far from the fleet's; never further from what it is without a word."""
+        fleet, weight, away = self._fleet, self._weight, self._away - lean
+        significance = away * away * weight * weight / ((weight + PRIOR) * fleet.noise)
+        shrunk = away - away * DOUBT / significance if significance > DOUBT else 0.0
+        far = exp(abs(lean))
+        return max(pace / far, min(pace * far, exp(fleet.mean + lean + shrunk)))
+
+    def _dread(self, said: Hearsay, pace: float, now: float) -> float:
+        """The price of the errors that it reports: one sample's worth of belief, beside those that we have seen."""
+        usual = self._fleet.failing
+        excess = said.excess(now, usual, span=LATENCY_SPAN / 2) / (self._trials + 1)
+        return min(DREAD * pace, FAILURE_PRICE * self._fleet.pace * excess / (1 - usual)) if excess else 0.0
+
     def value(self, now: float) -> float:
         """Expected seconds of a request that finds it idle; 0.0 while nothing is known of the fleet."""
-        return self.renew(now) + self.price if self._fleet.samples else 0.0
+        self.renew(now)
+        return self.idle if self._fleet.samples else 0.0
 
 
 class Seats(NamedTuple):
@@ -253,6 +291,7 @@ class Seats(NamedTuple):
 class ExpectedCost:
     """The meter. Equal to itself only: what one strategy learns is its own."""
 
+    reports: ClassVar[float] = ASKING
     _seats = Seats((), (), True)
 
     def seated(self, endpoints: Sequence[Endpoint]) -> Seats:
@@ -267,7 +306,8 @@ class ExpectedCost:
         head, tail = same_ends(known.endpoints, endpoints) if even and known.even else (0, 0)
         costs = list(known.costs)
         costs[head : len(costs) - tail] = [
-            self._seat(each, mean / each.weight) for each in endpoints[head : len(endpoints) - tail]
+            self._seat(each, 1.0 if even else mean / each.weight)  # one number for all: a new one for each takes room
+            for each in endpoints[head : len(endpoints) - tail]
         ]
         self._seats = Seats(endpoints, costs, even)
         return self._seats

@@ -46,4 +46,4 @@ class LoadSamples:
         own = endpoint.load + (outcome.cause is not None)  # one without an answer has left already
         reading = endpoint.readings.get(MEAN)
         if isinstance(reading, AveragedReading):
-            reading.take(own if report is None else report.utilization, now)
+            reading.take(own if report is None or report.utilization is None else report.utilization, now)

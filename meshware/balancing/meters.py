@@ -133,6 +133,8 @@ class Latency(Averaged):
     Without a report it is all of that, so callees should report alike. A failure counts whole, with its penalty.
     """
 
+    reports: ClassVar[float] = 0.0
+
     def figure(self, elapsed: float, failed: bool, outcome: Outcome) -> float:
         """A report of more than the time it took is not believed."""
         if failed or outcome.cause is not None:

@@ -1,21 +1,20 @@
 """What endpoints say of themselves, in ORCA load reports, looked at before it is believed.
 
 A report that makes no sense is refused: the meter raises, so the core tells of it (PluginFailed, one log line a
-minute), and what was reported before stands until it expires.
+minute), and what was reported before stands until it expires. A meter's `reports` says how often endpoints are to be
+asked: so many seconds after they were asked last.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar, cast
 
 from meshware.balancing.meters import Averaged, Mean, positive
-from meshware.core.outcome import LoadReport, Outcome
+from meshware.core.outcome import LoadReport, Outcome, wrong_figure
 
 EXPIRY = 180.0
 """Seconds after which a report is no report any more (gRPC A58: 3 min)."""
-
-MOST = {"utilization": 1e3, "rps": 1e6, "eps": 1e6, "service_time": EXPIRY, "queue": 1e6}
-"""More than this no endpoint can mean (a utilisation of 1,000 is some endpoints' way to tell of their queue)."""
 
 
 @dataclass(frozen=True)
@@ -23,6 +22,7 @@ class Reported:
     """An endpoint's latest report, for `window` seconds; its value is the utilisation, the fleet's mean without one."""
 
     window: float = EXPIRY
+    reports: ClassVar[float] = 0.0
 
     def __post_init__(self) -> None:
         positive("window", self.window)
@@ -49,7 +49,7 @@ class ReportedReading:
     def sample(self, elapsed: float, failed: bool, outcome: Outcome, now: float) -> None:
         """Keep what this answer reports, if it does. Raises ValueError for what no endpoint can mean."""
         report = believed(outcome)
-        if report is None:
+        if report is None or report.utilization is None:
             return
         since = self.since(now)
         self._kept = report, now, now if since is None else since
@@ -67,7 +67,7 @@ class ReportedReading:
     def value(self, now: float) -> float:
         """The utilisation; 0.0 while nobody has reported."""
         report = self.report(now)
-        return self._fleet.value(now) if report is None else report.utilization
+        return self._fleet.value(now) if report is None else cast(float, report.utilization)
 
     def reset(self) -> None:
         """Forget everything."""
@@ -80,6 +80,7 @@ class ReportedMean(Averaged):
 
     field: str = "utilization"
     n0 = 0.0
+    reports: ClassVar[float] = 0.0
 
     def figure(self, elapsed: float, failed: bool, outcome: Outcome) -> float | None:
         """What is reported. Raises ValueError for what no endpoint can mean."""
@@ -100,9 +101,7 @@ class MeanLoad(Averaged):
 def believed(outcome: Outcome) -> LoadReport | None:
     """The report of an answer. Raises ValueError unless all of it is finite, at least 0, and not beyond all measure."""
     report = outcome.report
-    if report is None:
-        return None
-    for (name, most), figure in zip(MOST.items(), report, strict=True):
-        if figure is not None and not 0.0 <= figure <= most:
-            raise ValueError(f"load report refused: {name} must be from 0 to {most:g}, not {figure!r}")
+    wrong = None if report is None else wrong_figure(report)
+    if wrong is not None:
+        raise ValueError(f"load report refused: {wrong}")
     return report

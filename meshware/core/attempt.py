@@ -26,11 +26,12 @@ class State(Enum):
 class Attempt:
     """One try at one endpoint. The door sets `cancel` and `answer`; times are monotonic seconds.
 
-    `fair` tells that it was given its whole attempt timeout, and not merely what the call had left.
+    `fair` tells that it was given its whole attempt timeout, and not merely what the call had left; `asked`, that a
+    load report may be in its answer.
     """
 
     __slots__ = (
-        "answer", "began", "cancel", "connect_by", "deadline", "endpoint", "epoch", "fair", "found", "hedge",
+        "answer", "asked", "began", "cancel", "connect_by", "deadline", "endpoint", "epoch", "fair", "found", "hedge",
         "hedge_at", "lease", "number", "outcome", "paid", "state",
     )  # fmt: skip
 
@@ -41,7 +42,7 @@ class Attempt:
         self.deadline = deadline
         self.connect_by = connect_by
         self.epoch = endpoint.epoch
-        self.fair = False
+        self.fair = self.asked = False
         self.found: float = len(endpoint.open) if endpoint.cells is None else endpoint.load
         self.hedge_at: float | None = None
         self.hedge = False

@@ -56,8 +56,8 @@ class Endpoint:
     """One address, shared by every call of its service. Thread-safe: all updates are single assignments."""
 
     __slots__ = (
-        "address", "answered", "availability", "bars", "cell", "cells", "epoch", "fleet", "locality", "metadata",
-        "open", "priority", "readings", "samplers", "streams", "waiting", "weight", "__weakref__",
+        "address", "answered", "ask_at", "availability", "bars", "cell", "cells", "epoch", "fleet", "locality",
+        "metadata", "open", "priority", "readings", "samplers", "streams", "waiting", "weight", "__weakref__",
     )  # fmt: skip
 
     def __init__(
@@ -86,6 +86,7 @@ class Endpoint:
         self.fleet: dict[Meter, Any] = {}
         self.readings: dict[Meter, Reading] = {}
         self.samplers: tuple[Reading, ...] = ()  # the same, as a call goes through them
+        self.ask_at = inf  # when a load report is due: never, while no meter reads any
 
     def weigh(self, weight: float) -> None:
         """Set its share beside the others; with 0 it is not available."""
@@ -156,7 +157,17 @@ class Endpoint:
             fleet = self.fleet[meter] if meter in self.fleet else self.fleet.setdefault(meter, meter.fleet())
             reading = self.readings[meter] = meter.reading(fleet)
             self.samplers = tuple(self.readings.values())
+            if getattr(meter, "reports", None) is not None:
+                self.ask_at = -inf
         return reading
+
+    def asks(self, now: float) -> bool:
+        """Whether an attempt that goes out now is to ask for a load report; then the next is due later."""
+        if now < self.ask_at:
+            return False
+        waits = [getattr(meter, "reports", None) for meter in tuple(self.readings)]
+        self.ask_at = now + min((wait for wait in waits if wait is not None), default=inf)
+        return self.ask_at < inf
 
     def sample(self, elapsed: float, failed: bool, outcome: Outcome, now: float) -> None:
         """Feed one response time, in seconds, to every attached meter; `outcome` is what it was taken from.

@@ -52,14 +52,33 @@ class LoadReport(NamedTuple):
     """What the callee says of itself (ORCA): utilisation 0..1 and more, rates a second, named figures.
 
     `service_time`: seconds that it usually works on a request, its queue not counted. `queue`: requests that wait or
-    are worked on there, whoever sent them. As it was sent: nobody has looked whether it makes sense.
+    are worked on there, whoever sent them. `utilization` None: it says no more than how long it took (Server-Timing).
+    As it was sent: nobody has looked whether it makes sense.
     """
 
-    utilization: float
+    utilization: float | None
     rps: float = 0.0
     eps: float = 0.0
     service_time: float | None = None
     queue: float | None = None
+
+
+MOST = LoadReport(utilization=1e3, rps=1e6, eps=1e6, service_time=180.0, queue=1e6)
+"""More than this no endpoint can mean (a utilisation of 1,000 is some endpoints' way to tell of their queue)."""
+
+
+def sensible(report: LoadReport) -> bool:
+    """Whether all that it says is a number from 0 to what an endpoint can mean."""
+    return wrong_figure(report) is None
+
+
+def wrong_figure(report: LoadReport) -> str | None:
+    """What an endpoint cannot mean in this report, in words; None: all of it makes sense."""
+    for name, most, figure in zip(LoadReport._fields, MOST, report, strict=True):
+        assert most is not None
+        if figure is not None and not 0.0 <= figure <= most:
+            return f"{name} must be from 0 to {most:g}, not {figure!r}"
+    return None
 
 
 class Outcome:

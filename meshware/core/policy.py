@@ -51,7 +51,11 @@ class Reading(Protocol):
 
 
 class Meter(Hashable, Protocol):
-    """What to measure, and over which window: equal meters share one reading per endpoint."""
+    """What to measure, and over which window: equal meters share one reading per endpoint.
+
+    One that reads load reports has an attribute `reports`: so many seconds after it was asked last an endpoint is asked
+    again, 0.0 with each request. Without it nobody is asked for its sake.
+    """
 
     def fleet(self) -> Any:
         """What the readings of one service's endpoints share; None when each stands alone."""

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 from meshware.context import ALLOWANCE, RequestContext, enter, leave
 from meshware.inbound.asgi_caller import AsgiCaller
-from meshware.inbound.door import EXPIRED, Door, open_own_mesh
+from meshware.inbound.door import EXPIRED, Door, marks, open_own_mesh
 from meshware.outbound.instrument import instrument as instrument_clients
-from meshware.security.trust import ATTEMPT, RETRIED, TIMEOUT
+from meshware.security.trust import ATTEMPT, REPORT, TIMEOUT
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -75,9 +75,13 @@ class MeshMiddleware:
             await self.app(scope, caller.receive, _answering(send, context, caller))
         except (asyncio.CancelledError, RuntimeError) as error:
             if not caller.left or not _ended_by_leaving(error):
+                context.failed(error)
                 raise
             if not caller.has_headers:
                 await _left(send)
+        except Exception as error:
+            context.failed(error)
+            raise
         finally:
             leave(token)
             caller.answered()
@@ -146,14 +150,14 @@ def _opened(
 ) -> RequestContext | None:
     """The context by what the headers say; None when it has no time left."""
     told = [header for header in scope["headers"] if header[0] in _READ]
-    if not told:
-        return door.open(caller=caller, allowance=allowance)
-    timeouts: list[str] = []
-    attempts: list[str] = []
-    for name, value in told:
-        (timeouts if name == _TIMEOUT else attempts).append(value.decode("latin-1"))
     client = scope.get("client")
-    return door.open(timeouts, attempts, peer=client[0] if client else "", caller=caller, allowance=allowance)
+    peer = client[0] if client else ""
+    if not told:
+        return door.open(peer=peer, caller=caller, allowance=allowance, counted=caller is not None)
+    said: dict[bytes, list[str]] = {name: [] for name in _READ}
+    for name, value in told:
+        said[name].append(value.decode("latin-1"))
+    return door.open(*said.values(), peer=peer, caller=caller, allowance=allowance, counted=caller is not None)
 
 
 def _answering(send: Send, context: RequestContext, caller: AsgiCaller | None) -> Send:
@@ -169,19 +173,18 @@ def _answering(send: Send, context: RequestContext, caller: AsgiCaller | None) -
         elif kind in _STARTS:
             if caller is not None:
                 caller.has_headers = True
-            if context.retried and message["status"] >= 500:
-                message = {**message, "headers": [*message.get("headers", ()), _MARK]}
+            headers = message.get("headers", ())
+            added = marks(context, message["status"], headers)
+            if added:
+                ours = [(name.encode(), value.encode()) for name, value in added]
+                message = {**message, "headers": [*headers, *ours]}
         await send(message)
 
     return forward
 
 
-_TIMEOUT = TIMEOUT.encode()
-_READ = frozenset((_TIMEOUT, ATTEMPT.encode()))
-"""The headers that we read."""
-
-_MARK = (RETRIED.encode(), b"1")
-"""Tells the tier above that this one has retried already, on an answer that it might retry."""
+_READ = dict.fromkeys(header.encode() for header in (TIMEOUT, ATTEMPT, REPORT))
+"""The headers that we read, as the door wants them."""
 
 _OVER = {"lifespan.startup.failed", "lifespan.shutdown.complete", "lifespan.shutdown.failed"}
 """With these the app says that it will serve nothing more."""

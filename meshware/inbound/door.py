@@ -6,7 +6,7 @@ A door reads its framework's headers and says what it found; what is believed of
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from math import ceil
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -14,8 +14,20 @@ from meshware.context import ALLOWANCE, RequestContext, current
 from meshware.core.caller import Caller
 from meshware.core.deadline import Deadline
 from meshware.core.errors import CircuitOpen, DeadlineExceeded, NoEndpoint, Overloaded
+from meshware.health.load import Served
 from meshware.mesh import Mesh
-from meshware.security.trust import ATTEMPT, TIMEOUT, Inbound, TrustedPeers, read_headers
+from meshware.security.orca import IN_FLIGHT, NAMED, SERVICE_TIME, SLOTS, write
+from meshware.security.trust import (
+    ATTEMPT,
+    LOAD,
+    LOAD_BINARY,
+    REPORT,
+    RETRIED,
+    TIMEOUT,
+    Inbound,
+    TrustedPeers,
+    read_headers,
+)
 from meshware.telemetry.log import EventLog
 
 if TYPE_CHECKING:
@@ -67,26 +79,33 @@ class Door:
         self,
         timeouts: Sequence[str] = (),
         attempts: Sequence[str] = (),
+        reports: Sequence[str] = (),
         *,
         peer: str = "",
         caller: Caller | None = None,
         allowance: int | None = ALLOWANCE,
+        counted: bool = True,
     ) -> RequestContext | None:
         """The context of a request that begins now; None when its deadline has passed: answer 504 then.
 
-        `timeouts` and `attempts` are all values of the headers TIMEOUT and ATTEMPT, `peer` is who sent them;
-        `allowance` is how many retries the calls made for it may spend, None as many as their services pay for.
+        `timeouts`, `attempts` and `reports` are all values of the headers TIMEOUT, ATTEMPT and REPORT, `peer` is who
+        sent them; `allowance` is how many retries the calls made for it may spend, None as many as their services pay
+        for; `counted`: it is among what this process is busy with until its answer has gone out.
         Nothing is in force yet: enter the context for as long as code of the app runs, then end it by `done`.
         """
         mesh, rules = self.mesh, self._rules
         if rules.settings is not mesh.settings:
             rules = self._rules = _Rules.of(mesh.settings)
-        inbound = rules.read(timeouts, attempts, peer) if timeouts or attempts else rules.unsaid
+        told = timeouts or attempts or reports
+        inbound = rules.read(timeouts, attempts, reports, peer) if told else rules.unsaid
         now = mesh.clock()
         deadline = _deadline(inbound.timeout, now)
         if deadline is not None and deadline.at <= now:
             return None
-        return RequestContext(deadline, mesh=mesh, attempt=inbound.attempt, allowance=allowance, caller=caller)
+        served = rules.begin(mesh, inbound, peer) if counted and rules.reports else None
+        return RequestContext(
+            deadline, mesh=mesh, attempt=inbound.attempt, allowance=allowance, caller=caller, counted=served
+        )
 
 
 class _Rules(NamedTuple):
@@ -96,20 +115,66 @@ class _Rules(NamedTuple):
     unsaid: Inbound
     unasked: float
     trusts: Callable[[str], bool]
+    reports: bool
+    always: bool
 
     @classmethod
     def of(cls, settings: MeshSettings) -> _Rules:
-        peers = TrustedPeers(settings.trusted_peers)
-        return cls(settings, Inbound(settings.request_timeout), _unasked_timeout(), peers)
+        peers, unsaid = TrustedPeers(settings.trusted_peers), Inbound(settings.request_timeout)
+        reports = bool(peers) and settings.load_reports != "off"  # what nobody may hear is not counted
+        return cls(settings, unsaid, _unasked_timeout(), peers, reports, settings.load_reports == "always")
 
-    def read(self, timeouts: Sequence[str], attempts: Sequence[str], peer: str) -> Inbound:
+    def read(self, timeouts: Sequence[str], attempts: Sequence[str], reports: Sequence[str], peer: str) -> Inbound:
         """What the headers say; the peer is looked at only when there is a mark of his to believe or not."""
-        said, maximum = {TIMEOUT: timeouts, ATTEMPT: attempts}, self.unsaid.timeout
-        inbound = read_headers(said.__getitem__, trusted=bool(attempts) and self.trusts(peer), maximum=maximum)
+        said, maximum = {TIMEOUT: timeouts, ATTEMPT: attempts, REPORT: reports}, self.unsaid.timeout
+        trusted = bool(attempts or reports) and self.trusts(peer)
+        inbound = read_headers(said.__getitem__, trusted=trusted, maximum=maximum)
         if maximum is None and inbound.timeout is not None and inbound.timeout > self.unasked:
             # a deadline that was set stands above that default: a stranger must not lengthen it
-            return Inbound(None, inbound.attempt)
+            return Inbound(None, inbound.attempt, inbound.asked)
         return inbound
+
+    def begin(self, mesh: Mesh, inbound: Inbound, peer: str) -> Served | None:
+        """The request among those that are served; one that a door around this one has counted is not another."""
+        outer = current()
+        if outer is not None and outer.mesh is mesh and outer.counted is not None:
+            return None
+        served = mesh.load.begin()
+        served.told = inbound.asked or (self.always and self.trusts(peer))
+        return served
+
+
+def marks(context: RequestContext, status: int, headers: Iterable[tuple[Any, Any]] = ()) -> list[tuple[str, str]]:
+    """What we add to the headers of an answer, which begins now with these; called once per answer.
+
+    That this tier has retried, on an answer that the tier above might retry; to who may hear it, how busy we are.
+    """
+    added = [(RETRIED, "1")] if status >= 500 and context.retried else []
+    counted = context.counted
+    if counted is None:
+        return added
+    counted.failed = status >= 500
+    said = {_text(name): value for name, value in headers}
+    if counted.told and LOAD not in said and LOAD_BINARY not in said:  # the app may know better
+        added.append((LOAD, load_report(context.mesh)))
+    if _text(said.get("content-type", "")).startswith("text/event-stream"):  # it waits for events, which is no work
+        counted.end()
+    return added
+
+
+def load_report(mesh: Mesh) -> str:
+    """How busy this server is, as ORCA's header says it; what is not known yet is left out."""
+    figures = mesh.load.figures(mesh.clock())
+    said = {"application_utilization": figures.utilization, "rps_fractional": figures.rps, "eps": figures.eps}
+    said |= {f"{NAMED}{IN_FLIGHT}": figures.in_flight, f"{NAMED}{SLOTS}": figures.slots}
+    if figures.service_time is not None:
+        said[f"{NAMED}{SERVICE_TIME}"] = figures.service_time
+    return write(said)
+
+
+def _text(word: str | bytes) -> str:
+    """A header's name or value in lower case, as WSGI or ASGI has it."""
+    return (word if isinstance(word, str) else word.decode("latin-1")).lower()
 
 
 def _deadline(timeout: float | None, now: float) -> Deadline | None:

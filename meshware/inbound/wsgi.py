@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from meshware.context import RequestContext, enter, leave
-from meshware.inbound.door import EXPIRED, Door, open_mesh
+from meshware.inbound.door import EXPIRED, Door, marks, open_mesh
 from meshware.outbound.instrument import instrument as instrument_clients
-from meshware.security.trust import ATTEMPT, RETRIED, TIMEOUT
+from meshware.security.trust import ATTEMPT, REPORT, TIMEOUT
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
@@ -43,8 +43,8 @@ class MeshMiddleware:
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Serve one request."""
-        timeouts, attempts = _values(environ, _TIMEOUT), _values(environ, _ATTEMPT)
-        context = self._door.open(timeouts, attempts, peer=environ.get("REMOTE_ADDR", ""))
+        said = (_values(environ, each) for each in _READ)
+        context = self._door.open(*said, peer=environ.get("REMOTE_ADDR", ""))
         if context is None:
             return _expired(environ, start_response)
         token = enter(context)
@@ -52,7 +52,8 @@ class MeshMiddleware:
             body = self.app(environ, _marking(start_response, context))
             if not _inert(body, environ):
                 return _Body(body, context)
-        except BaseException:
+        except BaseException as error:
+            context.failed(error)
             context.done()
             raise
         finally:
@@ -115,17 +116,16 @@ class _Body:
 
 
 def _marking(start_response: StartResponse, context: RequestContext) -> Any:
-    """Tells the tier above that this one has retried already, on an answer that it might retry."""
+    """The server's `start_response`, with what we have to say of the answer."""
 
     def answer(status: str, headers: list[tuple[str, str]], *exc_info: Any) -> Callable[[bytes], object]:
-        if context.retried and status.startswith("5"):
-            headers = [*headers, (RETRIED, "1")]
-        return start_response(status, headers, *exc_info)
+        added = marks(context, 500 if status[:1] == "5" else 200, headers)
+        return start_response(status, [*headers, *added] if added else headers, *exc_info)
 
     return answer
 
 
-_TIMEOUT, _ATTEMPT = ("HTTP_" + header.upper().replace("-", "_") for header in (TIMEOUT, ATTEMPT))
+_READ = tuple("HTTP_" + header.upper().replace("-", "_") for header in (TIMEOUT, ATTEMPT, REPORT))
 """What WSGI calls the headers that we read."""
 
 

@@ -6,8 +6,19 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from meshware.context import LONGEST
-from meshware.core.outcome import Outcome
-from meshware.security.trust import ATTEMPT, RETRIED, RETRY_AFTER, TIMEOUT, retry_after
+from meshware.core.outcome import LoadReport, Outcome
+from meshware.security.orca import read_report, read_service_time
+from meshware.security.trust import (
+    ATTEMPT,
+    LOAD,
+    LOAD_BINARY,
+    REPORT,
+    RETRIED,
+    RETRY_AFTER,
+    SERVER_TIMING,
+    TIMEOUT,
+    retry_after,
+)
 
 if TYPE_CHECKING:
     from meshware.core.call import Attempt, Call
@@ -56,10 +67,13 @@ def finite(seconds: Any) -> float | None:
 
 
 def headers_for(call: Call, attempt: Attempt, now: float) -> dict[str, str]:
-    """What goes out with an attempt: the time it has left and its number, and what observers add."""
+    """What goes out with an attempt: the time it has left and its number, a question, and what observers add."""
     headers = {TIMEOUT: f"{max(0.0, attempt.deadline - now):.3f}"}
     if attempt.number > 1:
         headers[ATTEMPT] = str(attempt.number)
+    if now >= attempt.endpoint.ask_at and attempt.endpoint.asks(now):
+        headers[REPORT] = "1"
+        attempt.asked = True
     for begin in call.service.on_begin:
         begin(call, attempt, headers, now)
     return headers
@@ -74,14 +88,29 @@ def host_for(call: Call, attempt: Attempt) -> str | None:
 
 
 def answer_of(
-    status: int, headers: Mapping[str, str], *, elapsed: float, connect: float | None, endless: bool
+    status: int,
+    headers: Mapping[str, str],
+    *,
+    elapsed: float,
+    connect: float | None,
+    endless: bool,
+    asked: bool = False,
 ) -> Outcome:
-    """The facts of an answer whose headers have come; `endless`: no length was told."""
+    """The facts of an answer whose headers have come; `endless`: no length was told; `asked`: for a load report."""
     return Outcome(
         elapsed=elapsed,
         status=status,
         connect=connect,
+        report=report_of(headers) if asked else None,
         retry_after=retry_after(headers.get(RETRY_AFTER)) if status in (429, 503) else None,
         retried=status >= 429 and RETRIED in headers,
         stream=status == 101 or (endless and headers.get("content-type", "").startswith("text/event-stream")),
     )
+
+
+def report_of(headers: Mapping[str, str]) -> LoadReport | None:
+    """What the callee says of itself, in whichever header; else how long it says that this answer took it."""
+    text, binary = headers.get(LOAD), headers.get(LOAD_BINARY)
+    if text is None and binary is None:
+        return read_service_time(headers.get(SERVER_TIMING))
+    return read_report(text, binary)

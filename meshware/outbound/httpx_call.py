@@ -89,7 +89,12 @@ class HttpxCall:
     def _answered(self, attempt: Attempt, wire: Wire, answer: Any, elapsed: float) -> Outcome:
         """What the headers say; whatever becomes of the answer from here on, its body is followed."""
         outcome = answer_of(
-            answer.status_code, answer.headers, elapsed=elapsed, connect=wire.connected_in, endless=not wire.sized
+            answer.status_code,
+            answer.headers,
+            elapsed=elapsed,
+            connect=wire.connected_in,
+            endless=not wire.sized,
+            asked=attempt.asked,
         )
         answer.stream = self.body(answer.stream, Following(self.call, attempt, outcome, self.late), wire, self.way.left)
         attempt.answer = answer

@@ -126,7 +126,7 @@ class RequestsCall:
             wire.cut.release()
             return self._failed(wire, error, time.monotonic() - began)
         attempt.answer = answer
-        return self._answered(wire, answer, time.monotonic() - began)
+        return self._answered(attempt, wire, answer, time.monotonic() - began)
 
     def _sent(self, wire: Wire) -> requests.Response:
         token = wires.current.set(wire)
@@ -158,7 +158,7 @@ class RequestsCall:
             elapsed=elapsed, cause=cause_of(error, wire), error=error, sent=wire.sent, connect=wire.connected_in
         )
 
-    def _answered(self, wire: Wire, answer: requests.Response, elapsed: float) -> Outcome:
+    def _answered(self, attempt: Attempt, wire: Wire, answer: requests.Response, elapsed: float) -> Outcome:
         deadline = self.call.deadline
         if not wire.cut.put_off(deadline.at if deadline.chosen else float("inf")):
             answer.close()
@@ -169,6 +169,7 @@ class RequestsCall:
             elapsed=elapsed,
             connect=wire.connected_in,
             endless=getattr(answer.raw, "length_remaining", 0) is None,
+            asked=attempt.asked,
         )
 
     def drop(self, attempt: Attempt) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 
 TIMEOUT = "x-meshware-timeout"
@@ -21,6 +22,15 @@ ATTEMPT = "x-meshware-attempt"
 RETRIED = "x-meshware-retried"
 """On an answer: this tier has already retried, so the tier above does not."""
 
+REPORT = "x-meshware-report"
+"""On a request: the caller would like to hear how busy this server is."""
+
+LOAD = "endpoint-load-metrics"
+LOAD_BINARY = "endpoint-load-metrics-bin"
+"""On an answer: how busy the server is, in the words of ORCA (see orca.py)."""
+
+SERVER_TIMING = "server-timing"
+
 RETRY_AFTER = "retry-after"
 RETRY_AFTER_CAP = 10.0
 """Seconds; a longer wish is cut to it."""
@@ -28,11 +38,18 @@ RETRY_AFTER_CAP = 10.0
 RULES = {
     TIMEOUT: "request, from anybody: a deadline; it never lengthens the configured maximum",
     ATTEMPT: "request, from trusted peers: the attempt's number",
+    REPORT: "request, from trusted peers: `1` asks for a load report; nobody else gets one",
+    LOAD: "answer, when a strategy in force listens: ORCA as TEXT, JSON or BIN; moves only that endpoint",
+    LOAD_BINARY: "answer, the same as protobuf in base64, when the former is not there",
+    SERVER_TIMING: "answer, when neither is there: `total;dur=` in milliseconds, as the callee's own time",
     RETRIED: "answer: the callee has retried; this answer is not retried again",
     RETRY_AFTER: f"answer, 429 and 503: whole seconds, at most {RETRY_AFTER_CAP:.0f}",
     "content-type": "answer: text/event-stream marks a body without a natural end",
 }
 """Every header that meshware reads, and its rule."""
+
+KNOWN = 1024
+"""Peers of which it is kept whether they are trusted: to read an address costs more than all else of a request."""
 
 _SECONDS = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?", re.ASCII)
 _WHOLE = re.compile(r"[0-9]{1,9}", re.ASCII)
@@ -52,10 +69,13 @@ def retry_after(text: str | None) -> float | None:
 
 @dataclass(frozen=True, slots=True)
 class Inbound:
-    """What a request's headers say. `timeout` is seconds, 0.0 when already expired, None when not said."""
+    """What a request's headers say. `timeout` is seconds, 0.0 when already expired, None when not said; `asked`:
+    a load report is asked for, by one who may have it.
+    """
 
     timeout: float | None = None
     attempt: int = 1
+    asked: bool = False
 
 
 def read_headers(get: Callable[[str], Sequence[str]], *, trusted: bool, maximum: float | None = None) -> Inbound:
@@ -67,7 +87,13 @@ def read_headers(get: Callable[[str], Sequence[str]], *, trusted: bool, maximum:
     if maximum is not None:
         timeout = maximum if timeout is None else min(timeout, maximum)
     attempt = _single(get(ATTEMPT), seconds) if trusted else None
-    return Inbound(timeout, max(1, int(attempt)) if attempt is not None and attempt < 100 else 1)
+    number = max(1, int(attempt)) if attempt is not None and attempt < 100 else 1
+    return Inbound(timeout, number, trusted and asks(get(REPORT)))
+
+
+def asks(values: Sequence[str]) -> bool:
+    """Whether these values of REPORT, all that there are, ask for a load report: exactly one of them, and `1`."""
+    return len(values) == 1 and values[0] == "1"
 
 
 def _single(values: Sequence[str], read: Callable[[str], float | None]) -> float | None:
@@ -79,14 +105,24 @@ class TrustedPeers:
 
     def __init__(self, networks: Iterable[str | IPv4Network | IPv6Network] = ()) -> None:
         self._networks = tuple(ip_network(str(each)) for each in networks)
+        self._known = lru_cache(KNOWN)(self._look) if self._networks else _stranger
+
+    def __bool__(self) -> bool:
+        """Whether there is anybody who is trusted."""
+        return bool(self._networks)
 
     def __call__(self, address: str) -> bool:
         """Whether this peer's marks are believed; an address that cannot be read is a stranger's."""
-        if not self._networks:
-            return False
+        return self._known(address)
+
+    def _look(self, address: str) -> bool:
         try:
             peer = ip_address(address)
         except ValueError:
             return False
         mapped = getattr(peer, "ipv4_mapped", None)  # how a dual-stack server sees an IPv4 peer
         return any((mapped or peer) in network for network in self._networks)
+
+
+def _stranger(address: str) -> bool:
+    return False

@@ -381,7 +381,17 @@ class MeshSettings(Model):
     ] = Field(
         (),
         description="Networks whose callers are believed when they say which attempt of theirs a request is: "
-        "that is its `RequestContext.attempt`, else 1.",
+        "that is its `RequestContext.attempt`, else 1; and who may hear how busy this server is.",
+    )
+    load_reports: Literal["asked", "always", "off"] = Field(
+        "asked",
+        description="Whether answers to `trusted_peers` say how busy this server is (ORCA's `endpoint-load-metrics`): "
+        "to those who ask, as meshware does; `always`, for Envoy and others who cannot ask; or never.",
+    )
+    slots: Annotated[int, Field(ge=1, le=100_000, strict=True), Number] = Field(
+        1,
+        description="Requests that one worker process works on at once: its threads, or what an async one can bear. "
+        "The reported utilisation is what is in flight beside it.",
     )
     board: BoardSettings = Field(BoardSettings(), description="What the workers of one host tell each other.")
     observers: tuple[Annotated[PluginChoice, AfterValidator(references.observer)], ...] = Field(

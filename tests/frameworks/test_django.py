@@ -24,6 +24,7 @@ from meshware import plugins
 from meshware.context import Phase, current
 from meshware.inbound.django import MeshMiddleware
 from meshware.inbound.django import mesh as the_mesh
+from meshware.security.orca import read_report
 
 TIMEOUT, ATTEMPT = "HTTP_X_MESHWARE_TIMEOUT", "HTTP_X_MESHWARE_ATTEMPT"
 
@@ -127,6 +128,38 @@ def test_what_runs_when_the_answer_was_sent_is_background_work(client):
 def test_an_answer_of_a_tier_that_retried_says_so(client, status, marked):
     _, _, answer = client.get(f"/retried?status={status}")
     assert ("x-meshware-retried" in answer.headers) is marked
+
+
+@pytest.fixture
+def trusting():
+    """The site's settings, with callers who may hear how busy it is."""
+    with override_settings(MESHWARE=site.MESHWARE | {"trusted_peers": ["127.0.0.0/8"], "slots": 3}):
+        mesh = the_mesh.door().mesh
+        mesh.load.after_fork()  # answers of other tests may still be open
+        yield mesh
+
+
+@pytest.mark.parametrize("path", ["/plain", "/plain-async", "/stream"])
+def test_who_may_hear_it_and_asks_is_told_how_busy_the_server_is(client, trusting, path):
+    _, _, answer = client.get(path, HTTP_X_MESHWARE_REPORT="1")
+    report = read_report(answer.headers["endpoint-load-metrics"])
+    assert report.queue == 1
+    answer.close()
+    assert trusting.load.own(trusting.clock()).in_flight == 0
+
+
+def test_nobody_else_is_told(client, trusting):
+    assert "endpoint-load-metrics" not in client.get("/plain")[2].headers
+    trusting.reload(site.MESHWARE)
+    assert "endpoint-load-metrics" not in client.get("/plain", HTTP_X_MESHWARE_REPORT="1")[2].headers
+
+
+def test_a_view_that_breaks_gives_its_place_back_and_counts_as_an_error(client, trusting):
+    status, _, answer = client.get("/broken")
+    answer.close()
+    figures = trusting.load.own(trusting.clock())
+    assert (status, figures.in_flight) == (500, 0)
+    assert figures.eps == figures.rps > 0
 
 
 CACHE = "django.middleware.cache"

@@ -8,9 +8,14 @@ from hypothesis import strategies as some
 
 from meshware.security.trust import (
     ATTEMPT,
+    KNOWN,
+    LOAD,
+    LOAD_BINARY,
+    REPORT,
     RETRIED,
     RETRY_AFTER,
     RULES,
+    SERVER_TIMING,
     TIMEOUT,
     Inbound,
     TrustedPeers,
@@ -25,7 +30,8 @@ def read(headers, *, trusted=False, maximum=None):
 
 
 def test_these_are_the_headers():
-    assert set(RULES) == {TIMEOUT, ATTEMPT, RETRIED, RETRY_AFTER, "content-type"}
+    read = {TIMEOUT, ATTEMPT, REPORT, LOAD, LOAD_BINARY, SERVER_TIMING, RETRIED, RETRY_AFTER, "content-type"}
+    assert set(RULES) == read
 
 
 # The deadline: from anybody, since it can only shorten
@@ -77,6 +83,20 @@ def test_an_attempt_out_of_bounds_is_the_first(value):
     assert read({ATTEMPT: [value]}, trusted=True).attempt == 1
 
 
+# The request for a load report: from trusted peers (what may be in the report: test_orca.py)
+
+
+def test_a_load_report_is_for_trusted_peers_who_ask():
+    assert read({REPORT: ["1"]}, trusted=True).asked
+    assert not read({REPORT: ["1"]}).asked
+    assert not read({}, trusted=True).asked
+
+
+@pytest.mark.parametrize("values", [["0"], ["true"], ["1", "1"], [""], ["1 "], ["\uff11"], ["1" * 5000]], ids=ascii)
+def test_anything_else_asks_for_nothing(values):
+    assert not read({REPORT: values}, trusted=True).asked
+
+
 # Retry-After: of what we called
 
 
@@ -123,3 +143,14 @@ def test_a_peer_is_trusted_by_its_network(address, trusted):
 
 def test_nobody_is_trusted_unless_named():
     assert not TrustedPeers()("127.0.0.1")
+
+
+def test_of_many_peers_only_the_last_are_kept():
+    peers = TrustedPeers(["10.0.0.0/8"])
+    assert all(peers(f"10.{number // 250}.{number % 250}.1") for number in range(5000))
+    assert peers._known.cache_info().currsize == KNOWN
+
+
+def test_it_is_known_whether_anybody_is_trusted():
+    assert TrustedPeers(["10.0.0.0/8"])
+    assert not TrustedPeers()

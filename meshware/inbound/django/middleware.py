@@ -14,11 +14,11 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHt
 
 from meshware.context import RequestContext, enter, leave
 from meshware.inbound.django.mesh import door
-from meshware.inbound.door import EXPIRED
+from meshware.inbound.door import EXPIRED, marks
 from meshware.outbound.instrument import instrument as instrument_clients
-from meshware.security.trust import ATTEMPT, RETRIED, TIMEOUT
+from meshware.security.trust import ATTEMPT, REPORT, TIMEOUT
 
-_TIMEOUT, _ATTEMPT = ("HTTP_" + header.upper().replace("-", "_") for header in (TIMEOUT, ATTEMPT))
+_READ = tuple("HTTP_" + header.upper().replace("-", "_") for header in (TIMEOUT, ATTEMPT, REPORT))
 
 
 class MeshMiddleware:
@@ -50,7 +50,8 @@ class MeshMiddleware:
         token = enter(context)
         try:
             return _followed(self.get_response(request), context)
-        except BaseException:
+        except BaseException as error:
+            context.failed(error)
             context.done()
             raise
         finally:
@@ -63,15 +64,16 @@ class MeshMiddleware:
         token = enter(context)
         try:
             return _followed(await self.get_response(request), context)
-        except BaseException:  # the caller's leaving, or a server that stops
+        except BaseException as error:  # the caller's leaving, or a server that stops
+            context.failed(error)
             context.done()
             raise
         finally:
             leave(token)
 
     def _opened(self, request: HttpRequest) -> RequestContext | None:
-        timeouts, attempts = _values(request, _TIMEOUT), _values(request, _ATTEMPT)
-        return self._door.open(timeouts, attempts, peer=request.META.get("REMOTE_ADDR") or "")
+        said = (_values(request, each) for each in _READ)
+        return self._door.open(*said, peer=request.META.get("REMOTE_ADDR") or "")
 
 
 def _values(request: HttpRequest, key: str) -> list[str]:
@@ -82,8 +84,8 @@ def _values(request: HttpRequest, key: str) -> list[str]:
 
 def _followed(response: HttpResponseBase, context: RequestContext) -> HttpResponseBase:
     """The answer, its mark and its end watched; what runs in its body and at its end does so in the context."""
-    if context.retried and response.status_code >= 500:
-        response[RETRIED] = "1"
+    for name, value in marks(context, response.status_code, response.items()):
+        response[name] = value
     if isinstance(response, StreamingHttpResponse) and getattr(response, "file_to_stream", None) is None:
         steps = _steps_async if response.is_async else _steps
         response.streaming_content = steps(response.streaming_content, context)

@@ -114,7 +114,12 @@ class NiquestsCall:
     def _answered(self, attempt: Attempt, answer: Any, began: float) -> Outcome:
         headers, endless = answer.headers, "content-length" not in answer.headers
         outcome = answer_of(
-            answer.status_code, headers, elapsed=time.monotonic() - began, connect=None, endless=endless
+            answer.status_code,
+            headers,
+            elapsed=time.monotonic() - began,
+            connect=None,
+            endless=endless,
+            asked=attempt.asked,
         )
         answer.request, answer.connection = self.request, self.adapter  # by which digest auth sends again
         follow(answer.raw, Following(self.call, attempt, outcome, self.late, pause=self._pause(outcome)))

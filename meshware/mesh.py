@@ -269,7 +269,6 @@ class Mesh:
         if self._board is not None:
             self._board.after_fork()
         self._attended.after_fork()
-        self.load.after_fork()
         self._keeper.after_fork()
         self._put(self.settings, {}, self.services)
 
@@ -329,7 +328,10 @@ atexit.register(_at_exit)
 def _after_fork() -> None:
     global _registry_lock
     _registry_lock = threading.Lock()
-    for mesh in tuple(_alive):
+    meshes = tuple(_alive)
+    for mesh in meshes:  # first what cannot fail: one whose plugins raise would keep the others from it
+        mesh.load.after_fork()
+    for mesh in meshes:
         mesh._after_fork()
 
 

@@ -157,10 +157,12 @@ def test_a_forked_worker_begins_with_nothing():
 
     mesh = Mesh(MeshSettings.model_validate({"slots": 3}))
     served = mesh.load.begin()
-    child = os.fork()
+    alike, child = False, os.fork()
     if not child:
-        served.end()
-        figures = mesh.load.own(mesh.clock())
-        os._exit(0 if figures == Figures(slots=3) else 1)
+        try:
+            served.end()
+            alike = mesh.load.own(mesh.clock()) == Figures(slots=3)
+        finally:
+            os._exit(0 if alike else 1)
     assert os.waitpid(child, 0)[1] == 0
     assert mesh.load.own(mesh.clock()).in_flight == 1

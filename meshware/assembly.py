@@ -27,10 +27,13 @@ from meshware.core.request import Request
 from meshware.core.service import Service
 from meshware.discovery.arrival import FirstAnswer
 from meshware.discovery.source import Source
+from meshware.health.prober import Prober
 from meshware.limiting.in_flight import InFlightLimit, InFlightOptions
 from meshware.retrying.attempt_timeout import AttemptTimeout, NoAttemptTimeout
 from meshware.retrying.budget import BudgetOptions, RetryBudget
 from meshware.retrying.policy import Retries, RetryOptions
+from meshware.security.orca import read_report
+from meshware.security.trust import LOAD
 from meshware.settings.schema import EndpointSettings, MeshSettings, PluginChoice, ServiceSettings
 
 if TYPE_CHECKING:
@@ -146,11 +149,15 @@ def _again(known: Endpoint) -> Endpoint:
 
 
 def _service(name: str, settings: ServiceSettings, parts: ServiceParts) -> Service:
+    learner = plugins.strategy(settings.strategy.name, settings.strategy.options)
+    for part in plugins.whole(learner) if settings.tls is None else ():  # a question in plain text is none for TLS
+        if getattr(part, "probes", False) is True:
+            part.prober = Prober(read_report, header=LOAD)
     return Service(
         name,
         parts=parts,
         settings=settings,
-        learner=plugins.strategy(settings.strategy.name, settings.strategy.options),
+        learner=learner,
         rng=parts.rng,
         emit=parts.emit,
         timeout=settings.timeout,

@@ -181,6 +181,9 @@ class Mesh:
         for service in self.services.values():
             if service.source is not None:
                 service.source.stop()
+            for part in plugins.whole(service.learner):
+                if getattr(part, "probes", False) is True and part.prober is not None:
+                    part.prober.stop()
 
     # Inside
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from math import inf
-from typing import cast
+from typing import Any, cast
 
 from meshware.balancing.chooser import checked_choices
 from meshware.balancing.draw import by_weight
@@ -20,15 +20,31 @@ from meshware.core.policy import Rng
 
 
 class Adaptive:
-    """`choices`: endpoints drawn per call, 2 or more; 4 is near the best at any fleet size."""
+    """`choices`: endpoints drawn per call, 2 or more; 4 is near the best at any fleet size. `probe_ahead`: the next
+    call's candidates are asked how busy they are (probing.py), by the `prober` that assembly puts here.
+    """
 
-    def __init__(self, *, choices: int = 4) -> None:
+    def __init__(self, *, choices: int = 4, probe_ahead: bool = False) -> None:
+        if not isinstance(probe_ahead, bool):
+            raise ValueError(f"probe_ahead must be true or false, not {probe_ahead!r}")
         self._choices = checked_choices(choices)
-        self.meter = ExpectedCost()
+        self.probes = probe_ahead
+        self.prober: Any = None
+        self.meter = ExpectedCost() if not probe_ahead else probing().ProbedExpectedCost()
 
     def picker(self, endpoints: Sequence[Endpoint]) -> AdaptivePicker:
         """A picker over these endpoints; attaches the meter where it is missing."""
-        return picker_of(self.meter, endpoints, self._choices)
+        if self.prober is None:
+            return picker_of(self.meter, endpoints, self._choices)
+        made: AdaptivePicker = probing().probing_picker(self.meter, endpoints, self._choices, self.prober.ask)
+        return made
+
+
+def probing() -> Any:
+    """The room of what only some use, and which is built on this one."""
+    from meshware.balancing import probing
+
+    return probing
 
 
 def picker_of(meter: ExpectedCost, endpoints: Sequence[Endpoint], choices: int) -> AdaptivePicker:

@@ -13,10 +13,11 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from meshware.context import ALLOWANCE, RequestContext, enter, leave
+from meshware.health.prober import PATH
 from meshware.inbound.asgi_caller import AsgiCaller
 from meshware.inbound.door import EXPIRED, Door, marks, open_own_mesh
 from meshware.outbound.instrument import instrument as instrument_clients
-from meshware.security.trust import ATTEMPT, REPORT, TIMEOUT
+from meshware.security.trust import ATTEMPT, LOAD, REPORT, TIMEOUT
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -65,6 +66,11 @@ class MeshMiddleware:
             await self.app(scope, receive, send)
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["path"] == PATH:
+            report = self._ready().probed(scope["method"], _peer(scope))
+            if report is not None:
+                await _report(send, report)
+                return
         caller = AsgiCaller(scope, receive)
         context = _opened(self._ready(), scope, caller=caller)
         if context is None:
@@ -150,14 +156,24 @@ def _opened(
 ) -> RequestContext | None:
     """The context by what the headers say; None when it has no time left."""
     told = [header for header in scope["headers"] if header[0] in _READ]
-    client = scope.get("client")
-    peer = client[0] if client else ""
+    peer = _peer(scope)
     if not told:
         return door.open(peer=peer, caller=caller, allowance=allowance, counted=caller is not None)
     said: dict[bytes, list[str]] = {name: [] for name in _READ}
     for name, value in told:
         said[name].append(value.decode("latin-1"))
     return door.open(*said.values(), peer=peer, caller=caller, allowance=allowance, counted=caller is not None)
+
+
+def _peer(scope: Scope) -> str:
+    client = scope.get("client")
+    return client[0] if client else ""
+
+
+async def _report(send: Send, report: str) -> None:
+    """The answer to who asks how busy this server is."""
+    await send({"type": "http.response.start", "status": 204, "headers": [(LOAD.encode(), report.encode())]})
+    await send({"type": "http.response.body", "body": b""})
 
 
 def _answering(send: Send, context: RequestContext, caller: AsgiCaller | None) -> Send:

@@ -93,9 +93,7 @@ class Door:
         for; `counted`: it is among what this process is busy with until its answer has gone out.
         Nothing is in force yet: enter the context for as long as code of the app runs, then end it by `done`.
         """
-        mesh, rules = self.mesh, self._rules
-        if rules.settings is not mesh.settings:
-            rules = self._rules = _Rules.of(mesh.settings)
+        mesh, rules = self.mesh, self._current()
         told = timeouts or attempts or reports
         inbound = rules.read(timeouts, attempts, reports, peer) if told else rules.unsaid
         now = mesh.clock()
@@ -106,6 +104,22 @@ class Door:
         return RequestContext(
             deadline, mesh=mesh, attempt=inbound.attempt, allowance=allowance, caller=caller, counted=served
         )
+
+    def probed(self, method: str, peer: str) -> str | None:
+        """What to say, in a 204's header LOAD, to who asks at PATH how busy this server is.
+
+        None to all that are not trusted, and to other questions: those are the app's, as if there were no such path.
+        """
+        rules = self._current()
+        if method != "GET" or not rules.reports or not rules.trusts(peer):
+            return None
+        return load_report(self.mesh)
+
+    def _current(self) -> _Rules:
+        rules, settings = self._rules, self.mesh.settings
+        if rules.settings is not settings:
+            rules = self._rules = _Rules.of(settings)
+        return rules
 
 
 class _Rules(NamedTuple):

@@ -11,9 +11,10 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from meshware.context import RequestContext, enter, leave
+from meshware.health.prober import PATH
 from meshware.inbound.door import EXPIRED, Door, marks, open_mesh
 from meshware.outbound.instrument import instrument as instrument_clients
-from meshware.security.trust import ATTEMPT, REPORT, TIMEOUT
+from meshware.security.trust import ATTEMPT, LOAD, REPORT, TIMEOUT
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
@@ -43,6 +44,11 @@ class MeshMiddleware:
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Serve one request."""
+        if environ.get("PATH_INFO") == PATH:
+            report = self._door.probed(environ["REQUEST_METHOD"], environ.get("REMOTE_ADDR", ""))
+            if report is not None:
+                start_response("204 No Content", [(LOAD, report)])
+                return []
         said = (_values(environ, each) for each in _READ)
         context = self._door.open(*said, peer=environ.get("REMOTE_ADDR", ""))
         if context is None:

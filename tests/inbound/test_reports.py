@@ -10,6 +10,7 @@ from inbound.asgi_server import Exchange, answer, served
 from inbound.test_wsgi import Recorder, environ_of, serve
 
 from meshware.context import current
+from meshware.health.prober import PATH
 from meshware.inbound.asgi import MeshMiddleware as AsgiMiddleware
 from meshware.inbound.wsgi import MeshMiddleware as WsgiMiddleware
 from meshware.mesh import Mesh
@@ -280,3 +281,50 @@ def test_a_door_within_a_door_counts_once():
     assert server.in_flight == 1
     assert [name for name, _ in headers].count("endpoint-load-metrics") == 1
     assert current() is None
+
+
+# Questions by themselves, for who probes ahead
+
+
+def probed(mesh, kind, *, peer="127.0.0.1", method="GET", path=PATH):
+    """Status and report of an answer, and whether the app was asked."""
+    server = kind(mesh)
+    if kind is Wsgi:
+        answer = Recorder()
+        extra = {"REMOTE_ADDR": peer, "REQUEST_METHOD": method, "PATH_INFO": path}
+        list(WsgiMiddleware(server.app, mesh=mesh, instrument=False)(environ_of() | extra, answer))
+        status, headers = int(answer.status[:3]), dict(answer.headers)
+    else:
+        exchange = Exchange(AsgiMiddleware(server.app, mesh=mesh, instrument=False), client=(peer, 1), method=method)
+        exchange.scope["path"] = path
+        asyncio.run(exchange.run())
+        status, headers = exchange.status, {name.decode(): value.decode() for name, value in exchange.headers.items()}
+    return status, headers.get("endpoint-load-metrics"), server.in_flight is not None
+
+
+@pytest.mark.parametrize("kind", [Wsgi, Asgi])
+def test_the_middleware_answers_a_trusted_peers_question_itself(kind):
+    mesh = mesh_of(slots=4)
+    busy = mesh.load.begin()
+    status, said, app = probed(mesh, kind)
+    assert (status, app) == (204, False)
+    assert read_report(said).queue == 1
+    busy.end()
+
+
+@pytest.mark.parametrize("kind", [Wsgi, Asgi])
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"peer": "192.0.2.1"},
+        {"method": "POST"},
+        {"path": PATH + "/"},
+        {"settings": {"load_reports": "off"}},
+        {"settings": {"trusted_peers": []}},
+    ],
+    ids=str,
+)
+def test_any_other_is_the_apps(kind, other):
+    other = dict(other)
+    status, said, app = probed(mesh_of(**other.pop("settings", {})), kind, **other)
+    assert (status, said, app) == (200, None, True)

@@ -13,10 +13,11 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
 
 from meshware.context import RequestContext, enter, leave
+from meshware.health.prober import PATH
 from meshware.inbound.django.mesh import door
 from meshware.inbound.door import EXPIRED, marks
 from meshware.outbound.instrument import instrument as instrument_clients
-from meshware.security.trust import ATTEMPT, REPORT, TIMEOUT
+from meshware.security.trust import ATTEMPT, LOAD, REPORT, TIMEOUT
 
 _READ = tuple("HTTP_" + header.upper().replace("-", "_") for header in (TIMEOUT, ATTEMPT, REPORT))
 
@@ -44,6 +45,8 @@ class MeshMiddleware:
         """Serve one request."""
         if self._async:
             return self._call_async(request)
+        if request.path == PATH and (report := self._probed(request)) is not None:
+            return report
         context = self._opened(request)
         if context is None:
             return HttpResponse(EXPIRED, status=504, content_type="text/plain")
@@ -58,6 +61,8 @@ class MeshMiddleware:
             leave(token)
 
     async def _call_async(self, request: HttpRequest) -> HttpResponseBase:
+        if request.path == PATH and (report := self._probed(request)) is not None:
+            return report
         context = self._opened(request)
         if context is None:
             return HttpResponse(EXPIRED, status=504, content_type="text/plain")
@@ -70,6 +75,11 @@ class MeshMiddleware:
             raise
         finally:
             leave(token)
+
+    def _probed(self, request: HttpRequest) -> HttpResponse | None:
+        """The answer to who asks how busy this server is, and may hear it."""
+        report = self._door.probed(request.method or "", request.META.get("REMOTE_ADDR") or "")
+        return None if report is None else HttpResponse(status=204, headers={LOAD: report})
 
     def _opened(self, request: HttpRequest) -> RequestContext | None:
         said = (_values(request, each) for each in _READ)

@@ -3,7 +3,8 @@
     python benchmarks/inbound_cost.py [--quick] [--json FILE]
 
 The budget is that of docs/architecture.md: 10 microseconds a request. A request without headers of ours is what
-a tier at the edge gets; `told` is one from a tier that is meshed too; `streamed` is one with a body in 3 pieces.
+a tier at the edge gets; `told` is one from a tier that is meshed too; `streamed` is one with a body in 3 pieces;
+`counted` is one to a server that may tell how busy it is, and `asked` one that asks for it.
 """
 
 from __future__ import annotations
@@ -42,6 +43,9 @@ COMMON = {
 """The headers that a browser sends."""
 
 TOLD = {"x-meshware-timeout": "2.500"}
+ASKING = {"x-meshware-report": "1"}
+REPORTING = SETTINGS | {"trusted_peers": ["10.0.0.0/8"]}
+"""A server that counts its requests, and tells those who ask."""
 
 
 @dataclass(frozen=True)
@@ -129,18 +133,20 @@ def asgi(app: Callable[..., Awaitable[None]], headers: dict[str, str]) -> Run:
 # Comparing
 
 
-def contenders(mesh: Mesh) -> dict[str, tuple[Run, Run]]:
+def contenders(mesh: Mesh, reporting: Mesh) -> dict[str, tuple[Run, Run]]:
     """Each request, bare and behind its door."""
     doors: dict[str, Any] = {"WSGI": (WsgiMiddleware, wsgi), "ASGI": (AsgiMiddleware, asgi)}
     apps: dict[str, Any] = {"WSGI": (plain, streamed), "ASGI": (plain_async, streamed_async)}
     found = {}
     for name, (door, requests) in doors.items():
-        for kind, app, headers in (
-            ("", apps[name][0], COMMON),
-            (", told", apps[name][0], COMMON | TOLD),
-            (", streamed", apps[name][1], COMMON),
+        for kind, app, headers, its in (
+            ("", apps[name][0], COMMON, mesh),
+            (", told", apps[name][0], COMMON | TOLD, mesh),
+            (", streamed", apps[name][1], COMMON, mesh),
+            (", counted", apps[name][0], COMMON, reporting),
+            (", asked", apps[name][0], COMMON | ASKING, reporting),
         ):
-            meshed = door(app, mesh=mesh, instrument=False)
+            meshed = door(app, mesh=its, instrument=False)
             found[name + kind] = (requests(app, headers), requests(meshed, headers))
     return found
 
@@ -148,7 +154,7 @@ def contenders(mesh: Mesh) -> dict[str, tuple[Run, Run]]:
 def measure(*, rounds: int, count: int) -> list[Added]:
     """Every figure."""
     runs: dict[str, Run] = {}
-    named = contenders(Mesh.from_settings(SETTINGS))
+    named = contenders(Mesh.from_settings(SETTINGS), Mesh.from_settings(REPORTING))
     for name, (bare, meshed) in named.items():
         runs |= {f"{name} bare": bare, name: meshed}
     seconds = interleaved(runs, rounds=rounds, count=count)

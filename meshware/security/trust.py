@@ -51,6 +51,9 @@ RULES = {
 KNOWN = 1024
 """Peers of which it is kept whether they are trusted: to read an address costs more than all else of a request."""
 
+LONGEST_ADDRESS = 64
+"""Characters of an address that is looked at, and kept: some servers take it from a header."""
+
 _SECONDS = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?", re.ASCII)
 _WHOLE = re.compile(r"[0-9]{1,9}", re.ASCII)
 
@@ -113,7 +116,7 @@ class TrustedPeers:
 
     def __call__(self, address: str) -> bool:
         """Whether this peer's marks are believed; an address that cannot be read is a stranger's."""
-        return self._known(address)
+        return len(address) <= LONGEST_ADDRESS and self._known(address)
 
     def _look(self, address: str) -> bool:
         try:

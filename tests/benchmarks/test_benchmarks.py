@@ -36,9 +36,8 @@ def test_what_a_door_in_adds_is_measured(tmp_path):
     file = tmp_path / "inbound.json"
     assert "what a door in adds" in run("inbound_cost.py", "--quick", "--json", str(file))
     found = json.loads(file.read_text())
-    assert [each["name"] for each in found] == [
-        f"{door}{kind}" for door in ("WSGI", "ASGI") for kind in ("", ", told", ", streamed")
-    ]
+    kinds = ("", ", told", ", streamed", ", counted", ", asked")
+    assert [each["name"] for each in found] == [f"{door}{kind}" for door in ("WSGI", "ASGI") for kind in kinds]
     assert all(each["low"] <= each["added"] <= each["high"] and each["budget"] == 10 for each in found)
 
 

@@ -154,6 +154,14 @@ def test_nobody_else_is_told(client, trusting):
     assert "endpoint-load-metrics" not in client.get("/plain", HTTP_X_MESHWARE_REPORT="1")[2].headers
 
 
+def test_a_question_how_busy_it_is_is_answered_before_any_view(client, trusting):
+    status, body, answer = client.get("/.well-known/meshware/load")
+    assert (status, body) == (204, b"")
+    assert "named_metrics.slots=3" in answer.headers["endpoint-load-metrics"]
+    trusting.reload(site.MESHWARE)
+    assert client.get("/.well-known/meshware/load")[0] == 404
+
+
 def test_a_view_that_breaks_gives_its_place_back_and_counts_as_an_error(client, trusting):
     status, _, answer = client.get("/broken")
     answer.close()

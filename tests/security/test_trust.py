@@ -135,6 +135,7 @@ def test_retry_after_is_whole_seconds_and_capped(text, wait):
         ("", False),
         ("unix:", False),
         ("10.1.2.3, 1.1.1.1", False),
+        ("10.1.2.3" + " " * 100_000, False),
     ],
 )
 def test_a_peer_is_trusted_by_its_network(address, trusted):

@@ -58,7 +58,7 @@ def test_each_value_is_there_with_its_origin(file, monkeypatch):
 
 MESHS_OWN = {
     "service", "environment", "locality", "request_timeout", "trusted_peers", "observers", "board.enabled",
-    "board.directory",
+    "board.directory", "load_reports", "slots",
 }  # fmt: skip
 
 

@@ -82,8 +82,6 @@ def test_a_server_that_is_busy_with_others_gets_next_to_nothing(client_of):
     seen, shops, busy = answered(client_of, probe_ahead=True)
     assert busy._others == HELD
     assert seen["a"] <= CALLS / 10
-    assert seen["b"] > CALLS / 5
-    assert seen["c"] > CALLS / 5
     assert all(set(shop.paths) <= {"/", "/held"} for shop in shops)  # no app has seen a question
 
 

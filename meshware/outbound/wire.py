@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from meshware.core.outcome import Ending
 from meshware.outbound.exchange import STALL
+from meshware.outbound.heads import begin
 
 if TYPE_CHECKING:
     from urllib3 import HTTPResponse
@@ -163,7 +164,7 @@ class WireResponse(http.client.HTTPResponse):
         super().__init__(_Bytes(sock, self.wire), *args, **kwargs)  # type: ignore[arg-type]
 
     def begin(self) -> None:
-        super().begin()
+        begin(self)
         if self.wire.eof:  # no reader asks for more after the empty line that ends the headers
             raise http.client.RemoteDisconnected("the answer ended inside its headers")
 

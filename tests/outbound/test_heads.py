@@ -32,7 +32,7 @@ def read(how, raw: bytes):
     """Everything that can be seen of a message, and what was left unread."""
     fp = io.BufferedReader(io.BytesIO(raw))
     message = how(fp)
-    seen = {**vars(message), "_payload": repr(message.get_payload()), "defects": list(map(repr, message.defects))}
+    seen = {**vars(message), "_payload": type(message.get_payload()), "defects": list(map(repr, message.defects))}
     return type(message), seen, message.as_string(), fp.read()
 
 

@@ -54,7 +54,7 @@ OTHERS: dict[str, set[str]] = {
     "settings": {"pydantic", "yaml"},
     "inbound": FRAMEWORKS,
     "console": FRAMEWORKS,
-    "outbound": CLIENTS,
+    "outbound": CLIENTS | {"h11"},
     "testing": {"pytest", "pydantic", "pydantic_core", "matplotlib"},
     "cli": {"click", "rich"},
     "cli.demo": {"click", "rich", "gunicorn", "uvicorn", "tenacity", "pybreaker"} | FRAMEWORKS | CLIENTS,

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from meshware.core.service import Service
     from meshware.mesh import Mesh
     from meshware.outbound.httpx_library import Library
-    from meshware.outbound.httpx_ways import Way
+    from meshware.outbound.httpx_ways import Parts, Way
 
 
 class HttpxCall:
@@ -62,8 +62,8 @@ class HttpxCall:
             return own
         return {step: patience if seconds is None else min(seconds, patience) for step, seconds in own.items()}
 
-    def _attempt(self, attempt: Attempt, timeout: dict[str, float | None]) -> Any:
-        """The request as this attempt sends it; the caller's own is left as it is."""
+    def _parts(self, attempt: Attempt, timeout: dict[str, float | None]) -> Parts:
+        """What this attempt puts on its request; the caller's own is left as it is."""
         mine = headers_for(self.call, attempt, attempt.began)
         host = host_for(self.call, attempt)
         url = self.request.url
@@ -73,7 +73,7 @@ class HttpxCall:
         tls = self.service.tls
         if tls is not None and tls.server_name is not None:
             extensions["sni_hostname"] = tls.server_name
-        return self.library.copied(self.request, mine, extensions)
+        return mine, extensions
 
     def _wire(self, attempt: Attempt, cut: Cut | None = None) -> Wire:
         wire = Wire(connect_for=self.limits.connect_for(attempt), cut=cut)
@@ -136,11 +136,11 @@ class SyncCall(HttpxCall):
         wire = self._wire(attempt, cut)
         reaper().watch(cut)
         timeout = self._timeout(behind(self.call, attempt))
-        request = self._attempt(attempt, timeout)
+        parts = self._parts(attempt, timeout)
         transport = self.way.to(attempt.endpoint)
         token = wires.current.set(wire)
         try:
-            answer = transport.handle_request(self.way.rewritten(request, attempt.endpoint))
+            answer = self.way.send(transport, self.request, parts, attempt.endpoint)
         except self.library.failures as error:
             cut.release()
             return self._failed(wire, error, time.monotonic() - began)
@@ -194,12 +194,12 @@ class AsyncCall(HttpxCall):
         await self.way.tidy_async()
         wire = self._wire(attempt)
         timeout = self._timeout()
-        request = self._attempt(attempt, timeout)
+        parts = self._parts(attempt, timeout)
         transport = self.way.to(attempt.endpoint)
         token = wires.current.set(wire)
         try:
             async with Limit(self.call, attempt):
-                answer = await transport.handle_async_request(self.way.rewritten(request, attempt.endpoint))
+                answer = await self.way.send_async(transport, self.request, parts, attempt.endpoint)
         except TimeoutError as error:
             await self.way.sweep(transport)
             cause = Cause.TIMEOUT if wire.dialled or wire.sent else Cause.LOCAL

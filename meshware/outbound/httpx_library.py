@@ -12,6 +12,7 @@ from meshware.core.errors import MeshError
 from meshware.core.outcome import Cause
 from meshware.outbound.errors import LOCAL_ERRNOS, chain, twin
 from meshware.outbound.exchange import Limits, finite
+from meshware.outbound.httpx_direct import Direct
 from meshware.outbound.httpx_wire import Wire
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ class Library:
         self.module: Any = module
         self.core: Any = import_module(module.__name__.replace("httpx", "httpcore"))
         self.plain_pools: Any = (self.core.ConnectionPool, self.core.AsyncConnectionPool)
+        self.direct = Direct(self.module, self.core)
         self.failures: Any = (self.module.TransportError,)
         self.unsent: Any = (
             self.module.ConnectError,
@@ -64,15 +66,6 @@ class Library:
             return True
         fields = getattr(stream, "fields", None)
         return fields is not None and all(_rewinds(each) for each in fields)
-
-    def copied(self, request: Any, headers: Mapping[str, str], extensions: dict[str, Any]) -> Any:
-        """The same request with other headers and extensions; nothing is parsed or encoded again."""
-        made, given = object.__new__(type(request)), request.headers
-        mine = self.module.Headers(given, given.encoding)
-        for name, value in headers.items():
-            mine[name] = value
-        made.__dict__.update(request.__dict__, headers=mine, extensions=extensions)
-        return made
 
     # Errors
 

@@ -11,11 +11,10 @@ import ssl
 import threading
 from collections import deque
 from copy import copy
-from functools import cache
 from types import ModuleType
 from typing import Any
 
-from meshware.outbound.httpx_wire import AsyncDialler, Dialler, SyncDialler
+from meshware.outbound.httpx_lines import kinds
 
 MOST = 1000
 """Endpoints for which a transport keeps pools; beyond, those without a call are closed."""
@@ -89,45 +88,6 @@ class Pools:
 
         made._pool.create_connection = create_connection
         return made
-
-
-@cache
-def kinds(core: ModuleType, is_async: bool) -> tuple[Any, Any, type[Dialler]]:
-    """Pool, connection and dialler for one httpcore, sync or async."""
-    pool: Any = core.AsyncConnectionPool if is_async else core.ConnectionPool
-    base: Any = core.AsyncHTTPConnection if is_async else core.HTTPConnection
-
-    class Connection(base):  # type: ignore[misc]
-        """Httpcore's connection, but never used again once it was cut or holds bytes that nobody asked for.
-
-        A cut one is readable, which httpcore takes for expired; but it looks at that first and assigns requests
-        later, and one that comes back in between is used unseen: one stranger in 8,000 was hit.
-        """
-
-        def __init__(self, dialler: Dialler, origin: Any, of: Any) -> None:
-            super().__init__(
-                origin=origin,
-                ssl_context=of._ssl_context,
-                keepalive_expiry=of._keepalive_expiry,
-                http1=of._http1,
-                http2=of._http2,
-                local_address=of._local_address,
-                network_backend=dialler,
-                socket_options=of._socket_options,
-            )
-            self.dialler = dialler
-
-        def is_available(self) -> bool:
-            return bool(super().is_available()) and not self._spoilt()
-
-        def has_expired(self) -> bool:
-            return bool(super().has_expired()) or (self.is_idle() and self._spoilt())
-
-        def _spoilt(self) -> bool:
-            parser = getattr(self._connection, "_h11_state", None)
-            return (parser is not None and bool(parser.trailing_data[0])) or self.dialler.spoilt()
-
-    return pool, Connection, AsyncDialler if is_async else SyncDialler
 
 
 async def swept(pool: Any) -> None:

@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from meshware.core.service import Service
     from meshware.outbound.httpx_library import Library
 
+Parts = tuple[dict[str, str], dict[str, Any]]
+"""The headers and extensions that an attempt puts on its request."""
+
 
 def way_of(library: Library, transport: Any, url: Any, service: Service) -> Way | None:
     """How attempts go out by this transport; None for one that has no network at all (a mock, an app).
@@ -24,10 +27,10 @@ def way_of(library: Library, transport: Any, url: Any, service: Service) -> Way 
         return None
     pools = pools_of(library, transport)
     if pools is not None:
-        return Way(pools, url, service)
+        return Way(library, pools, url, service)
     if url.scheme in ("https", "wss"):
         raise module.UnsupportedProtocol(f"{service.name}: https cannot go by a {type(transport).__name__}")
-    return Through(transport)
+    return Through(library, transport)
 
 
 def pools_of(library: Library, transport: Any) -> Pools | None:
@@ -45,7 +48,8 @@ class Way:
     blind = False
     """Whether nobody sees what goes out: then everything counts as sent, unless the error says otherwise."""
 
-    def __init__(self, pools: Pools, url: Any, service: Service) -> None:
+    def __init__(self, library: Library, pools: Pools, url: Any, service: Service) -> None:
+        self.direct = library.direct
         self.left = pools.left
         self._pools = pools
         self._tls = service.tls
@@ -55,9 +59,13 @@ class Way:
         """The transport whose connections go to this endpoint."""
         return self._pools.get((self._name, endpoint.address), (endpoint.host, endpoint.port), self._tls)
 
-    def rewritten(self, request: Any, endpoint: Endpoint) -> Any:
-        """The request as that transport takes it: with its logical URL."""
-        return request
+    def send(self, transport: Any, request: Any, parts: Parts, endpoint: Endpoint) -> Any:
+        """The answer by that transport, to the request with its logical URL and the headers and extensions given."""
+        return self.direct.handle_request(transport, request, *parts)
+
+    async def send_async(self, transport: Any, request: Any, parts: Parts, endpoint: Endpoint) -> Any:
+        """The same on a loop."""
+        return await self.direct.handle_async_request(transport, request, *parts)
 
     def tidy(self) -> None:
         """Close what finalizers could only leave behind."""
@@ -79,7 +87,8 @@ class Through(Way):
 
     blind = True
 
-    def __init__(self, transport: Any) -> None:
+    def __init__(self, library: Library, transport: Any) -> None:
+        self.direct = library.direct
         self.left: deque[Any] = deque()
         self._transport = transport
 
@@ -87,10 +96,18 @@ class Through(Way):
         """The user's transport."""
         return self._transport
 
-    def rewritten(self, request: Any, endpoint: Endpoint) -> Any:
-        """The request by the endpoint's address; its Host header is the name's as before."""
-        request.url = request.url.copy_with(host=endpoint.host, port=endpoint.port)
-        return request
+    def send(self, transport: Any, request: Any, parts: Parts, endpoint: Endpoint) -> Any:
+        """The answer by the endpoint's address; the Host header is the name's as before."""
+        return transport.handle_request(self._rewritten(request, parts, endpoint))
+
+    async def send_async(self, transport: Any, request: Any, parts: Parts, endpoint: Endpoint) -> Any:
+        """The same on a loop."""
+        return await transport.handle_async_request(self._rewritten(request, parts, endpoint))
+
+    def _rewritten(self, request: Any, parts: Parts, endpoint: Endpoint) -> Any:
+        made = self.direct.copied(request, *parts)
+        made.url = made.url.copy_with(host=endpoint.host, port=endpoint.port)
+        return made
 
     async def sweep(self, transport: Any) -> None:
         """What it keeps is its own affair."""

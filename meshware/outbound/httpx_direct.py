@@ -1,0 +1,97 @@
+"""What the client's own transport does between it and httpcore, done here: headers are joined instead of copied twice.
+
+Only where the transport is the client's very own and nobody has put something in the place of its method; else that
+is called, so that who watches it (a tracer, a user's subclass) sees each attempt.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import import_module
+from types import FunctionType, ModuleType
+from typing import Any
+
+
+class Direct:
+    """For one client library and its httpcore. Thread-safe: it has no state."""
+
+    def __init__(self, module: ModuleType, core: ModuleType) -> None:
+        self._module: Any = module
+        self._core: Any = core
+        self._inside: Any = import_module(f"{module.__name__}._transports.default")
+        self._sync = self._original("HTTPTransport", "handle_request")
+        self._async = self._original("AsyncHTTPTransport", "handle_async_request")
+
+    def _original(self, kind: str, name: str) -> tuple[Any, str, Any]:
+        """A kind of transport, and its method as the library wrote it; None where somebody has covered it already."""
+        found: Any = getattr(self._module, kind)
+        method = found.__dict__.get(name)
+        ours = isinstance(method, FunctionType) and method.__globals__ is vars(self._inside)
+        return found, name, method if ours else None
+
+    def _plain(self, transport: Any, original: tuple[Any, str, Any]) -> bool:
+        kind, name, method = original
+        return (
+            type(transport) is kind
+            and method is not None
+            and kind.__dict__.get(name) is method
+            and name not in transport.__dict__
+        )
+
+    def handle_request(
+        self, transport: Any, request: Any, headers: Mapping[str, str], extensions: dict[str, Any]
+    ) -> Any:
+        """The answer to a request with other headers and extensions, by `transport`; raises what that would."""
+        if not self._plain(transport, self._sync):
+            return transport.handle_request(self.copied(request, headers, extensions))
+        try:
+            response = transport._pool.handle_request(self._below(request, headers, extensions))
+        except Exception:
+            with self._inside.map_httpcore_exceptions():
+                raise
+        return self._above(response, self._inside.ResponseStream)
+
+    async def handle_async_request(
+        self, transport: Any, request: Any, headers: Mapping[str, str], extensions: dict[str, Any]
+    ) -> Any:
+        """The same on a loop."""
+        if not self._plain(transport, self._async):
+            return await transport.handle_async_request(self.copied(request, headers, extensions))
+        try:
+            response = await transport._pool.handle_async_request(self._below(request, headers, extensions))
+        except Exception:
+            with self._inside.map_httpcore_exceptions():
+                raise
+        return self._above(response, self._inside.AsyncResponseStream)
+
+    def copied(self, request: Any, headers: Mapping[str, str], extensions: dict[str, Any]) -> Any:
+        """The same request with other headers and extensions; nothing is parsed or encoded again."""
+        made = object.__new__(type(request))
+        made.__dict__.update(request.__dict__, headers=self._joined(request.headers, headers), extensions=extensions)
+        return made
+
+    def _joined(self, given: Any, mine: Mapping[str, str]) -> Any:
+        made = self._module.Headers(given, given.encoding)
+        for name, value in mine.items():
+            made[name] = value
+        return made
+
+    def _below(self, request: Any, mine: Mapping[str, str], extensions: dict[str, Any]) -> Any:
+        """The request as httpcore takes it; the client's headers are bytes already."""
+        url = request.url
+        url = self._core.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path)
+        made = self._core.Request(request.method, url, content=request.stream, extensions=extensions)
+        made.headers = self._raw(request.headers, mine)
+        return made
+
+    def _raw(self, given: Any, mine: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
+        raw: list[tuple[bytes, bytes]] = given.raw
+        added = [(name.encode(), value.encode()) for name, value in mine.items()]
+        if {name.lower() for name, _ in raw}.isdisjoint(name.lower() for name, _ in added):
+            return raw + added
+        return list(self._joined(given, mine).raw)
+
+    def _above(self, response: Any, stream: Any) -> Any:
+        return self._module.Response(
+            response.status, headers=response.headers, stream=stream(response.stream), extensions=response.extensions
+        )

@@ -11,7 +11,7 @@ import json
 import random
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -75,10 +75,16 @@ def interleaved(runs: dict[str, Run], *, rounds: int, count: int) -> dict[str, l
 def ratio(seconds: dict[str, list[float]], name: str, over: str, budget: float | None = None) -> Ratio:
     """The median of the paired ratios, with a bootstrap interval."""
     paired = [mine / theirs for mine, theirs in zip(seconds[name], seconds[over], strict=True)]
-    chance = random.Random(1)
-    medians = sorted(statistics.median(chance.choices(paired, k=len(paired))) for _ in range(1000))
+    low, high = interval(paired, statistics.median)
     micro = 1e6 * statistics.median(seconds[name])
-    return Ratio(name, over, statistics.median(paired), medians[25], medians[975], micro, budget)
+    return Ratio(name, over, statistics.median(paired), low, high, micro, budget)
+
+
+def interval(paired: Sequence[float], figure: Callable[[Sequence[float]], float]) -> tuple[float, float]:
+    """The 95 % bootstrap interval of a figure of paired values."""
+    chance = random.Random(1)
+    found = sorted(figure(chance.choices(paired, k=len(paired))) for _ in range(1000))
+    return found[25], found[975]
 
 
 def asked(doc: str | None, arguments: list[str] | None) -> argparse.Namespace:

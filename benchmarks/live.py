@@ -21,13 +21,13 @@ from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any
 
-from balancing.cell import CONTENDERS, Job, Lane, child
-from balancing.contenders import MESH_SETTINGS, settings_of
-from balancing.figures import Cell
-from balancing.peers import PEERS, found, version
-from balancing.scenario import Live, table
-from balancing.showing import markdown, picture, show
-from balancing.verdicts import ALONE, ORACLE, WORKERS, Results
+from fleets.cell import CONTENDERS, Job, Lane, child
+from fleets.contenders import MESH_SETTINGS, settings_of
+from fleets.figures import Cell
+from fleets.peers import PEERS, found, version
+from fleets.scenario import Live, table
+from fleets.showing import markdown, picture, show
+from fleets.verdicts import ALONE, ORACLE, WORKERS, Results
 
 from meshware.core.errors import SettingsError
 from meshware.settings.load import load

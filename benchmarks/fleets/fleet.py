@@ -18,7 +18,7 @@ from functools import partial
 from math import inf
 from typing import Any
 
-from balancing.scenario import Live, State, changes, state
+from fleets.scenario import Live, State, changes, state
 
 BODY = b"content-type: application/json\r\ncontent-length: 2\r\n\r\n{}"
 GOOD, BAD = b"HTTP/1.1 200 OK\r\n" + BODY, b"HTTP/1.1 503 Service Unavailable\r\n" + BODY

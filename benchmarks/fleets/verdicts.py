@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from comparing import interval
 
-from balancing.figures import Cell
+from fleets.figures import Cell
 
 ORACLE, MESHWARE, ALONE = "oracle", "meshware", "meshware, no board"
 PEERS = ("Envoy, careful", "Envoy, plain", "HAProxy", "nginx")

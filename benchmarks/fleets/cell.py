@@ -17,12 +17,12 @@ from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import Any, NamedTuple
 
-from balancing import fleet
-from balancing.contenders import MESH_SETTINGS, Call, Contender, Decorated, Facts, Meshed, Proxied, Refused, TwoChoices
-from balancing.figures import REFUSED, Called, Cell, summary
-from balancing.oracle import Oracle
-from balancing.peers import PEERS, running
-from balancing.scenario import Live
+from fleets import fleet
+from fleets.contenders import MESH_SETTINGS, Call, Contender, Decorated, Facts, Meshed, Proxied, Refused, TwoChoices
+from fleets.figures import REFUSED, Called, Cell, summary
+from fleets.oracle import Oracle
+from fleets.peers import PEERS, running
+from fleets.scenario import Live
 from meshware.testing.simulation.workload import Arrival, workload
 
 FORK = multiprocessing.get_context("fork")
@@ -122,10 +122,15 @@ def _serve(scenario: Live, at: Sequence[int], pipe: Any) -> None:
 
 def _ask(job: Job, facts: Facts, turn: int, count: int, pipe: Any) -> None:
     """A client's process."""
-    arrivals = list(enumerate(workload(job.scenario, job.seed)))[turn::count]
+    arrivals = share_of(job, turn, count)
     gc.freeze()
     pipe.send(None)
     pipe.send(asyncio.run(load(CONTENDERS[job.contender], facts._replace(start=pipe.recv()), arrivals)))
+
+
+def share_of(job: Job, turn: int, count: int) -> list[tuple[int, Arrival]]:
+    """The calls of one of some client processes, each with its number: those of a seed are the same for everybody."""
+    return list(enumerate(workload(job.scenario, job.seed)))[turn::count]
 
 
 async def load(

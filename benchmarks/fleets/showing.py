@@ -10,8 +10,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from balancing.figures import Cell
-from balancing.verdicts import MESHWARE, ORACLE, Results, Verdict, verdicts
+from fleets.figures import Cell
+from fleets.verdicts import MESHWARE, ORACLE, Results, Verdict, verdicts
 
 Rows = list[list[str]]
 

@@ -14,9 +14,9 @@ from collections.abc import Sequence
 from math import inf
 from typing import NamedTuple
 
-from balancing.contenders import Call, Facts
-from balancing.scenario import Live, changes, work
-from balancing.wire import Answer, Broken, Client, Unsent
+from fleets.contenders import Call, Facts
+from fleets.scenario import Live, changes, work
+from fleets.wire import Answer, Broken, Client, Unsent
 
 
 class Slots(NamedTuple):

@@ -16,8 +16,8 @@ from typing import Any, NamedTuple, Protocol
 import pybreaker
 import tenacity
 
-from balancing.scenario import Live
-from balancing.wire import Address, Answer, Broken, Client, Unsent
+from fleets.scenario import Live
+from fleets.wire import Address, Answer, Broken, Client, Unsent
 from meshware.core.call import Attempt
 from meshware.core.call import Call as MeshCall
 from meshware.core.errors import CircuitOpen, NoEndpoint, Overloaded

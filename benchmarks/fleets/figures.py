@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from balancing.scenario import Live
+from fleets.scenario import Live
 
 GOOD = 0.25
 """Seconds within which an answer is of use: what goodput counts."""

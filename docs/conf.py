@@ -16,7 +16,7 @@ version = release = meshware.__version__
 
 extensions = ["myst_parser"]
 source_suffix = {".md": "markdown"}
-exclude_patterns = ["_build", "_generated"]
+exclude_patterns = ["_build", "_generated", "_results"]
 myst_enable_extensions = ["colon_fence"]
 myst_heading_anchors = 3
 

@@ -219,7 +219,7 @@ class Mesh:
             self._observers, self._named = observers, settings.observers
             for service in services.values():
                 service.forget(HOOKS)
-        if not previous or settings != self.settings:
+        if self._board is None or settings != self.settings:
             if self._board is not None:
                 self._board.close(self.clock())
             self._board = board(settings, services=self._attended.now, emit=self._emit)

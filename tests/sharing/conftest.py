@@ -11,15 +11,16 @@ from typing import Any
 
 import pytest
 
-PROGRAM = Path(__file__).with_name("worker.py")
-
 
 class Remote:
-    """A worker (worker.py): each of its methods is one of ours."""
+    """A process of one of the programs here, `worker` or `server`: each of its methods is one of ours."""
 
-    def __init__(self, **options: Any) -> None:
+    def __init__(self, program: str = "worker", **options: Any) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, str(PROGRAM)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            [sys.executable, str(Path(__file__).with_name(f"{program}.py"))],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
         )
         self._say(options)
 
@@ -68,8 +69,8 @@ def hire(directory):
     """`hire(2, ...)`: so many workers that share one directory, unless told another."""
     hired: list[Remote] = []
 
-    def make(count: int = 1, **options: Any) -> list[Remote]:
-        fresh = [Remote(**{"directory": str(directory), **options}) for _ in range(count)]
+    def make(count: int = 1, *, program: str = "worker", **options: Any) -> list[Remote]:
+        fresh = [Remote(program, **{"directory": str(directory), **options}) for _ in range(count)]
         hired.extend(fresh)
         return [each.ready() for each in fresh]
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import stat
+import subprocess
 
 import pytest
 from sharing.conftest import swept
+
+from meshware.sharing.layout import WORKERS
 
 A, B, C = (f"10.0.0.{number}:80" for number in (1, 2, 3))
 START = 1000.0
@@ -308,10 +312,29 @@ def test_a_link_in_the_files_place(hire, directory, tmp_path):
     assert "BoardLost" in alone(two, START)
 
 
-def test_a_worker_too_many(hire):
-    from meshware.sharing.layout import WORKERS
+def test_a_worker_too_many(hire, directory):
+    one, board = board_of(hire, directory)
+    with board.open("r+b") as file:
+        one.kill()
+        fcntl.lockf(file, fcntl.LOCK_EX, WORKERS, 1)
+        (two,) = hire()
+        assert f"all {WORKERS} places are taken" in alone(two, START)
 
-    first = hire(4)
-    now = swept(first, START)
-    assert len(first[0].status()["workers"]) == 4
-    assert WORKERS >= 64
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a disk")
+def test_a_full_disk(hire, directory):
+    directory.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "full", directory], check=False).returncode:
+        pytest.skip("nothing can be mounted here")
+    try:
+        (one,) = hire()
+        assert "No space left on device" in alone(one, START)
+        assert files(directory) == []
+    finally:
+        subprocess.run(["umount", directory], check=True)
+
+
+def test_a_limit_of_a_files_size(hire, directory):
+    (one,) = hire(file_size=100_000)
+    assert "File too large" in alone(one, START)
+    assert files(directory) == []

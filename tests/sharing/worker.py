@@ -1,18 +1,16 @@
-"""One worker of a host: does what it is told on stdin, a line of JSON each, and answers on stdout.
-
-Times are those of the test's clock, so that nothing here waits.
-"""
+"""One worker of a host, without a network: times are those of the test's clock, so that nothing here waits."""
 
 from __future__ import annotations
 
-import json
-import os
+import resource
+import signal
 import sys
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from sharing.obeying import obey
 from world import World
 
 from meshware.core.events import EndpointsChanged
@@ -30,7 +28,12 @@ class At:
 
 
 class Worker:
-    def __init__(self, *, directory: str, name: str = "shop", settings: str = "the same", **service: Any) -> None:
+    def __init__(
+        self, *, directory: str, name: str = "shop", settings: str = "the same", file_size: int = 0, **service: Any
+    ) -> None:
+        if file_size:
+            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (file_size, file_size))
         service.setdefault("retry", {"attempts": 1})
         self.world = World(service.pop("endpoints", 3), strategy="adaptive", **service)
         self.board = self._board(directory, name, settings)
@@ -107,13 +110,5 @@ class Worker:
         self.board.close(now)
 
 
-def main() -> None:
-    worker = Worker(**json.loads(sys.stdin.readline()))
-    print(json.dumps(os.getpid()), flush=True)
-    for line in sys.stdin:
-        name, arguments = json.loads(line)
-        print(json.dumps(getattr(worker, name)(**arguments)), flush=True)
-
-
 if __name__ == "__main__":
-    main()
+    obey(Worker)

@@ -37,6 +37,7 @@ from meshware.security.trust import LOAD
 from meshware.settings.schema import EndpointSettings, MeshSettings, PluginChoice, ServiceSettings
 
 if TYPE_CHECKING:
+    from meshware.health.load import Load
     from meshware.sharing.board import Board
 
 PENALTY = 5.0
@@ -85,7 +86,11 @@ def assemble(
 
 
 def board(
-    settings: MeshSettings, *, services: Callable[[], Iterable[Service]], emit: Callable[[object], None]
+    settings: MeshSettings,
+    *,
+    services: Callable[[], Iterable[Service]],
+    serves: Load,
+    emit: Callable[[object], None],
 ) -> Board | None:
     """What the workers of this host that have these settings share; None: nothing. Joined at the first call."""
     if not settings.service or not settings.board.enabled:
@@ -100,6 +105,7 @@ def board(
         fingerprint=lambda: settings.model_dump_json(fallback=lambda each: type(each).__qualname__),
         chosen=settings.board.directory,
         services=services,
+        serves=serves,
         emit=emit,
     )
 

@@ -222,7 +222,7 @@ class Mesh:
         if self._board is None or settings != self.settings:
             if self._board is not None:
                 self._board.close(self.clock())
-            self._board = board(settings, services=self._attended.now, emit=self._emit)
+            self._board = board(settings, services=self._attended.now, serves=self.load, emit=self._emit)
         self.settings = settings
         self.load.slots = settings.slots
         self.services = services

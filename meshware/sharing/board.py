@@ -15,9 +15,10 @@ import os
 import re
 from array import array
 from collections.abc import Callable, Iterable
+from math import isfinite
 from pathlib import Path
 from threading import RLock
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 from weakref import ref
 
 from meshware.core.events import BoardLost, BoardsApart
@@ -41,6 +42,9 @@ SECOND = 1.0
 QUIET = 2.0
 """Seconds after the last answer in which sweeps go on."""
 
+MUCH = 1e9
+"""So busy no worker is."""
+
 PATIENCE = 50
 """Tries, a millisecond apart, to leave nothing behind."""
 
@@ -51,7 +55,21 @@ BOARD = re.compile(r"\.[0-9a-f]{16}$")
 """How the name of a board ends; the files of counts beside it have further suffixes."""
 
 NO_ENDPOINTS, ODD = array("d", bytes(8 * ENDPOINTS)), array("d", [1.0]) * ENDPOINTS
+NO_OTHERS = (0.0,) * len(layout.SERVED)
 NO_SERVICES, NO_WORKERS = array("d", bytes(8 * SERVICES)), array("d", bytes(8 * WORKERS))
+
+
+class Serves(Protocol):
+    """What a worker is busy with itself (health/load.py): figures in the order of the board's that add up over workers.
+
+    `others`: what the host's other workers are busy with.
+    """
+
+    others: tuple[float, ...]
+
+    def own(self, now: float) -> tuple[float, ...]:
+        """What this one is busy with."""
+        ...
 
 
 class Board:
@@ -69,11 +87,12 @@ class Board:
         fingerprint: Callable[[], str],
         chosen: str | None,
         services: Callable[[], Iterable[Service]],
+        serves: Serves,
         emit: Callable[[object], None],
     ) -> None:
         self._fingerprint = fingerprint
         self._service, self._stem, self._chosen = service, stem(service, environment), chosen
-        self._services, self._emit = services, emit
+        self._services, self._serves, self._emit = services, serves, emit
         self._lock = RLock()
         self._mapped: Cells
         self._rows: Rows
@@ -120,6 +139,7 @@ class Board:
         self._seat(now)
         self._exchange(now)
         self._talk(now)
+        self._serve(now)
         return now < self._busy_until
 
     def close(self, now: float) -> None:
@@ -170,8 +190,12 @@ class Board:
             row = rows.claim()
             if row is None:
                 raise Unusable(f"{self._path}: all {WORKERS} places are taken")
-            fold(self._path, row)
-            counts = Counts(self._path, row)
+            try:
+                fold(self._path, row)
+                counts = Counts(self._path, row)
+            except BaseException:
+                rows.leave(row)
+                raise
         mapped.owner = ref(self)
         self._mapped, self._rows, self.row, self._counts = mapped, rows, row, counts
         self._ints, self._floats = mapped.views()
@@ -188,9 +212,9 @@ class Board:
             place.end(now)
         for purse in self._purses.values():
             purse.end()
-        with self._rows.gate(
-            PATIENCE
-        ) as alone:  # who does not get through leaves his counts to the next sweep of another
+        self._serves.others = NO_OTHERS
+        # who does not get through leaves his counts to the next sweep of another
+        with self._rows.gate(PATIENCE) as alone:
             self._wipe(self.row, gone=alone)
             if alone and self._rows.alone(self.row):
                 self._path.unlink(missing_ok=True)
@@ -209,6 +233,7 @@ class Board:
             place.service.change()
         for purse in self._purses.values():
             purse.alone()
+        self._serves.others = NO_OTHERS
         if self.row is not None:
             self._rows.leave(self.row)
         self._reset()
@@ -332,6 +357,20 @@ class Board:
         if answers and self._counts is not None and place.service in self._purses:
             self._counts.add(self._purses[place.service].slot, answers)
         return bool(answers)
+
+    def _serve(self, now: float) -> None:
+        """What this worker is busy with, and what all the others are."""
+        assert self.row is not None
+        own, others = self._serves.own(now), []
+        for name, figure in zip(layout.SERVED, own, strict=True):
+            start = start_of(name)
+            others.append(sum(self._floats[start : start + self._high]) - self._floats[start + self.row])
+            self._floats[start + self.row] = figure
+        if not all(isfinite(each) and -1 < each < MUCH for each in others):
+            raise Unusable("nonsense is said of what workers are busy with")
+        self._serves.others = tuple(max(0.0, each) for each in others)
+        if own[0]:
+            self._busy_until = now + QUIET
 
     def _talk(self, now: float) -> None:
         """Say which endpoints we have ejected or taken back, and follow what the others say."""

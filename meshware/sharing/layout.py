@@ -13,8 +13,9 @@ from meshware.sharing.cells import HEADER
 WORKERS, ENDPOINTS, SERVICES = 64, 512, 64
 """A board has room for so many; who comes later goes on alone, and a mesh's further endpoints are each worker's own."""
 
-OF_WORKERS = ("pid", "news", "served_in_flight", "served_slots", "served_rps", "served_eps", "served_time")
-"""One cell a worker: process id, how many words it has said of ejections, and what it serves itself."""
+SERVED = ("served_in_flight", "served_slots", "served_rps", "served_eps", "served_busy")
+OF_WORKERS = ("pid", "news", *SERVED)
+"""One cell a worker: process id, when it last had news of ejections, and what it is busy with itself."""
 
 OF_ENDPOINTS = (
     "version", "load", "good", "logs", "bad", "bads", "late", "recent_good", "recent_logs", "recent_bad", "recent_bads",

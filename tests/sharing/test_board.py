@@ -141,6 +141,18 @@ def test_what_a_killed_worker_had_in_flight_is_gone_after_one_sweep(hire):
     assert two.status()["workers"] == [two.pid]
 
 
+def test_a_server_is_as_busy_as_all_its_workers(hire):
+    workers = one, two = hire(2)
+    one.serve(count=3, now=START)
+    two.serve(count=1, now=START)
+    now = swept(workers, START)
+    assert one.state(now=now)["served"] == two.state(now=now)["served"] == [4, 8]
+
+    one.kill()
+    now = swept([two], now)
+    assert two.state(now=now)["served"] == [1, 4]
+
+
 def test_counts_outlive_who_has_counted(hire):
     workers = one, two = hire(2)
     now = swept(workers, START)

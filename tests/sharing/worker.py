@@ -14,6 +14,7 @@ from sharing.obeying import obey
 from world import World
 
 from meshware.core.events import EndpointsChanged
+from meshware.health.load import Load
 from meshware.sharing.board import Board
 
 
@@ -36,6 +37,8 @@ class Worker:
             resource.setrlimit(resource.RLIMIT_FSIZE, (file_size, file_size))
         service.setdefault("retry", {"attempts": 1})
         self.world = World(service.pop("endpoints", 3), strategy="adaptive", **service)
+        self.load = Load(lambda: self.world.now, slots=4)
+        self.requests: list[Any] = []
         self.board = self._board(directory, name, settings)
         self.held: list[Any] = []
 
@@ -46,12 +49,17 @@ class Worker:
             fingerprint=lambda: settings,
             chosen=directory,
             services=lambda: [self.world.service],
+            serves=self.load,
             emit=self.world.events.append,
         )
 
     def _call(self, address: str) -> Any:
         self.world.service.picker = At(next(each for each in self.world.endpoints if each.address == address))
         return self.world.call()
+
+    def serve(self, count: int, now: float) -> None:
+        self.world.now = now
+        self.requests += [self.load.begin() for _ in range(count)]
 
     def hold(self, address: str, now: float) -> None:
         self.world.now = now
@@ -83,6 +91,7 @@ class Worker:
             "load": {each.address: each.load for each in service.endpoints},
             "shared": [each.address for each in service.endpoints if each.cells is not None],
             "cost": {each.address: each.attach(meter).value(now) for each in service.endpoints},
+            "served": self.load.figures(now)[:2],
             "states": {each.address: each.availability.state() for each in service.endpoints},
             "probes": [each.address for each in service.ejection.probes(now)],
             "trial": service.ejection.trial(True, now) is not None,

@@ -125,6 +125,11 @@ class Mesh:
             self._attended.add(service)
         return Call(service, request, context=current())
 
+    def keep(self) -> None:
+        """Have the housekeeper run, as after a first call. Cheap to call again."""
+        if not self._keeper.running:
+            self._keeper.start()
+
     # For the operator
 
     def reload(self, source: Any) -> None:

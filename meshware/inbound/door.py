@@ -153,6 +153,7 @@ class _Rules(NamedTuple):
         outer = current()
         if outer is not None and outer.mesh is mesh and outer.counted is not None:
             return None
+        mesh.keep()
         served = mesh.load.begin()
         served.told = inbound.asked or (self.always and self.trusts(peer))
         return served

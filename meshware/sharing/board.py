@@ -42,6 +42,9 @@ SECOND = 1.0
 QUIET = 2.0
 """Seconds after the last answer in which sweeps go on."""
 
+SELDOM = 0.2
+"""Requests a second up to which a server is idle: who asks then hears of what was a moment ago."""
+
 MUCH = 1e9
 """So busy no worker is."""
 
@@ -369,7 +372,7 @@ class Board:
         if not all(isfinite(each) and -1 < each < MUCH for each in others):
             raise Unusable("nonsense is said of what workers are busy with")
         self._serves.others = tuple(max(0.0, each) for each in others)
-        if own[0]:
+        if own[0] or own[2] > SELDOM:
             self._busy_until = now + QUIET
 
     def _talk(self, now: float) -> None:

@@ -165,13 +165,29 @@ class _AsyncConnection(_Connection):
 
 
 class _Line(_Httpcores):  # type: ignore[misc]
-    """Httpcore's HTTP/1.1, but nothing is not written, and errors are mapped when there are any."""
+    """Httpcore's HTTP/1.1, but nothing is not written, and errors are mapped when there are any.
+
+    A client says the same headers time and again: those that were looked through already are known.
+    """
 
     core: Any
     _h11_state: h11.Connection
+    _said: tuple[list[tuple[bytes, bytes]], Any] = [], []  # the last headers, as given and as h11 has them
 
     def taken_over(self) -> None:
         """It was httpcore's until now."""
+
+    def _head(self, request: Any) -> Any:
+        """The event that begins a request."""
+        given, checked = self._said
+        if request.headers != given:
+            checked = request.headers
+        try:
+            event = h11.Request(method=request.method, target=request.url.target, headers=checked)
+        except h11.LocalProtocolError as error:
+            raise self.core.LocalProtocolError(error) from error
+        self._said = request.headers, event.headers
+        return event
 
     def _bytes_of(self, event: Any) -> bytes | None:
         """What an event of ours puts on the wire."""
@@ -192,6 +208,9 @@ class _Line(_Httpcores):  # type: ignore[misc]
 class _SyncLine(_Line):
     name = "HTTP11Connection"
 
+    def _send_request_headers(self, request: Any) -> None:
+        self._send_event(self._head(request), request.extensions.get("timeout", {}).get("write"))
+
     def _send_event(self, event: Any, timeout: float | None = None) -> None:
         data = self._bytes_of(event)
         if data:
@@ -209,6 +228,9 @@ class _AsyncLine(_Line):
     def taken_over(self) -> None:
         """It was httpcore's until now."""
         self._state_lock = _UNLOCKED
+
+    async def _send_request_headers(self, request: Any) -> None:
+        await self._send_event(self._head(request), request.extensions.get("timeout", {}).get("write"))
 
     async def _send_event(self, event: Any, timeout: float | None = None) -> None:
         data = self._bytes_of(event)

@@ -1,0 +1,46 @@
+"""Fewer steps through httpx change nothing for who watches its transport, or says our headers himself."""
+
+from __future__ import annotations
+
+import pytest
+
+URL = "http://inventory"
+
+
+@pytest.fixture
+def face(mesh_of, face_of, upstream):
+    return face_of(mesh_of(inventory=[upstream]))
+
+
+def test_what_a_tracer_puts_in_the_transports_place_sees_each_attempt(face, monkeypatch):
+    kind = type(face.client._transport._inner)
+    name = "handle_async_request" if hasattr(kind, "handle_async_request") else "handle_request"
+    plain, seen = getattr(kind, name), []
+
+    def traced(transport, request):
+        seen.append(request.url.host)
+        return plain(transport, request)
+
+    assert face.get(f"{URL}/echo").status_code == 200
+    monkeypatch.setattr(kind, name, traced)
+    assert face.get(f"{URL}/echo").status_code == 200
+    assert seen == ["inventory"]
+
+
+def test_a_deadline_header_of_the_callers_own_is_ours_on_the_wire_and_goes_out_once(face):
+    for _ in range(3):
+        said = face.get(f"{URL}/echo", headers={"X-Meshware-Timeout": "77"}, timeout=2.0).json()["headers"]
+        assert 1.5 < float(said["x-meshware-timeout"]) <= 2.0
+
+
+def test_other_headers_on_the_same_connection_go_out_as_they_are(face, upstream):
+    for value in ("one", "two", "two", "three"):
+        assert face.get(f"{URL}/echo", headers={"X-Mine": value}).json()["headers"]["x-mine"] == value
+    assert len(upstream.connections) == 1
+
+
+def test_a_header_that_http_cannot_say_is_the_users_error_on_a_kept_connection_too(face):
+    face.get(f"{URL}/echo")
+    with pytest.raises(face.library.LocalProtocolError):
+        face.get(f"{URL}/echo", headers={"X-Mine": "a\nb"})
+    assert face.get(f"{URL}/echo").status_code == 200

@@ -1,4 +1,4 @@
-"""What a call costs: the policy path beside what people use today (clients.py adds the clients, on loopback).
+"""What a call costs: the policy path beside what people use today (overhead.py adds the clients, on loopback).
 
     python benchmarks/call_cost.py [--quick] [--json FILE]
 

@@ -14,10 +14,12 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from rich.console import Console
 from rich.table import Table
+
+T = TypeVar("T")
 
 Run = Callable[[int], float]
 """`run(count)`: seconds that so many calls took."""
@@ -80,7 +82,7 @@ def ratio(seconds: dict[str, list[float]], name: str, over: str, budget: float |
     return Ratio(name, over, statistics.median(paired), low, high, micro, budget)
 
 
-def interval(paired: Sequence[float], figure: Callable[[Sequence[float]], float]) -> tuple[float, float]:
+def interval(paired: Sequence[T], figure: Callable[[Sequence[T]], float]) -> tuple[float, float]:
     """The 95 % bootstrap interval of a figure of paired values."""
     chance = random.Random(1)
     found = sorted(figure(chance.choices(paired, k=len(paired))) for _ in range(1000))

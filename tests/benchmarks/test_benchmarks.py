@@ -26,10 +26,17 @@ def test_the_cost_of_a_call_is_measured(tmp_path):
 
 
 def test_what_each_client_gains_on_loopback_is_measured(tmp_path):
-    file = tmp_path / "clients.json"
-    assert "a call on loopback" in run("clients.py", "--quick", "--json", str(file))
-    clients = ("requests", "httpx2", "httpx", "httpx2 async", "httpx async")
-    assert [each["name"] for each in json.loads(file.read_text())] == [f"{name} + meshware" for name in clients]
+    file = tmp_path / "overhead.json"
+    page = tmp_path / "overhead.md"
+    assert "a call on loopback" in run("overhead.py", "--quick", "--json", str(file), "--markdown", str(page))
+    found = json.loads(file.read_text())
+    clients = ["requests", "httpx2", "httpx", "httpx2 async", "httpx async"]
+    judged = [each for each in found if each["what"] == "p50 over direct" and each["budget"]]
+    assert [each["client"] for each in judged] == clients
+    assert {each["way"] for each in judged} == {"meshware"}
+    assert all(each["low"] <= each["value"] <= each["high"] for each in found)
+    assert [each["budget"] for each in found if each["what"] == "USS a worker gains"] == [6.0]
+    assert "| requests | meshware | p50 over direct |" in page.read_text()
 
 
 def test_what_a_door_in_adds_is_measured(tmp_path):

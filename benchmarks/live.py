@@ -15,6 +15,8 @@ import json
 import os
 import platform
 import random
+import signal
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from multiprocessing.connection import wait
@@ -100,7 +102,8 @@ def jobs(scenarios: Sequence[Live], names: Sequence[str], seeds: int) -> Iterato
 
 
 def lane(number: int, pipe: Any) -> None:
-    """A process that runs the cells that it is told to."""
+    """A process that runs the cells that it is told to; when it is ended, so are its fleet, proxy and clients."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit())
     runs = Lane(number)
     while (job := pipe.recv()) is not None:
         try:
@@ -167,6 +170,7 @@ def about(names: Sequence[str]) -> dict[str, Any]:
 
 def main(arguments: list[str] | None = None) -> None:
     """Run what is wanted, and show what came of it."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # what was begun is ended on this way out, too
     options = asked(arguments)
     names, notes = contenders(options.contender)
     scenarios = [each for name, each in table().items() if not options.scenario or name in options.scenario]

@@ -10,6 +10,7 @@ import asyncio
 import gc
 import multiprocessing
 import resource
+import signal
 import socket
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -81,7 +82,7 @@ class Lane:
 
 @contextmanager
 def child(work: Callable[..., Any], *arguments: Any) -> Iterator[Any]:
-    """A process that does this, with the other end of a pipe as its last argument; killed when the block ends."""
+    """A process that does this, with the other end of a pipe as its last argument; ended with the block."""
     mine, theirs = FORK.Pipe()
     process = FORK.Process(target=work, args=(*arguments, theirs))
     process.start()
@@ -90,9 +91,10 @@ def child(work: Callable[..., Any], *arguments: Any) -> Iterator[Any]:
         yield mine
     finally:
         process.join(1.0)
-        if process.is_alive():
-            process.kill()
-            process.join()
+        process.terminate()
+        process.join(5.0)  # a lane ends its own children meanwhile
+        process.kill()
+        process.join()
         mine.close()
 
 
@@ -116,12 +118,14 @@ def cpu() -> float:
 
 def _serve(scenario: Live, at: Sequence[int], pipe: Any) -> None:
     """The fleet's process."""
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     gc.freeze()
     pipe.send(asyncio.run(fleet.serve(scenario, at, pipe)))
 
 
 def _ask(job: Job, facts: Facts, turn: int, count: int, pipe: Any) -> None:
     """A client's process."""
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     arrivals = share_of(job, turn, count)
     gc.freeze()
     pipe.send(None)

@@ -71,8 +71,17 @@ def running(peer: Peer, port: int, replicas: Sequence[Address]) -> Iterator[Runn
             ready(process, port, wrote)
             yield Running(("127.0.0.1", port), process.pid)
         finally:
-            process.kill()
-            process.wait()
+            end(process)
+
+
+def end(process: subprocess.Popen[bytes]) -> None:
+    """Ask it to end, since nginx has to end its worker; kill it when it does not."""
+    process.terminate()
+    try:
+        process.wait(3.0)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 def ready(process: subprocess.Popen[bytes], port: int, wrote: Path) -> None:

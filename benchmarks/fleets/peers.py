@@ -1,7 +1,7 @@
 """The proxies that meshware is compared with: Envoy, HAProxy and nginx, found on this machine, each with its settings.
 
-Each has one worker, as a sidecar has. `careful` ones have what their manuals advise against what goes wrong here:
-checks or outlier detection, retries elsewhere within a budget, half a second for a try.
+Each has one worker, as a sidecar has. Their settings are ours, tuned to no scenario: checks or outlier detection,
+retries elsewhere, half a second for a try.
 """
 
 from __future__ import annotations

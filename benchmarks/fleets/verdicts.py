@@ -29,6 +29,9 @@ USUAL_MISSES = 0.01
 GOODPUT = 0.01
 """By so much may goodput be less than the oracle's."""
 
+ENOUGH = 5
+"""Paired seeds on which a claim stands; of fewer, an interval says so."""
+
 Cells = Mapping[tuple[str, str, int], Cell]
 """By scenario, contender and seed."""
 
@@ -42,7 +45,8 @@ class Over(NamedTuple):
     seeds: int
 
     def __str__(self) -> str:
-        return f"{self.ratio:.2f} ({self.low:.2f} to {self.high:.2f})"
+        few = "" if self.seeds >= ENOUGH else f", of {self.seeds} only"
+        return f"{self.ratio:.2f} ({self.low:.2f} to {self.high:.2f}{few})"
 
 
 class Verdict(NamedTuple):

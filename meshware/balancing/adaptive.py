@@ -82,7 +82,7 @@ class AdaptivePicker:
             if total < least:
                 least, best = total, cost
         endpoint = best.endpoint
-        if endpoint.waiting and oldest(endpoint, now) > self.fleet.overdue:
+        if endpoint.waiting and oldest(endpoint, now, self.fleet.queue.slope) > self.fleet.overdue:
             return self._careful(call)
         return endpoint
 
@@ -104,7 +104,7 @@ class AdaptivePicker:
         endpoint, now = cost.endpoint, call.now
         if call.service.guard.on:
             return endpoint.load * cost.share
-        age = oldest(endpoint, now)
+        age = oldest(endpoint, now, self.fleet.queue.slope)
         pace = cost.pace if now < cost.due else cost.renew(now)
         if age > self.fleet.overdue and age > pace:
             pace = age
@@ -131,7 +131,7 @@ class SharingPicker(AdaptivePicker):
         if best is None:
             return self._careful(call)
         endpoint = best.endpoint
-        if endpoint.waiting and oldest(endpoint, now) > self.fleet.overdue:
+        if endpoint.waiting and oldest(endpoint, now, self.fleet.queue.slope) > self.fleet.overdue:
             return self._careful(call)
         return endpoint
 
@@ -152,8 +152,8 @@ class WeightedPicker(AdaptivePicker):
         return self._careful(call)
 
 
-def oldest(endpoint: Endpoint, now: float) -> float:
-    """Seconds that the attempt without headers which began first has waited."""
-    for began in tuple(endpoint.waiting.values()):
-        return now - began
+def oldest(endpoint: Endpoint, now: float, slope: float) -> float:
+    """Seconds that the attempt without headers which began first has waited, as if it had found nothing in flight."""
+    for attempt, began in tuple(endpoint.waiting.items()):
+        return (now - began) / (1 + slope * attempt.found)
     return 0.0

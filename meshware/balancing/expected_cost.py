@@ -154,8 +154,8 @@ class Cost:
     """
 
     __slots__ = (
-        "_at", "_away", "_failures", "_fleet", "_heard", "_said", "_trials", "_weight", "due", "endpoint", "idle",
-        "open", "pace", "price", "share", "step",
+        "_at", "_away", "_failures", "_fleet", "_good", "_heard", "_said", "_trials", "_weight", "due", "endpoint",
+        "idle", "open", "pace", "price", "share", "step",
     )  # fmt: skip
 
     endpoint: Endpoint
@@ -180,6 +180,7 @@ class Cost:
         """As good as any other, until it shows otherwise."""
         self._away = self._weight = self._failures = self._trials = self._at = self._heard = 0.0
         self._said: Hearsay | None = None
+        self._good = -inf
         self.pace, self.price, self.due = 1.0, 0.0, NEVER
         self.idle, self.step = 1.0, QUEUE[1]
 
@@ -193,15 +194,21 @@ class Cost:
             self._at = now
         if outcome.report is not None:
             self.hear(outcome.report, now)
-        if failed:
-            self._failures += 1
-            self.due = NEVER
-            fleet.judge(1, now)
-            if outcome.cause is not Cause.TIMEOUT:
+        if not failed:
+            self._good = now
+        else:
+            late = outcome.cause is Cause.TIMEOUT
+            if not late or self._good <= now - outcome.elapsed:  # one that answers others meanwhile is slow, no more
+                self._failures += 1
+                self.due = NEVER
+                fleet.judge(1, now)
+            if not late:
                 fleet.counted -= 1  # a trial, and no sample
                 return
             elapsed = outcome.elapsed
         latency = log(elapsed if elapsed > LEAST else LEAST)
+        if outcome.found:
+            latency -= self.queued(outcome)
         count = fleet.samples
         if not count & 7:
             if not count:
@@ -220,6 +227,14 @@ class Cost:
         if weight < SURE or not count & 1:
             self.due = NEVER
             fleet.learn(latency, off - off / weight, now)
+
+    def queued(self, outcome: Outcome) -> float:
+        """The logarithm of how many times as long it took for what it found in flight.
+
+        A queue is told by what is in flight now. To find it again in the pace would count it twice, and late: all
+        would run to and fro between endpoints.
+        """
+        return log(1 + self._fleet.queue.slope * (outcome.found or 0))
 
     def renew(self, now: float) -> float:
         """The pace, reckoned again, and the price with it."""

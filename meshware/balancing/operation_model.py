@@ -81,6 +81,10 @@ class Beside(Cost):
     def sample(self, elapsed: float, failed: bool, outcome: Outcome, now: float) -> None:
         """Nothing: the core does not know what the operation usually takes."""
 
+    def queued(self, outcome: Outcome) -> float:
+        """Nothing: who waits behind a heavy operation and who behind a light one are not told apart."""
+        return 0.0
+
     def tell(self, ratio: float, failed: bool, outcome: Outcome, now: float) -> None:
         """It took so many times of what the operation usually takes."""
         super().sample(ratio, failed, outcome, now)

@@ -112,7 +112,7 @@ class ProbingPicker(AdaptivePicker):
         now = call.now
         best = min(self._turn(call), key=lambda cost: _total(cost, now))
         endpoint = best.endpoint
-        if endpoint.waiting and oldest(endpoint, now) > self.fleet.overdue:
+        if endpoint.waiting and oldest(endpoint, now, self.fleet.queue.slope) > self.fleet.overdue:
             return self._careful(call)
         return endpoint
 

@@ -19,6 +19,11 @@ from meshware.core.endpoint import Endpoint
 from meshware.core.policy import Rng
 
 
+BUSY = range(2)
+"""Where the best of the drawn has something in flight, as many are drawn once more: among endpoints that can do one
+request at a time, what counts is to find an idle one."""
+
+
 class Adaptive:
     """`choices`: endpoints drawn per call, 2 or more; 4 is near the best at any fleet size. `probe_ahead`: the next
     call's candidates are asked how busy they are (probing.py), by the `prober` that assembly puts here.
@@ -72,15 +77,19 @@ class AdaptivePicker:
             return self._careful(call)
         random, now = call.rng.random, call.now
         least = inf
-        for row, count in self._orders[int(random() * self._count)]:
-            cost = row[int(random() * count)]
-            if now >= cost.due:
-                cost.renew(now)
-            total = cost.idle
-            if cost.open:
-                total += cost.step * len(cost.open)
-            if total < least:
-                least, best = total, cost
+        order = self._orders[int(random() * self._count)]
+        for _ in BUSY:
+            for row, count in order:
+                cost = row[int(random() * count)]
+                if now >= cost.due:
+                    cost.renew(now)
+                total = cost.idle
+                if cost.open:
+                    total += cost.step * len(cost.open)
+                if total < least:
+                    least, best = total, cost
+            if not best.open:
+                break
         endpoint = best.endpoint
         if endpoint.waiting and oldest(endpoint, now, self.fleet.queue.slope) > self.fleet.overdue:
             return self._careful(call)
@@ -119,15 +128,20 @@ class SharingPicker(AdaptivePicker):
         if call.tried or call.service.guard.on:
             return self._careful(call)
         random, now = call.rng.random, call.now
-        least, best = inf, None
-        for row, count in self._orders[int(random() * self._count)]:
-            cost = row[int(random() * count)]
-            if now >= cost.due:
-                cost.renew(now)
-            cells = cost.endpoint.cells
-            total = cost.idle + cost.step * (len(cost.open) if cells is None else sum(cells))
-            if total < least:
-                least, best = total, cost
+        least, best, busy = inf, None, 0.0
+        order = self._orders[int(random() * self._count)]
+        for _ in BUSY:
+            for row, count in order:
+                cost = row[int(random() * count)]
+                if now >= cost.due:
+                    cost.renew(now)
+                cells = cost.endpoint.cells
+                found = len(cost.open) if cells is None else sum(cells)
+                total = cost.idle + cost.step * found
+                if total < least:
+                    least, best, busy = total, cost, found
+            if not busy:
+                break
         if best is None:
             return self._careful(call)
         endpoint = best.endpoint

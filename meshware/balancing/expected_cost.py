@@ -64,7 +64,7 @@ ASKING = 1.0
 TAIL = 2.3
 """Standard deviations above the mean log-latency: about the 99th percentile."""
 
-QUEUE = (0.2, 0.5, 2.0)
+QUEUE = (0.4, 0.5, 2.0)
 """What one more in flight costs, in paces: at least, before it is known, at most."""
 
 

@@ -18,7 +18,6 @@ from meshware.core.call import Call
 from meshware.core.endpoint import Endpoint
 from meshware.core.policy import Rng
 
-
 BUSY = range(2)
 """Where the best of the drawn has something in flight, as many are drawn once more: among endpoints that can do one
 request at a time, what counts is to find an idle one."""

@@ -180,7 +180,7 @@ class Cost:
         """As good as any other, until it shows otherwise."""
         self._away = self._weight = self._failures = self._trials = self._at = self._heard = 0.0
         self._said: Hearsay | None = None
-        self._good = -inf
+        self._good = NEVER
         self.pace, self.price, self.due = 1.0, 0.0, NEVER
         self.idle, self.step = 1.0, QUEUE[1]
 

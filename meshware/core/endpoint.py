@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 NOTHING: Mapping[Any, Any] = MappingProxyType({})
 """What most endpoints have of metadata and of streams: shared, since an idle endpoint should cost next to nothing."""
 
+NEVER = -inf  # one object for all: an idle endpoint should cost next to nothing
+
 CROWD = 1e6
 """More is never in flight at one endpoint: who says so has gone mad."""
 
@@ -77,7 +79,7 @@ class Endpoint:
         self.bars = self.availability.bars
         self.weigh(weight)
         self.epoch = 0
-        self.answered = -inf  # when its last good answer came
+        self.answered = NEVER  # when its last good answer came
         self.open: dict[Attempt, float] = {}
         self.waiting: dict[Attempt, float] = {}
         self.streams: Mapping[Attempt, float] = NOTHING

@@ -147,7 +147,7 @@ def test_what_one_more_in_flight_costs_is_learned():
                 world.read(call, attempt, wire=elapsed)
     slopes = [next(iter(each.service.fleet.values())).queue.slope for each in (one_slot, many_slots)]
     assert slopes[0] > 0.4
-    assert slopes[1] == 0.2
+    assert slopes[1] == 0.4
 
 
 def test_an_attempt_that_is_overdue_speaks_for_its_endpoint_before_its_timeout():

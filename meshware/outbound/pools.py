@@ -138,6 +138,18 @@ class WireHTTPSConnection(_Cuttable, HTTPSConnection):
         return sock
 
 
+class _Patience:
+    """What urllib3 asks of a Timeout: for each single step as long as the wire says."""
+
+    __slots__ = ("connect_timeout", "read_timeout")
+
+    def __init__(self, seconds: float) -> None:
+        self.connect_timeout = self.read_timeout = seconds
+
+    def start_connect(self) -> None:
+        """The whole is bounded elsewhere."""
+
+
 class _Once:
     """What both pool classes add: one try, a bounded wait for a connection, a check of what comes back."""
 
@@ -148,6 +160,10 @@ class _Once:
         sent = {name: value for name, value in given if name.lower() not in mine and name != PROXY_SECRET}
         kwargs |= {"headers": sent | mine, "retries": NO_RETRIES, "pool_timeout": wire.patience}
         return super().urlopen(*args, **kwargs)  # type: ignore[misc]
+
+    def _get_timeout(self, timeout: Any) -> Any:
+        """Asked twice per request; urllib3's own are made, looked at, and copied each time."""
+        return _Patience(current.get().patience)
 
     def _put_conn(self, conn: Any) -> None:
         if conn is not None:

@@ -50,6 +50,10 @@ class MeshAdapter(HTTPAdapter):
         """The endpoint's connections while an attempt is sent."""
         return _pool(self, *args, **options)
 
+    def request_url(self, request: requests.PreparedRequest, proxies: Any) -> str:
+        """Path and query while an attempt is sent: there is no proxy."""
+        return _target(self, request, proxies)
+
     def close(self) -> None:
         """Close all connections, the mesh's too."""
         _closed(self)
@@ -138,6 +142,15 @@ def _pool(
     )
 
 
+def _target(adapter: HTTPAdapter, request: requests.PreparedRequest, proxies: Any) -> str:
+    """What stands in for `request_url`."""
+    wire = wires.current.get(None)
+    if wire is None or wire.request is not request:
+        url: str = _TARGET.under(adapter, request, proxies)
+        return url
+    return request.path_url
+
+
 def _closed(adapter: HTTPAdapter) -> None:
     """What stands in for `HTTPAdapter.close`."""
     _CLOSE.under(adapter)
@@ -148,5 +161,6 @@ def _closed(adapter: HTTPAdapter) -> None:
 
 _SEND = Patch(HTTPAdapter, "send", _sent)
 _POOL = Patch(HTTPAdapter, "get_connection_with_tls_context", _pool)
+_TARGET = Patch(HTTPAdapter, "request_url", _target)
 _CLOSE = Patch(HTTPAdapter, "close", _closed)
-_PATCHES = _SEND, _POOL, _CLOSE
+_PATCHES = _SEND, _POOL, _TARGET, _CLOSE

@@ -26,7 +26,7 @@ from meshware.sharing import cells, layout
 from meshware.sharing.cells import Cells, Unusable, opened
 from meshware.sharing.counts import Count, Counts, counted, fold, remove
 from meshware.sharing.directory import directory, identity, key, stem
-from meshware.sharing.layout import CELLS, ENDPOINTS, SERVICES, WORKERS, start_of, strided, table
+from meshware.sharing.layout import CELLS, SERVICES, WORKERS, start_of, strided, table
 from meshware.sharing.place import Place
 from meshware.sharing.purse import Purse
 from meshware.sharing.rows import Rows, inhabited
@@ -57,7 +57,6 @@ STEP = 4
 BOARD = re.compile(r"\.[0-9a-f]{16}$")
 """How the name of a board ends; the files of counts beside it have further suffixes."""
 
-NO_ENDPOINTS, ODD = array("d", bytes(8 * ENDPOINTS)), array("d", [1.0]) * ENDPOINTS
 NO_OTHERS = (0.0,) * len(layout.SERVED)
 NO_SERVICES, NO_WORKERS = array("d", bytes(8 * SERVICES)), array("d", bytes(8 * WORKERS))
 
@@ -248,16 +247,22 @@ class Board:
         return any(inhabited(each) for each in paths if BOARD.search(each.name) and each != self._path)
 
     def _wipe(self, row: int, *, gone: bool = True) -> None:
-        """Nobody is in this row any more. Versions are odd meanwhile, so that nobody adds up half of it."""
+        """Nobody is in this row any more. Versions are odd meanwhile, so that nobody adds up half of it.
+
+        Only places that are somebody's are touched: the memory of the others is none of ours.
+        """
         floats = self._floats
-        floats[strided("version", row)] = ODD
-        for name in layout.OF_ENDPOINTS[1:]:
-            floats[strided(name, row)] = NO_ENDPOINTS
+        for slot, whose in enumerate(self._ints[table("endpoint")]):
+            if whose:
+                at = slot * WORKERS + row
+                floats[start_of("version") + at] = 1.0
+                for name in layout.OF_ENDPOINTS[1:]:
+                    floats[start_of(name) + at] = 0.0
+                floats[start_of("version") + at] = 0.0
         for name in layout.OF_SERVICES:
             floats[strided(name, row)] = NO_SERVICES
         for name in layout.OF_WORKERS[1:]:
             floats[start_of(name) + row] = 0.0
-        floats[strided("version", row)] = NO_ENDPOINTS
         if gone:
             self._ints[start_of("pid") + row] = 0
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from meshware.balancing.meters import PeakResponseTime
+from meshware.core.attempt import Attempt
 from meshware.core.availability import Bar
 from meshware.core.endpoint import Endpoint, Locality, same_ends
 from meshware.core.outcome import Outcome
@@ -84,3 +85,42 @@ def test_its_repr_says_what_is_open_and_why_it_is_out():
     assert repr(endpoint) == "<Endpoint 10.0.0.1:80 open=0>"
     endpoint.availability.bar(Bar.DRAINED)
     assert repr(endpoint) == "<Endpoint 10.0.0.1:80 open=0 drained>"
+
+
+def test_an_endpoint_that_is_shared_counts_what_all_workers_have_in_flight():
+    endpoint = Endpoint("10.0.0.1:80")
+    cells = [0.0, 4.0]
+    endpoint.share(own := Cell(cells, 0), cells)
+    attempt = Attempt(endpoint, 1, 0.0, 1.0, 1.0)
+    assert attempt.found == 4.0
+    endpoint.open[attempt] = 0.0
+    endpoint.tell()
+    assert endpoint.load == 5.0
+    endpoint.stream(attempt, 0.0)
+    assert endpoint.load == pytest.approx(4.1)
+    endpoint.ended(attempt)
+    assert cells == [0.0, 4.0]
+    endpoint.alone()
+    endpoint.tell()
+    assert endpoint.load == 0
+    assert own.cells is cells
+
+
+@pytest.mark.parametrize("nonsense", [float("nan"), float("inf"), -1.0, 1e300])
+def test_nonsense_of_others_is_not_believed(nonsense):
+    endpoint = Endpoint("10.0.0.1:80")
+    endpoint.share([0.0], [0.0, nonsense])
+    assert endpoint.load == 0
+
+
+class Cell:
+    """One of several cells, as a view of it."""
+
+    def __init__(self, cells, index):
+        self.cells, self.index = cells, index
+
+    def __setitem__(self, _index, value):
+        self.cells[self.index] = value
+
+    def __iter__(self):
+        return iter(self.cells)

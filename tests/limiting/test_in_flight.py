@@ -9,6 +9,7 @@ from world import World
 
 from meshware.core.errors import Overloaded
 from meshware.core.outcome import Cause
+from meshware.limiting.in_flight import InFlightLimit, InFlightOptions
 
 
 def limited(**limits):
@@ -184,3 +185,11 @@ def test_a_limit_that_has_grown_outlives_a_silence():
 
 def test_it_can_be_switched_off():
     assert limited(enabled=False).service.limiter is None
+
+
+def test_the_limit_is_of_all_workers_of_the_host():
+    limit = InFlightLimit(InFlightOptions(start=10))
+    limit.others(12.0, [20.0, 30.0])
+    assert limit.limit == 20.0, "the mean of what the three have learned"
+    limit.others(12.0, [])
+    assert limit.limit == 20.0, "alone it keeps what it knows"

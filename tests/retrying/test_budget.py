@@ -88,3 +88,38 @@ def test_a_clock_that_stands_or_steps_back_a_little_breaks_nothing():
     made.request(9.9)
     made.deposit(9.8)
     assert made.withdraw(9.7)
+
+
+def test_a_budget_is_what_all_workers_of_the_host_have():
+    budget = RetryBudget(BudgetOptions())
+    budget.others(-1.5, 0)
+    assert not budget.affordable()
+    assert not budget.withdraw(0.0)
+    budget.others(1.0, 0)
+    assert budget.affordable()
+    assert budget.withdraw(0.0)
+    assert budget.tokens < 2
+
+
+def test_a_worker_may_owe_what_others_have_earned():
+    budget = RetryBudget(BudgetOptions())
+    budget.others(3.0, 1000)
+    assert [budget.withdraw(0.0) for _ in range(6)] == [True] * 5 + [False]
+    assert budget.tokens == -3.0
+
+
+def test_who_joins_others_brings_only_what_is_missing():
+    budget = RetryBudget(BudgetOptions())
+    budget.join(1.5)
+    assert budget.tokens == 0.5
+    budget.join(10.0)
+    assert budget.tokens == 0.0
+
+
+def test_the_capacity_follows_the_calls_of_all():
+    budget = RetryBudget(BudgetOptions())
+    budget.others(0.0, 100)
+    for _ in range(200):
+        budget.deposit(0.0)
+    assert budget.tokens == 20.0
+    assert budget.calls == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from functools import partial
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sharing.worker import Worker
 
 
 class Remote:
@@ -59,6 +61,20 @@ class Remote:
         self.process.wait(10)
 
 
+class Local:
+    """The same worker, in this process."""
+
+    def __init__(self, **options: Any) -> None:
+        self._worker = Worker(**options)
+        self.pid = os.getpid()
+
+    def __getattr__(self, name: str) -> Any:
+        return lambda **arguments: json.loads(json.dumps(getattr(self._worker, name)(**arguments)))
+
+    def end(self) -> None:
+        self._worker.close(now=0.0)
+
+
 @pytest.fixture
 def directory(tmp_path):
     return tmp_path / "boards"
@@ -67,12 +83,14 @@ def directory(tmp_path):
 @pytest.fixture
 def hire(directory):
     """`hire(2, ...)`: so many workers that share one directory, unless told another."""
-    hired: list[Remote] = []
+    hired: list[Any] = []
 
-    def make(count: int = 1, *, program: str = "worker", **options: Any) -> list[Remote]:
-        fresh = [Remote(program, **{"directory": str(directory), **options}) for _ in range(count)]
-        hired.extend(fresh)
-        return [each.ready() for each in fresh]
+    def make(count: int = 1, *, program: str = "worker", **options: Any) -> list[Any]:
+        options = {"directory": str(directory), **options}
+        local = [Local(**options)] if program == "worker" and count > 1 else []  # the last of several is this process
+        fresh = [Remote(program, **options) for _ in range(count - len(local))]
+        hired.extend([*fresh, *local])
+        return [*(each.ready() for each in fresh), *local]
 
     yield make
     for each in hired:

@@ -58,3 +58,9 @@ def test_the_reapers_spike_hits_nobody_else(tmp_path):
     for each in found.values():
         assert {cell["outcome"] for cell in each["faults"].values()} == {"deadline"}
         assert not [name for name in each["races"] if name.startswith(("BYSTANDER", "ANOTHER"))]
+
+
+def test_what_the_board_adds_to_a_call_is_measured(tmp_path):
+    file = tmp_path / "board.json"
+    assert "the board adds" in run("board_cost.py", "--quick", "--json", str(file))
+    assert [each["name"] for each in json.loads(file.read_text())] == ["alone", "with 7 others"]

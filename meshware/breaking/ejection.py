@@ -319,6 +319,16 @@ class EndpointEjection:
         record = self._records.get(endpoint)
         return (0.0, 0.0) if record is None else (record.word, inf if record.connecting else record.until)
 
+    def heard(self, endpoint: Endpoint, good: int, bad: int, now: float) -> None:
+        """What the other workers of this host had there: one worker's few calls are not to eject for all."""
+        record = self._records.get(endpoint)
+        if record is None:
+            return
+        with self._lock:
+            record.window.add(good, bad, now)
+            if good:
+                record.row = 0
+
     def follow(self, endpoint: Endpoint, word: float, until: float, now: float) -> None:
         """The last word counts, whoever says it. When nobody stands by it any more, the return is ours to see to."""
         with self._lock:

@@ -26,6 +26,13 @@ class RateWindow:
             self._advance(now)
         self._failures[self._slot] += 1
 
+    def add(self, good: int, bad: int, now: float) -> None:
+        """So many at once."""
+        if now >= self._turn:
+            self._advance(now)
+        self._successes[self._slot] += good
+        self._failures[self._slot] += bad
+
     def take_back(self, now: float) -> None:
         """An earlier success was none after all."""
         self.failure(now)

@@ -169,6 +169,10 @@ class Ejection(Protocol):
         out; 0.0: nothing."""
         ...
 
+    def heard(self, endpoint: Endpoint, good: int, bad: int, now: float) -> None:
+        """So many answers of this host's other workers were good and bad there."""
+        ...
+
     def follow(self, endpoint: Endpoint, word: float, until: float, now: float) -> None:
         """The latest word of this host's other workers, as above; 0.0: none of them says anything."""
         ...

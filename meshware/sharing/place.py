@@ -108,6 +108,8 @@ class Place:
         return (latest, until) if abs(latest) < inf and until == until else (0.0, 0.0)
 
     def _tell(self, tally: Tally, now: float) -> None:
+        good, _, bad, _, _ = tally
+        self.service.ejection.heard(self.endpoint, round(good), round(bad), now)
         for error in told(self.endpoint, tally, now):
             self.service.failed("meter", error, now)
 

@@ -109,6 +109,25 @@ def test_nobody_is_followed_while_ejection_is_off():
     assert not out(world.endpoints[0])
 
 
+def test_one_workers_few_failures_are_no_rate_beside_what_others_have_answered(world):
+    ejection, first = world.service.ejection, world.endpoints[0]
+    failed(world, first, 2)
+    ejection.heard(first, 100, 1, world.now)
+    failed(world, first, 2)
+    assert not out(first), "neither a row nor a rate"
+    failed(world, first, 1)
+    assert out(first), "three in a row, and nobody was answered meanwhile"
+
+
+def test_what_others_have_answered_without_success_ends_no_row(world):
+    ejection, first = world.service.ejection, world.endpoints[0]
+    ejection.heard(first, 5, 0, world.now)  # of an endpoint that nothing is known of yet
+    failed(world, first, 2)
+    ejection.heard(first, 0, 3, world.now)
+    failed(world, first, 1)
+    assert out(first)
+
+
 def test_silence_about_one_that_is_ours_changes_nothing(world):
     first = world.endpoints[0]
     failed(world, first)

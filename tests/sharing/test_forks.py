@@ -59,7 +59,7 @@ board = mesh.board()
 assert board["workers"] == [os.getpid()], board
 assert 1 <= sum(board["in_flight"]["inventory"].values()) <= 3, board
 held.abandon(attempt, time.monotonic())
-print("done", len(os.listdir("/proc/self/fd")) < 30)
+print("done", len(os.listdir("/proc/self/fd")) < 30, flush=True)
 os._exit(0)
 """
 

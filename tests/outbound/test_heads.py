@@ -33,7 +33,8 @@ def read(how, raw: bytes):
     fp = io.BufferedReader(io.BytesIO(raw))
     message = how(fp)
     seen = {**vars(message), "_payload": type(message.get_payload()), "defects": list(map(repr, message.defects))}
-    return type(message), seen, message.as_string(), fp.read()
+    parts = [(list(each.raw_items()), each.is_multipart() or each.get_payload()) for each in message.walk()]
+    return type(message), seen, parts, fp.read()
 
 
 @given(LINES, st.sampled_from([b"\r\n", b"\n", b""]))

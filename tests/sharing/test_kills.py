@@ -11,7 +11,7 @@ PARKED = 12
 """Requests that the one who will be killed has in flight for ever: more than come and go meanwhile."""
 
 BUSY, ALONE = (2.0, 100), (0.25, 3)
-"""Seconds and sweeps within which the dead one is forgotten, on a machine that runs other tests beside, or this alone."""
+"""Seconds and sweeps within which the dead one is forgotten, where other tests run beside, or this one alone."""
 
 
 @pytest.mark.parametrize("kills, within", [(2, BUSY), pytest.param(60, ALONE, marks=pytest.mark.soak)])

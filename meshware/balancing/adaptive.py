@@ -120,7 +120,10 @@ class AdaptivePicker:
 
 
 class SharingPicker(AdaptivePicker):
-    """The same where workers of a host tell each other what they have in flight: it is added up for the drawn."""
+    """The same where workers of a host tell each other what they have in flight: it is added up for the drawn.
+
+    Written out once more, since to ask who shares costs every pick of those who do not a tenth.
+    """
 
     def pick(self, call: Call) -> Endpoint:
         """The least expected cost among the drawn."""

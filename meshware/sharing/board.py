@@ -129,8 +129,11 @@ class Board:
     def close(self, now: float) -> None:
         """Leave; the last one takes the files away."""
         with self._lock:
-            if self._member is not None:
-                self._leave(self._member, now)
+            try:
+                if self._member is not None:
+                    self._leave(self._member, now)
+            except (Unusable, OSError) as error:  # its files are not what they were: nobody's closing fails for that
+                self._lose(str(error), now)
             self.reason = "closed"
 
     def after_fork(self) -> None:

@@ -33,7 +33,6 @@ OF_SERVICES = ("tokens", "calls", "in_flight", "limit")
 
 _SIZES = {
     "header": HEADER,
-    "cleared": 1,
     **dict.fromkeys(OF_WORKERS, WORKERS),
     "endpoint": ENDPOINTS,  # whose place it is: a key; and when anybody last had a use for it
     "endpoint_seen": ENDPOINTS,

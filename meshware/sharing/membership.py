@@ -74,13 +74,15 @@ class Membership:
         """Give the row back; the last one takes the files away."""
         # who does not get through leaves his counts to the next sweep of another
         with self.rows.gate(PATIENCE) as alone:
-            self.wipe(self.row, gone=alone)
-            if alone and self.rows.alone(self.row):
-                self.path.unlink(missing_ok=True)
-                remove(self.path)
-            elif alone:
-                fold(self.path, self.row)
-            self.give_up()
+            try:
+                self.wipe(self.row, gone=alone)
+                if alone and self.rows.alone(self.row):
+                    self.path.unlink(missing_ok=True)
+                    remove(self.path)
+                elif alone:
+                    fold(self.path, self.row)
+            finally:
+                self.give_up()
 
     def give_up(self) -> None:
         """Give the row back, and touch nothing else."""

@@ -34,7 +34,8 @@ class Purse:
         budget.others(sum(self._others("tokens", high)), sum(self._others("calls", high)))
         if limiter is not None:
             in_flight, limits = self._others("in_flight", high), self._others("limit", high)
-            limiter.others(sum(in_flight), [each for each in limits if each > 0])
+            # who has nothing in flight learns nothing: what he once knew must not hold the others' limit where it was
+            limiter.others(sum(in_flight), [each for each, busy in zip(limits, in_flight, strict=True) if busy > 0])
             self._write("in_flight", limiter.in_flight)
             self._write("limit", limiter.limit)
 

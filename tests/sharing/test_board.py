@@ -112,6 +112,30 @@ def test_a_limit_of_calls_in_flight_is_one_for_the_host(hire):
     assert "8 in flight" in two.state(now=now)["refused"]
 
 
+def test_a_worker_that_has_nothing_in_flight_does_not_hold_the_limit_of_the_others(hire):
+    workers = _, two = hire(2, limits={"start": 50})
+    now = swept(workers, START)
+    two.answers(address=A, now=now, count=30, status=429)
+
+    before = two.state(now=now)["limit"]
+    now = swept(workers, now)
+
+    assert before < 15
+    assert two.state(now=now)["limit"] == before, "one has nothing in flight"
+
+
+def test_files_that_somebody_has_spoilt_do_not_keep_a_worker_from_closing(hire, directory):
+    workers = one, two = hire(2)
+    now = swept(workers, START)
+    for each in directory.rglob("*.counts"):
+        each.unlink()
+        each.write_bytes(b"nonsense")
+
+    two.close(now=now)
+    one.close(now=now)
+    assert one.status()["reason"] == two.status()["reason"] == "closed"
+
+
 def test_a_recycled_worker_starts_with_what_the_others_know(hire):
     workers = one, two = hire(2)
     now = swept(workers, START)

@@ -122,7 +122,7 @@ class AdaptivePicker:
 class SharingPicker(AdaptivePicker):
     """The same where workers of a host tell each other what they have in flight: it is added up for the drawn.
 
-    Written out once more, since to ask who shares costs every pick of those who do not a tenth.
+    Written out once more, since every pick of those who do not share would have to ask.
     """
 
     def pick(self, call: Call) -> Endpoint:

@@ -1,11 +1,12 @@
 """Httpcore's pool, connections and HTTP/1.1 for one endpoint, with fewer steps where the ordinary call needs none.
 
-A pool mostly has one connection, at rest: then nothing is to be sorted out or waited for. A request without a body has
+A pool mostly has a connection at rest: then nothing is to be sorted out or waited for. A request without a body has
 nothing to send after its headers. Whatever is not ordinary is left to httpcore's own code; that decides the same.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import nullcontext
 from functools import cache
 from importlib import import_module
@@ -36,7 +37,7 @@ class _Place:
 
 
 class _Pool(_Httpcores):  # type: ignore[misc]
-    """Httpcore's pool, but its only connection is taken and put back without looking at it from all sides."""
+    """Httpcore's pool, but a connection at rest is taken and put back without looking at all from all sides."""
 
     core: Any
     stream: Any
@@ -46,13 +47,21 @@ class _Pool(_Httpcores):  # type: ignore[misc]
     _connections: list[Any]
 
     def _take(self, request: Any) -> _Place | None:
-        """The only connection, for this only request; None: httpcore's code has to see what there is."""
+        """A connection at rest; None: httpcore's code has to see what there is."""
         with self._optional_thread_lock:
-            if self._requests or len(self._connections) != 1 or not self._connections[0].ready():
+            first = next(self._resting(), None) if self._connections else None
+            if first is None or not first.ready():
                 return None
-            place = _Place(request, self._connections[0])
+            place = _Place(request, first)
             self._requests.append(place)
             return place
+
+    def _resting(self) -> Iterator[Any]:
+        """Connections that no request has; none where a request waits for one."""
+        if not self._requests:
+            return iter(self._connections)
+        busy = {place.connection for place in self._requests}
+        return iter(()) if None in busy else (each for each in self._connections if each not in busy)
 
     def _leave(self, place: _Place) -> list[Any]:
         """The request has failed; which connections to close."""
@@ -61,11 +70,17 @@ class _Pool(_Httpcores):  # type: ignore[misc]
             return self._assign_requests_to_connections()
 
     def _assign_requests_to_connections(self) -> list[Any]:
-        alone = not self._requests and len(self._connections) == 1
-        if alone and self._max_keepalive_connections and self._connections[0].is_available():
+        if self._settled():
             return []
         closing: list[Any] = super()._assign_requests_to_connections()
         return closing
+
+    def _settled(self) -> bool:
+        """Whether nobody waits, and all that rest may stay as they are."""
+        if any(place.connection is None for place in self._requests):
+            return False
+        resting = list(self._resting())
+        return len(resting) <= self._max_keepalive_connections and all(each.settled() for each in resting)
 
 
 class _SyncPool(_Pool):
@@ -132,6 +147,10 @@ class _Connection(_Httpcores):  # type: ignore[misc]
 
     def has_expired(self) -> bool:
         return bool(super().has_expired()) or (self.is_idle() and self._spoilt())
+
+    def settled(self) -> bool:
+        """Whether it stands, and the next request may have it."""
+        return self._connection is not None and self.is_available()
 
     def ready(self) -> bool:
         """Whether a request may go out on it now, by HTTP/1.1. Asked before, it is that of this module from then on."""

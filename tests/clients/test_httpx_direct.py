@@ -44,3 +44,29 @@ def test_a_header_that_http_cannot_say_is_the_users_error_on_a_kept_connection_t
     with pytest.raises(face.library.LocalProtocolError):
         face.get(f"{URL}/echo", headers={"X-Mine": "a\nb"})
     assert face.get(f"{URL}/echo").status_code == 200
+
+
+def streamed(face, count):
+    """So many answers open at once, each read to its end."""
+    answers = [face.stream(f"{URL}/echo") for _ in range(count)]
+    for answer in answers:
+        assert b"".join(face.pieces(answer))
+        face.close(answer)
+
+
+def test_answers_that_are_open_at_once_have_a_connection_each_and_the_next_use_those_again(face, upstream):
+    for _ in range(3):
+        streamed(face, 5)
+    assert len(upstream.connections) == 5
+    assert face.get(f"{URL}/echo").status_code == 200
+    assert len(upstream.connections) == 5
+
+
+def test_no_more_connections_rest_than_the_client_keeps(mesh_of, face_of, upstream):
+    probe = face_of(mesh_of(inventory=[upstream]))
+    kind = getattr(probe.library, "AsyncHTTPTransport" if "Async" in probe.kind else "HTTPTransport")
+    inner = kind(limits=probe.library.Limits(max_keepalive_connections=2))
+    face = face_of(mesh_of(inventory=[upstream]), inner=inner)
+    streamed(face, 5)
+    streamed(face, 5)
+    assert len(upstream.connections) == 5 + 3

@@ -31,6 +31,7 @@ from meshware.health.prober import Prober
 from meshware.limiting.in_flight import InFlightLimit, InFlightOptions
 from meshware.retrying.attempt_timeout import AttemptTimeout, NoAttemptTimeout
 from meshware.retrying.budget import BudgetOptions, RetryBudget
+from meshware.retrying.hedging import HedgeOptions, Hedging
 from meshware.retrying.policy import Retries, RetryOptions
 from meshware.security.orca import read_report
 from meshware.security.trust import LOAD
@@ -269,6 +270,20 @@ class ServiceParts:
                 cap=settings.cap,
                 methods=frozenset(settings.methods),
                 statuses=frozenset(settings.statuses),
+            )
+        )
+
+    def hedging(self, service: Service) -> Hedging | None:
+        """Unless it is off."""
+        settings = service.settings.hedge
+        if not settings.enabled:
+            return None
+        return Hedging(
+            HedgeOptions(
+                factor=settings.factor,
+                least=settings.least,
+                share=settings.share,
+                methods=frozenset(settings.methods),
             )
         )
 

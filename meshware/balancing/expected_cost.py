@@ -195,7 +195,8 @@ class Cost:
         if outcome.report is not None:
             self.hear(outcome.report, now)
         if not failed:
-            self._good = now
+            if outcome.cause is None:  # else it was cut, having lost to a hedge
+                self._good = now
         else:
             late = outcome.cause is Cause.TIMEOUT
             if not late or self._good <= now - outcome.elapsed:  # one that answers others meanwhile is slow, no more

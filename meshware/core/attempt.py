@@ -5,6 +5,7 @@ Made per attempt, so plain classes with slots. Nothing here decides anything (se
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
@@ -24,15 +25,18 @@ class State(Enum):
 
 
 class Attempt:
-    """One try at one endpoint. The door sets `cancel` and `answer`; times are monotonic seconds.
+    """One try at one endpoint. Times are monotonic seconds.
+
+    The door sets `answer`, and `cancel`, whose `lose()` ends what another attempt has made useless: its outcome is CUT
+    then. The driver sets `begin_hedge`, which the door calls once, at `hedge_at`.
 
     `fair` tells that it was given its whole attempt timeout, and not merely what the call had left; `asked`, that a
     load report may be in its answer.
     """
 
     __slots__ = (
-        "answer", "asked", "began", "cancel", "connect_by", "deadline", "endpoint", "epoch", "fair", "found", "hedge",
-        "hedge_at", "lease", "number", "outcome", "paid", "state",
+        "answer", "asked", "began", "begin_hedge", "cancel", "connect_by", "deadline", "endpoint", "epoch", "fair",
+        "found", "hedge", "hedge_at", "lease", "number", "outcome", "paid", "state",
     )  # fmt: skip
 
     def __init__(self, endpoint: Endpoint, number: int, began: float, deadline: float, connect_by: float) -> None:
@@ -45,6 +49,7 @@ class Attempt:
         self.fair = self.asked = False
         self.found: float = len(endpoint.open) if endpoint.cells is None else endpoint.load
         self.hedge_at: float | None = None
+        self.begin_hedge: Callable[[], None] | None = None
         self.hedge = False
         self.paid = False
         self.lease: Lease | None = None

@@ -22,7 +22,7 @@ from meshware.core.outcome import Cause, Ending, Outcome, Verdict
 if TYPE_CHECKING:
     from meshware.core.endpoint import Endpoint
     from meshware.core.operations import Operation
-    from meshware.core.policy import Lease, Limiter, Rng
+    from meshware.core.policy import Hedging, Lease, Limiter, Rng
     from meshware.core.request import Request
     from meshware.core.service import Service
 
@@ -101,6 +101,11 @@ class Call:
         return tuple(self._open)
 
     @property
+    def held(self) -> Attempt | None:
+        """One whose answer is kept unread, in case that no better one comes."""
+        return self._held
+
+    @property
     def operation(self) -> str:
         """The name under which this call's figures are kept."""
         return self.figures.name
@@ -129,8 +134,8 @@ class Call:
             self._admit(now)
             attempt = self._attempt(now, now)
             service.budget.request(now)
-            if service.hedging is not None and self.parent is None:
-                self._may_hedge(attempt, service.hedging.delay(self, now))
+            if service.hedging is not None:
+                self._may_hedge(attempt, service.hedging, now)
         except BaseException as error:
             for each in tuple(self._open):
                 self.abandon(each, now)
@@ -182,9 +187,9 @@ class Call:
             self.service.failed("circuit", error, now)
 
     def _attempt(self, now: float, began: float, *, hedge: bool = False) -> Attempt:
-        """Pick an endpoint and open an attempt there; raises NoEndpoint. A hedge has all the time that is left."""
+        """Pick an endpoint and open an attempt there; raises NoEndpoint."""
         service = self.service
-        left = self._spare() if service.retry.retryable(self.request) and not hedge else 1
+        left = self._spare() + hedge if service.retry.retryable(self.request) else 1
         deadline, fair = self.deadline.at, False
         if left > 1 and not service.guard.on:
             remaining = deadline - began
@@ -216,7 +221,10 @@ class Call:
 
     # Hedging
 
-    def _may_hedge(self, attempt: Attempt, wait: float | None) -> None:
+    def _may_hedge(self, attempt: Attempt, hedging: Hedging, now: float) -> None:
+        if self.parent is not None or (self.context is not None and not self.context.retry):
+            return
+        wait = hedging.delay(self, now)
         if wait is not None:
             attempt.hedge_at = attempt.began + wait
             self._lock = Lock()
@@ -235,15 +243,20 @@ class Call:
             return None
         if self._open[0].hedge_at is None:  # the first has failed, and this is its retry
             return None
-        if not service.untried(self, now) or not service.budget.withdraw(now):
+        if not service.untried(self, now) or service.paused(now) or carries(self.request):
             return None
-        self._hedged = True
+        hedging = service.hedging
+        if hedging is None or not hedging.take():
+            return None
         try:
-            attempt = self._attempt(now, now, hedge=True)
+            attempt = self._attempt(now, now, hedge=True) if self._pay(now) else None
         except NoEndpoint:
-            service.budget.give_back(now)
+            attempt = None
+            self._refund(now)
+        if attempt is None:
+            hedging.give_back()
             return None
-        attempt.paid = True
+        self._hedged = attempt.paid = True
         return attempt
 
     # Answers
@@ -525,6 +538,11 @@ class Call:
         limiter, self._limiter = self._limiter, None
         if limiter is not None:
             limiter.release(self, outcome, now)
+
+
+def carries(request: Request) -> bool:
+    """Whether it has a body: two attempts at once cannot both read it."""
+    return "content-length" in request.headers or "transfer-encoding" in request.headers
 
 
 def repeats_at_same(outcome: Outcome) -> bool:

@@ -86,6 +86,11 @@ class Operation:
             self._rotate(now)
         return self._p95 if self._p95 is not None or self._parent is None else self._parent.p95(now)
 
+    def sure(self, samples: int, now: float) -> float | None:
+        """Its own p95, once so many samples stand behind it."""
+        pace = self.p95(now)
+        return pace if self._count + self._old_count >= samples else None
+
     def _rotate(self, now: float) -> None:
         """A new half window begins; what is older than two is forgotten."""
         stale = now - self._at >= 2 * HALF

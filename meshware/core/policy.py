@@ -264,6 +264,14 @@ class Hedging(Protocol):
         """Seconds after the first; None for a call that is not hedged."""
         ...
 
+    def take(self) -> bool:
+        """Take one of the hedges that the calls so far allow, if there is one."""
+        ...
+
+    def give_back(self) -> None:
+        """It was never sent."""
+        ...
+
 
 class Limiter(Protocol):
     """Refuses calls in overload, before anything is sent. `in_flight` and `limit` are this worker's."""

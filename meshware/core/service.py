@@ -62,8 +62,8 @@ FEW = 256
 """Of more endpoints the picker is made at once; of so few, by the first call: that takes well under a millisecond."""
 
 PARTS = frozenset({
-    "attempt_timeout", "budget", "circuit", "classify", "ejection", "guard", "inbox", "limiter", "on_abandon",
-    "on_answer", "on_begin", "on_done", "on_end", "operations", "refreshing", "retry", "strategy", "wake",
+    "attempt_timeout", "budget", "circuit", "classify", "ejection", "guard", "hedging", "inbox", "limiter",
+    "on_abandon", "on_answer", "on_begin", "on_done", "on_end", "operations", "refreshing", "retry", "strategy", "wake",
 })  # fmt: skip
 """What is made when it is first asked for, by a method of `Parts` with its name."""
 
@@ -77,7 +77,7 @@ class Service:
 
     __slots__ = (
         *sorted(PARTS), "__weakref__", "_gone", "arrival", "attended", "changed", "connect_timeout", "emit",
-        "endpoints", "fleet", "hedging", "host", "idle", "learner", "name", "panic", "panic_below", "parts", "penalty",
+        "endpoints", "fleet", "host", "idle", "learner", "name", "panic", "panic_below", "parts", "penalty",
         "picker", "retired", "rng", "settings", "source", "timeout", "timeout_chosen", "tls", "used", "warm_floor",
     )  # fmt: skip
 
@@ -87,6 +87,7 @@ class Service:
     guard: Guard
     retry: RetryPolicy
     budget: Budget
+    hedging: Hedging | None
     limiter: Limiter | None
     attempt_timeout: AttemptTimeout
     classify: Callable[[Request, Outcome], Verdict]
@@ -136,7 +137,6 @@ class Service:
         self.tls = tls
         self.source: Source | None = None
         self.arrival: Arrival | None = None
-        self.hedging: Hedging | None = None
         self.fleet: dict[Meter, Any] = {}
         self.endpoints: tuple[Endpoint, ...] = ()
         self.picker: Picker | None = None

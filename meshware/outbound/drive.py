@@ -1,7 +1,8 @@
 """The two drivers, sync and async: they do what the Call says, and are the only code that sleeps or awaits.
 
 A door hands in how to send one attempt (`send`: never raises for what the endpoint or network did, but
-returns an Outcome and sets `attempt.answer`) and how to drop an answer that nobody will read (`drop`).
+returns an Outcome and sets `attempt.answer`) and how to drop an answer that nobody will read (`drop`). A hedge beside
+the first attempt is carried out by race.py.
 Whatever else happens on the way out (cancellation, KeyboardInterrupt), the attempt is abandoned.
 """
 
@@ -13,6 +14,7 @@ from collections.abc import Awaitable, Callable
 
 from meshware.core.call import Attempt, Call, Deliver, Raise, Retry
 from meshware.core.outcome import Outcome
+from meshware.outbound.race import AsyncRace, Race
 
 Clock = Callable[[], float]
 
@@ -26,12 +28,17 @@ def drive(
     clock: Clock = time.monotonic,
 ) -> Attempt:
     """Drive a call on the calling thread to the attempt whose answer is delivered; raises what the call says."""
-    attempt = None
+    attempt = race = None
     try:
         attempt = call.begin(clock()) if call.service.arrival is None else _awaited(call, clock)
+        if attempt.hedge_at is not None:
+            race = Race(call, attempt, send, drop, clock)
         while True:
             outcome = send(attempt)
-            match call.answered(attempt, outcome, clock()):
+            step = call.answered(attempt, outcome, clock())
+            if race is not None:
+                attempt, outcome, step = race.settle(attempt, outcome, step)
+            match step:
                 case Deliver(won):
                     return won
                 case Retry(held, after):
@@ -42,9 +49,11 @@ def drive(
                     attempt = held
                 case Raise(error):
                     raise error
-                case step:
-                    raise AssertionError(f"one attempt at a time, yet {step!r}")
+                case _:
+                    raise AssertionError(f"nothing else is open, yet {step!r}")
     except BaseException:  # failed, or cancelled wherever it stands: says nothing of the endpoint
+        if race is not None:
+            race.stop()
         call.leave(attempt, clock())
         raise
 
@@ -58,12 +67,17 @@ async def drive_async(
     clock: Clock = time.monotonic,
 ) -> Attempt:
     """Drive a call on the running loop; the same decisions as `drive`, since the call makes them."""
-    attempt = None
+    attempt = race = None
     try:
         attempt = call.begin(clock()) if call.service.arrival is None else await _awaited_async(call, clock)
+        if attempt.hedge_at is not None:
+            race = AsyncRace(call, attempt, send, drop, clock)
         while True:
             outcome = await send(attempt)
-            match call.answered(attempt, outcome, clock()):
+            step = call.answered(attempt, outcome, clock())
+            if race is not None:
+                attempt, outcome, step = await race.settle(attempt, outcome, step)
+            match step:
                 case Deliver(won):
                     return won
                 case Retry(held, after):
@@ -74,9 +88,11 @@ async def drive_async(
                     attempt = held
                 case Raise(error):
                     raise error
-                case step:
-                    raise AssertionError(f"one attempt at a time, yet {step!r}")
+                case _:
+                    raise AssertionError(f"nothing else is open, yet {step!r}")
     except BaseException:  # failed, or cancelled wherever it stands: says nothing of the endpoint
+        if race is not None:
+            race.stop()
         call.leave(attempt, clock())
         raise
 

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from meshware.context import current as current_context
 from meshware.core.errors import DeadlineExceeded, InsecureService, MeshError
-from meshware.core.outcome import Cause, Outcome
+from meshware.core.outcome import Outcome
 from meshware.core.request import Request
 from meshware.outbound import httpx_wire as wires
 from meshware.outbound.drive import drive, drive_async
 from meshware.outbound.exchange import SLACK, answer_of, behind, headers_for, host_for
 from meshware.outbound.httpx_bodies import Following, body_class
 from meshware.outbound.httpx_wire import Wire
+from meshware.outbound.race import alarm, due
 from meshware.outbound.reaper import Cut, reaper
 from meshware.outbound.scopes import Limit, Wanted
 
@@ -132,7 +133,9 @@ class SyncCall(HttpxCall):
         """Send one attempt; what the endpoint or the network did comes back as an outcome."""
         began = time.monotonic()
         self.way.tidy()
-        cut = Cut(attempt.deadline, lambda now: self.call.overdue(attempt, now))
+        if not self.way.reaches:
+            attempt.hedge_at = None
+        cut = attempt.cancel = Cut(alarm(attempt), lambda now: due(self.call, attempt, now))
         wire = self._wire(attempt, cut)
         reaper().watch(cut)
         timeout = self._timeout(behind(self.call, attempt))
@@ -153,7 +156,7 @@ class SyncCall(HttpxCall):
         wire.framed(answer.headers.raw)
         if not self._bounded(wire, cut, timeout, answer):
             answer.stream.close()
-            return Outcome(elapsed=elapsed, cause=Cause.TIMEOUT, connect=wire.connected_in)
+            return Outcome(elapsed=elapsed, cause=cut.cause(begun=True), connect=wire.connected_in)
         return self._answered(attempt, wire, answer, elapsed)
 
     def _bounded(self, wire: Wire, cut: Cut, timeout: dict[str, float | None], answer: Any) -> bool:
@@ -197,12 +200,13 @@ class AsyncCall(HttpxCall):
         parts = self._parts(attempt, timeout)
         transport = self.way.to(attempt.endpoint)
         token = wires.current.set(wire)
+        limit = Limit(self.call, attempt)
         try:
-            async with Limit(self.call, attempt):
+            async with limit:
                 answer = await self.way.send_async(transport, self.request, parts, attempt.endpoint)
         except TimeoutError as error:
             await self.way.sweep(transport)
-            cause = Cause.TIMEOUT if wire.dialled or wire.sent else Cause.LOCAL
+            cause = limit.cause(begun=wire.dialled or wire.sent)
             return Outcome(elapsed=time.monotonic() - began, cause=cause, error=error, sent=wire.sent)
         except self.library.failures as error:
             await self.way.sweep(transport)

@@ -75,8 +75,8 @@ class Library:
 
     def cause_of(self, error: BaseException, wire: Wire) -> Cause:
         """Why an attempt has no answer."""
-        if wire.fired:
-            return Cause.TIMEOUT if wire.dialled or wire.sent else Cause.LOCAL
+        if wire.cut is not None and wire.cut.fired:
+            return wire.cut.cause(begun=wire.dialled or wire.sent)
         for each in chain(error):
             if isinstance(each, OSError) and each.errno in LOCAL_ERRNOS:
                 return Cause.LOCAL

@@ -38,6 +38,11 @@ class Pools:
         self._lock = threading.Lock()
         self.left: deque[Any] = deque()  # bodies that nobody read or closed: a finalizer may only leave them here
 
+    @property
+    def shared(self) -> bool:
+        """Whether several calls may use one connection at a time (HTTP/2)."""
+        return bool(self._transport._pool._http2)
+
     def get(self, key: Any, endpoint: tuple[str, int], tls: Any) -> Any:
         """A transport like the client's own whose connections go to `endpoint`."""
         found = self._known.get(key)

@@ -48,12 +48,16 @@ class Way:
     blind = False
     """Whether nobody sees what goes out: then everything counts as sent, unless the error says otherwise."""
 
+    reaches: bool
+    """Whether a cut ends what is under way: not on a connection that several calls share, nor on one nobody sees."""
+
     def __init__(self, library: Library, pools: Pools, url: Any, service: Service) -> None:
         self.direct = library.direct
         self.left = pools.left
         self._pools = pools
         self._tls = service.tls
         self._name = url.raw_scheme, url.raw_host, url.port, service.tls
+        self.reaches = service.tls is None or not pools.shared
 
     def to(self, endpoint: Endpoint) -> Any:
         """The transport whose connections go to this endpoint."""
@@ -86,6 +90,7 @@ class Through(Way):
     """By a transport of the user's own, which knows its connections by the URL: that names the endpoint then."""
 
     blind = True
+    reaches = False
 
     def __init__(self, library: Library, transport: Any) -> None:
         self.direct = library.direct

@@ -17,6 +17,8 @@ import time
 from collections.abc import Callable
 from itertools import count
 
+from meshware.core.outcome import Cause
+
 Clock = Callable[[], float]
 _COMPACT = 1024
 
@@ -24,12 +26,12 @@ _log = logging.getLogger("meshware")
 
 
 class Cut:
-    """The right to cut one attempt's socket at the monotonic time `at`. Thread-safe.
+    """The right to cut one attempt's socket at the monotonic time `at`, or once it has `lost`. Thread-safe.
 
     `extend(now)` is asked when the time has come: until when to go on, or `now` (or earlier) to cut.
     """
 
-    __slots__ = ("_extend", "_lock", "_socket", "at", "dead", "fired")
+    __slots__ = ("_extend", "_lock", "_socket", "at", "dead", "fired", "lost")
 
     def __init__(self, at: float, extend: Callable[[float], float] | None = None) -> None:
         self.at = at
@@ -37,7 +39,7 @@ class Cut:
         self._lock = threading.RLock()  # a collected answer may release its cut on the very thread that fires another
         self._socket: socket.socket | None = None
         self.dead = False
-        self.fired = False
+        self.fired = self.lost = False
 
     def attach(self, sock: socket.socket) -> None:
         """The connection stands: this is what to cut. Cut at once when the time has passed already."""
@@ -76,6 +78,19 @@ class Cut:
             if not self.dead and self.at <= now:
                 self.fired = True
                 self._shut()
+
+    def lose(self) -> None:
+        """Another attempt has made this one useless: cut it now, if it is still ours."""
+        with self._lock:
+            if not self.dead and not self.fired:
+                self.fired = self.lost = True
+                self._shut()
+
+    def cause(self, *, begun: bool) -> Cause:
+        """Why the attempt that was cut has no answer; `begun`: it had got as far as the endpoint."""
+        if self.lost:
+            return Cause.CUT
+        return Cause.TIMEOUT if begun else Cause.LOCAL
 
     def due(self, now: float) -> float:
         """Until when to wait on; not after `now`: cut."""

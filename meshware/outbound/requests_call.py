@@ -15,11 +15,12 @@ from urllib3.util.timeout import Timeout
 
 from meshware.context import current as current_context
 from meshware.core.errors import DeadlineExceeded, InsecureService, MeshError
-from meshware.core.outcome import Cause, Ending, Outcome
+from meshware.core.outcome import Ending, Outcome
 from meshware.core.request import Request
 from meshware.outbound import wire as wires
 from meshware.outbound.drive import drive
 from meshware.outbound.exchange import SLACK, Limits, answer_of, finite, headers_for, host_for
+from meshware.outbound.race import alarm, due
 from meshware.outbound.reaper import Cut, reaper
 from meshware.outbound.requests_errors import cause_of, twin
 from meshware.outbound.wire import Dial, Wire
@@ -138,7 +139,7 @@ class RequestsCall:
     def _wire(self, attempt: Attempt, headers: dict[str, str]) -> Wire:
         call, tls = self.call, self.service.tls
         endpoint = Dial(attempt.endpoint.host, attempt.endpoint.port, None if tls is None else tls.server_name)
-        cut = Cut(attempt.deadline, lambda now: call.overdue(attempt, now))
+        cut = Cut(alarm(attempt), lambda now: due(call, attempt, now))
         connect_for, patience = self.limits.connect_for(attempt), self.limits.patience(call, attempt)
         wire = Wire(self.request, cut, connect_for=connect_for, patience=patience, endpoint=endpoint)
         wire.headers, wire.authority = headers, self.url[:2]
@@ -162,7 +163,7 @@ class RequestsCall:
         deadline = self.call.deadline
         if not wire.cut.put_off(deadline.at if deadline.chosen else float("inf")):
             answer.close()
-            return Outcome(elapsed=elapsed, cause=Cause.TIMEOUT, connect=wire.connected_in)
+            return Outcome(elapsed=elapsed, cause=wire.cut.cause(begun=True), connect=wire.connected_in)
         return answer_of(
             answer.status_code,
             answer.headers,

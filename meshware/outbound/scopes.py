@@ -7,33 +7,55 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from meshware.core.outcome import Cause
+from meshware.outbound.race import alarm, due
+
 if TYPE_CHECKING:
     from meshware.context import RequestContext
     from meshware.core.call import Attempt, Call
 
 
 class Limit:
-    """`asyncio.timeout` at the call's deadline, and before that at the attempt's, unless the call puts it off."""
+    """`asyncio.timeout` at the call's deadline, and before that at the attempt's, unless the call puts it off.
+
+    It is what the attempt is cancelled by when it has lost to another.
+    """
 
     def __init__(self, call: Call, attempt: Attempt) -> None:
         self._call, self._attempt = call, attempt
         self._timer: asyncio.TimerHandle | None = None
+        self._lost = False
 
     async def __aenter__(self) -> None:
         now, self._loop = time.monotonic(), asyncio.get_running_loop()
         self._scope = asyncio.timeout(self._call.deadline.at - now)
-        if self._attempt.deadline < self._call.deadline.at:
-            self._timer = self._loop.call_later(self._attempt.deadline - now, self._due)
+        first = alarm(self._attempt)
+        if first < self._call.deadline.at:
+            self._timer = self._loop.call_later(first - now, self._due)
         await self._scope.__aenter__()
+        self._attempt.cancel = self
 
     async def __aexit__(self, *error: Any) -> None:
+        self._attempt.cancel = None
         if self._timer is not None:
             self._timer.cancel()
         await self._scope.__aexit__(*error)
 
+    def lose(self) -> None:
+        """Another attempt has made this one useless."""
+        if not self._scope.expired():
+            self._lost = True
+            self._scope.reschedule(self._loop.time())
+
+    def cause(self, *, begun: bool) -> Cause:
+        """Why what it has ended has no answer; `begun`: it had got as far as the endpoint."""
+        if self._lost:
+            return Cause.CUT
+        return Cause.TIMEOUT if begun else Cause.LOCAL
+
     def _due(self) -> None:
         now = time.monotonic()
-        later = self._call.overdue(self._attempt, now)
+        later = due(self._call, self._attempt, now)
         if self._scope.expired() or later >= self._call.deadline.at:
             return
         if later <= now:

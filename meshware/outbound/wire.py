@@ -75,6 +75,10 @@ class Wire:
         self.cut.attach(sock)
         sock.settimeout(self.patience)
 
+    def lose(self) -> None:
+        """Another attempt has made this one useless."""
+        self.cut.lose()
+
     def bound(self, patience: float | None) -> None:
         """Seconds that a read of the body may wait for a byte; None: for ever."""
         if self.ending is None and self.socket is not None:

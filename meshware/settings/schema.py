@@ -112,6 +112,22 @@ class RetrySettings(Model):
     budget: BudgetSettings = Field(BudgetSettings(), description="What retries are paid from, per service.")
 
 
+class HedgeSettings(Model):
+    """When a second copy of a call goes out beside the first; the first good answer is delivered, the other cut."""
+
+    enabled: bool = Field(True, description="Whether calls are hedged at all.")
+    factor: Annotated[float, Field(ge=1, le=1000, allow_inf_nan=False, strict=True), Number] = Field(
+        1.5, description="Times the operation's p95 after which the copy goes out, once 100 answers are known."
+    )
+    least: Seconds = Field(0.01, description="Seconds that the first has at least.")
+    share: Share = Field(
+        0.02, description="Of the calls at most (Finagle: 1 %); each is paid from the retry budget beside that."
+    )
+    methods: tuple[Annotated[str, AfterValidator(str.upper)], ...] = Field(
+        ("GET", "HEAD"), description="Methods of which two may be out at once. What has a body never is."
+    )
+
+
 class LocalitySettings(Model):
     """Which of its endpoints are asked first, by where they are."""
 
@@ -254,6 +270,7 @@ class Policy(Model):
     )
     locality: LocalitySettings = Field(LocalitySettings(), description="Which endpoints are asked first.")
     retry: RetrySettings = Field(RetrySettings(), description="When a call is sent again.")
+    hedge: HedgeSettings = Field(HedgeSettings(), description="When a second copy goes out beside a late first one.")
     ejection: EjectionSettings = Field(EjectionSettings(), description="When an endpoint is taken out.")
     circuit: CircuitSettings = Field(CircuitSettings(), description="When the whole service is refused.")
     limits: LimitSettings = Field(LimitSettings(), description="When calls are refused before anything is sent.")

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from meshware.settings.grammar import service_name
 
-SECTIONS = {"retry", "budget", "ejection", "circuit", "limits", "locality", "tls"}
+SECTIONS = {"retry", "budget", "hedge", "ejection", "circuit", "limits", "locality", "tls"}
 """Sections of a service's settings that are merged with the defaults' key by key."""
 
 PORTS = ("80", "443")

@@ -14,6 +14,12 @@ class Hedging:
     def delay(self, call, now):
         return self.after
 
+    def take(self):
+        return True
+
+    def give_back(self):
+        pass
+
 
 class Limiter:
     """Lets so many calls in at a time."""

@@ -79,8 +79,8 @@ def test_the_call_ends_once_when_one_attempt_fails_while_the_others_abandonment_
         assert len(world.service.limiter.released) == 1
 
 
-def test_a_hedge_has_all_the_time_that_is_left_and_its_cut_by_the_deadline_is_judged_by_that():
-    world = World(timeout=0.5, retry={"attempts": 3})
+def test_a_hedge_after_which_nothing_may_follow_has_all_the_time_and_its_cut_is_judged_by_that():
+    world = World(timeout=0.5, retry={"attempts": 1})
     world.succeed(30, elapsed=0.1)
     world.service.hedging = Hedging()
     call = world.call()

@@ -111,6 +111,12 @@ class Hedging:
     def delay(self, call, now):
         return 0.03
 
+    def take(self):
+        return True
+
+    def give_back(self):
+        pass
+
 
 def hedged(seed):
     """The log of one seed whose calls hedge, driven in simulated time; its world's books were balanced."""

@@ -133,6 +133,12 @@ class After:
     def delay(self, call, now):
         return self.seconds
 
+    def take(self):
+        return True
+
+    def give_back(self):
+        pass
+
 
 def test_a_hedge_overtakes_what_is_slow():
     fault = {"kind": "slow", "factor": 20, "at": 1.0, "replicas": [0]}

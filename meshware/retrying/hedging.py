@@ -1,0 +1,65 @@
+"""Hedging: when a second copy of a call goes out beside the first, and how many may.
+
+Dean and Barroso, "The Tail at Scale" (2013): a copy once the first has waited for longer than most take. Of few calls
+only, since in an outage every call waits long; each copy is paid from the retry budget beside that.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from threading import Lock
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from meshware.core.call import Call
+
+ENOUGH = 100
+"""Samples of an operation before its p95 says when a call is late."""
+
+BURST = 10.0
+"""Copies at once at most, however many calls had none."""
+
+
+@dataclass(frozen=True, slots=True)
+class HedgeOptions:
+    """`factor` times the operation's p95, at least `least` seconds; of `share` of the calls at most."""
+
+    factor: float = 1.5
+    least: float = 0.01
+    share: float = 0.02
+    methods: frozenset[str] = frozenset({"GET", "HEAD"})
+
+
+class Hedging:
+    """The hedges of one service. Thread-safe."""
+
+    def __init__(self, options: HedgeOptions) -> None:
+        self._options = options
+        self._credit = 0.0
+        self._lock = Lock()
+
+    def delay(self, call: Call, now: float) -> float | None:
+        """Seconds after which a copy may go out; None for a call that has none."""
+        options = self._options
+        if call.request.method not in options.methods:
+            return None
+        pace = call.figures.sure(ENOUGH, now)
+        if pace is None:
+            return None
+        with self._lock:
+            self._credit = min(BURST, self._credit + options.share)
+        wait = options.factor * pace
+        return wait if wait > options.least else options.least
+
+    def take(self) -> bool:
+        """One copy of those that the calls so far allow, if there is one."""
+        with self._lock:
+            if self._credit < 1.0:
+                return False
+            self._credit -= 1.0
+            return True
+
+    def give_back(self) -> None:
+        """It was never sent."""
+        with self._lock:
+            self._credit += 1.0

@@ -1,0 +1,145 @@
+"""A call whose first attempt is late has a second beside it: through each client, over real sockets."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+
+import pytest
+import requests
+from clients.httpx_faces import FACES, Async
+from faults.upstream import answer, in_flight
+
+URL = "http://inventory/ok"
+SETTINGS = {"strategy": "round_robin", "hedge": {"share": 1.0}, "retry": {"budget": {"ratio": 1.0}}, "timeout": 3.0}
+
+
+class Session:
+    """requests under the face of the others."""
+
+    def __init__(self, session):
+        self.get, self.request = session.get, session.request
+
+
+@pytest.fixture
+def mesh(mesh_of, upstreams, request):
+    retry = SETTINGS["retry"] | getattr(request, "param", {})
+    return mesh_of(SETTINGS | {"retry": retry}, inventory=upstreams[:2])
+
+
+@pytest.fixture(params=["requests", *FACES])
+def face(request, mesh, session_of):
+    if request.param == "requests":
+        yield Session(session_of(mesh))
+        return
+    made = FACES[request.param](mesh)
+    yield made
+    made.end()
+
+
+@pytest.fixture
+def slow(mesh, face, upstreams):
+    """`slow(behaviour)`: what an answer usually takes is known, and the first of the two does this from now on."""
+    for _ in range(110):
+        assert face.get(URL).text == "ok"
+
+    def turn(behaviour):
+        upstreams[0].answers["ok"] = behaviour
+        return upstreams[0]
+
+    return turn
+
+
+def hole(connection, seen):
+    connection.gone(10)
+
+
+def settled(mesh, face=None, within=2.0):
+    """Whether nothing is in flight any more, once who has lost has had a turn of the loop."""
+    until = time.monotonic() + within
+    while in_flight(mesh) and time.monotonic() < until:
+        time.sleep(0.005)
+        if isinstance(face, Async):
+            face.run(asyncio.sleep(0.005))
+    mesh.services["inventory"].settle(time.monotonic())
+    return in_flight(mesh) == 0
+
+
+def test_the_second_is_delivered_where_the_first_gets_no_answer_and_the_first_is_cut(mesh, face, slow):
+    sick = slow(hole)
+    before = len(sick.requests)
+    for _ in range(4):
+        began = time.monotonic()
+        assert face.get(URL).text == "ok"
+        assert time.monotonic() - began < 0.09  # an attempt timeout is 0.1 s
+    assert len(sick.requests) > before
+    face.get(URL)
+    assert settled(mesh, face)
+    assert not mesh.services["inventory"].endpoints[0].bars  # to have lost is no failure
+
+
+def test_the_first_is_delivered_where_it_answers_first_after_all(mesh, face, slow, upstreams):
+    slow(lambda connection, seen: time.sleep(0.03) or connection.send(answer(200, b"late")))
+    upstreams[1].answers["ok"] = hole
+    texts = {face.get(URL).text for _ in range(3)}
+    assert texts == {"late"}
+    assert settled(mesh, face)
+
+
+def test_where_the_first_fails_while_the_second_is_out_that_is_waited_for(mesh, face, slow, upstreams):
+    slow(lambda connection, seen: time.sleep(0.03) or connection.send(answer(503, b"no")))
+    upstreams[1].answers["ok"] = lambda connection, seen: time.sleep(0.06) or connection.send(answer(200, b"yes"))
+    assert [face.get(URL).text for _ in range(4)] == ["yes"] * 4
+    assert settled(mesh, face)
+
+
+@pytest.mark.parametrize("mesh", [{"attempts": 1}], indirect=True)
+@pytest.mark.parametrize("first_to_fail", ["the answer", "the connection"])
+def test_where_both_fail_the_answer_that_there_is_is_delivered(mesh, face, slow, upstreams, first_to_fail):
+    early, late = (0.03, 0.08) if first_to_fail == "the answer" else (0.08, 0.03)
+    slow(lambda connection, seen: time.sleep(early) or connection.send(answer(503, b"no")))
+    upstreams[1].answers["ok"] = lambda connection, seen: time.sleep(late) or connection.reset()
+    assert face.get(URL).text == "no"
+    assert settled(mesh, face)
+
+
+def test_a_post_is_never_out_twice_nor_is_what_has_a_body(mesh, face, slow):
+    sick = slow(lambda connection, seen: time.sleep(0.06) or connection.send(answer(200, b"late")))
+    before = sum(each.method == "POST" for each in sick.requests)
+    for method in ("POST", "GET"):
+        for _ in range(2):
+            assert face.request(method, URL, data={"x": "1"} if method == "POST" else None).status_code == 200
+    assert sum(each.method == "POST" for each in sick.requests) == before + 1
+    assert settled(mesh, face)
+
+
+def test_what_a_loser_still_sends_reaches_nobody(mesh, face, slow):
+    slow(lambda connection, seen: time.sleep(0.04) or connection.send(answer(200, b"stale")))
+    for _ in range(6):
+        assert face.get(URL).text in ("ok", "stale")
+        time.sleep(0.05)
+    assert settled(mesh, face)
+
+
+def test_hedges_of_many_threads_leave_nothing_behind(mesh, slow, session_of, upstreams):
+    session = session_of(mesh)
+    for _ in range(110):
+        session.get(URL)
+    upstreams[0].answers["ok"] = lambda connection, seen: time.sleep(0.05) or connection.send(answer(200, b"late"))
+    wrong = []
+
+    def calls():
+        for _ in range(20):
+            try:
+                assert session.get(URL).text in ("ok", "late")
+            except (requests.RequestException, AssertionError) as error:
+                wrong.append(error)
+
+    threads = [threading.Thread(target=calls) for _ in range(8)]
+    for each in threads:
+        each.start()
+    for each in threads:
+        each.join(30)
+    assert wrong == []
+    assert settled(mesh)

@@ -27,6 +27,7 @@ from meshware.core.request import Request
 from meshware.core.service import Service
 from meshware.discovery.arrival import FirstAnswer
 from meshware.discovery.source import Source
+from meshware.fallback.fallback import Fallback, FallbackOptions, reply_of
 from meshware.health.prober import Prober
 from meshware.limiting.in_flight import InFlightLimit, InFlightOptions
 from meshware.retrying.attempt_timeout import AttemptTimeout, NoAttemptTimeout
@@ -35,16 +36,24 @@ from meshware.retrying.hedging import HedgeOptions, Hedging
 from meshware.retrying.policy import Retries, RetryOptions
 from meshware.security.orca import read_report
 from meshware.security.trust import LOAD
-from meshware.settings.schema import EndpointSettings, MeshSettings, PluginChoice, ServiceSettings
+from meshware.settings.schema import (
+    EndpointSettings,
+    FallbackSettings,
+    LastGoodSettings,
+    MeshSettings,
+    PluginChoice,
+    ServiceSettings,
+)
 
 if TYPE_CHECKING:
+    from meshware.fallback.last_good import LastGood
     from meshware.health.load import Load
     from meshware.sharing.board import Board
 
 PENALTY = 5.0
 """Seconds that a failed attempt counts at least, when the timeout is not shorter (linkerd2-proxy: 5)."""
 
-HOOKS = ("on_begin", "on_answer", "on_end", "on_abandon", "on_done")
+HOOKS = ("on_begin", "on_answer", "on_end", "on_abandon", "on_done", "on_fallback", "on_fault")
 """An observer's methods that are called for each call."""
 
 
@@ -296,6 +305,11 @@ class ServiceParts:
         limit = service.settings.attempt_timeout
         return NoAttemptTimeout() if limit is None else AttemptTimeout(None if limit == "adaptive" else limit)
 
+    def fallback(self, service: Service) -> Fallback | None:
+        """What is set; None where nothing is."""
+        settings = service.settings.fallback
+        return None if settings is None else _fallback(settings)
+
     def classify(self, service: Service) -> Callable[[Request, Outcome], Verdict]:
         """By status."""
         return StatusClassifier().classify
@@ -315,6 +329,25 @@ class ServiceParts:
     def wake(self, service: Service) -> Callable[[], None]:
         """Tells the housekeeper of this service."""
         return partial(self._wake, service)
+
+
+def _fallback(settings: FallbackSettings) -> Fallback:
+    """Of one section, whoever has it."""
+    static, last_good = settings.static, settings.last_good
+    return Fallback(
+        FallbackOptions(
+            statuses=frozenset(settings.statuses), errors=settings.errors, methods=frozenset(settings.methods)
+        ),
+        store=None if last_good is None else _last_good(last_good),
+        function=settings.callable,
+        static=None if static is None else reply_of(static.status, static.headers, static.body, "static"),
+    )
+
+
+def _last_good(settings: LastGoodSettings) -> LastGood:
+    from meshware.fallback.last_good import LastGood, LastGoodOptions
+
+    return LastGood(LastGoodOptions(**settings.model_dump()))
 
 
 def _reset(service: Service, endpoint: Endpoint, now: float) -> None:

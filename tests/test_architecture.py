@@ -34,7 +34,7 @@ KNOWS: dict[str, set[str]] = {
     "housekeeper": {"core", "hands"},
     "assembly": {"core", "plugins", "settings", *POLICY},
     "mesh": MESH | {"health", "sharing"},
-    "outbound": {"core", "context", "plugins", "mesh", "breaking", "security"},
+    "outbound": {"core", "context", "plugins", "mesh", "breaking", "fallback", "security"},
     "telemetry": {"core", "context", "mesh"},
     "testing": MESH | POLICY,
     "inbound": DOORS,

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from meshware.core.endpoint import Endpoint
     from meshware.core.operations import Operation
     from meshware.core.outcome import Ending, Outcome, Verdict
+    from meshware.core.reply import Reply
     from meshware.core.request import Request
 
 
@@ -455,6 +456,12 @@ class Observer:
 
     def on_abandon(self, call: Call, attempt: Attempt, now: float) -> None:
         """The caller went away before an answer."""
+
+    def on_fallback(self, call: Call, reply: Reply, now: float) -> None:
+        """The caller gets this in place of the failure that the call has ended in."""
+
+    def on_fault(self, call: Call, fault: object, now: float) -> None:
+        """This fault is injected into the call, as the settings, a test or a trusted caller say."""
 
     def on_done(self, call: Call, error: BaseException | None, now: float) -> None:
         """The call was decided: delivered, or raised."""

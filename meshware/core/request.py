@@ -16,12 +16,12 @@ _VARIABLE = re.compile(
 class Request:
     """One outbound request by its logical name. Headers are a read-only view of the client's own.
 
-    `replayable` tells that the body can be sent again from its start; `streamed` that the caller reads
-    the answer piece by piece; `timeout` is the caller's own total limit in seconds, or None; `name` is
+    `query` is what follows the `?`; `replayable` tells that the body can be sent again from its start; `streamed` that
+    the caller reads the answer piece by piece; `timeout` is the caller's own total limit in seconds, or None; `name` is
     an operation name in force (`meshware.operation`), which stands for the path.
     """
 
-    __slots__ = ("authority", "headers", "method", "name", "path", "replayable", "streamed", "timeout")
+    __slots__ = ("authority", "headers", "method", "name", "path", "query", "replayable", "streamed", "timeout")
 
     def __init__(
         self,
@@ -30,6 +30,7 @@ class Request:
         path: str,
         headers: Mapping[str, str | bytes],
         *,
+        query: str = "",
         replayable: bool = True,
         streamed: bool = False,
         timeout: float | None = None,
@@ -38,6 +39,7 @@ class Request:
         self.method = method.upper()
         self.authority = authority
         self.path = path
+        self.query = query
         self.headers = headers
         self.replayable = replayable
         self.streamed = streamed

@@ -62,8 +62,9 @@ FEW = 256
 """Of more endpoints the picker is made at once; of so few, by the first call: that takes well under a millisecond."""
 
 PARTS = frozenset({
-    "attempt_timeout", "budget", "circuit", "classify", "ejection", "guard", "hedging", "inbox", "limiter",
-    "on_abandon", "on_answer", "on_begin", "on_done", "on_end", "operations", "refreshing", "retry", "strategy", "wake",
+    "attempt_timeout", "budget", "circuit", "classify", "ejection", "fallback", "guard", "hedging", "inbox", "limiter",
+    "on_abandon", "on_answer", "on_begin", "on_done", "on_end", "on_fallback", "on_fault", "operations", "refreshing",
+    "retry", "strategy", "wake",
 })  # fmt: skip
 """What is made when it is first asked for, by a method of `Parts` with its name."""
 
@@ -100,6 +101,10 @@ class Service:
     on_end: tuple[Callable[..., None], ...]
     on_abandon: tuple[Callable[..., None], ...]
     on_done: tuple[Callable[..., None], ...]
+    on_fallback: tuple[Callable[..., None], ...]
+    on_fault: tuple[Callable[..., None], ...]
+    fallback: Any
+    """What stands in for failed calls (fallback/), or None; the doors ask it, the core does not."""
 
     def __init__(
         self,

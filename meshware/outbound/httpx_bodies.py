@@ -17,12 +17,13 @@ from meshware.outbound.scopes import Wanted
 
 if TYPE_CHECKING:
     from meshware.core.call import Attempt, Call
+    from meshware.fallback.last_good import Keeping
 
 
 class Following:
     """Follows one answer's body to its end, and tells the call once. Its methods may run in a finalizer."""
 
-    __slots__ = ("at", "attempt", "call", "elapsed", "late", "over", "reading")
+    __slots__ = ("at", "attempt", "call", "elapsed", "keeping", "late", "over", "reading")
 
     def __init__(self, call: Call, attempt: Attempt, outcome: Outcome, late: Callable[[], Exception]) -> None:
         deadline = call.deadline
@@ -30,22 +31,26 @@ class Following:
         self.at = deadline.at if deadline.chosen and outcome.status != 101 else None
         self.reading = 0.0
         self.over = False
+        self.keeping: Keeping | None = None
 
     def end(self, ending: Ending) -> None:
         """The body has ended so; only the first time counts."""
         if not self.over:
             self.over = True
-            self.call.ended(self.attempt, ending, self.elapsed + self.reading, time.monotonic())
+            now = time.monotonic()
+            self.call.ended(self.attempt, ending, self.elapsed + self.reading, now)
+            if self.keeping is not None and ending is Ending.COMPLETE:
+                self.keeping.whole(now)
 
 
 class SyncBody:
     """An answer's body as the client reads it; mixed with the client's own SyncByteStream."""
 
     def __init__(self, inner: Any, following: Following, wire: Wire, left: Any) -> None:
-        self._inner, self._following, self._wire, self._left = inner, following, wire, left
+        self._inner, self.following, self._wire, self._left = inner, following, wire, left
 
     def __iter__(self) -> Iterator[bytes]:
-        following, pieces = self._following, iter(self._inner)
+        following, pieces = self.following, iter(self._inner)
         while True:
             began = time.monotonic()
             try:
@@ -57,13 +62,15 @@ class SyncBody:
             if piece is None:
                 following.end(Ending.COMPLETE)
                 return
+            if following.keeping is not None:
+                following.keeping.add(piece)
             yield piece
             if following.at is not None and time.monotonic() >= following.at:  # no cut ends a shared connection
                 following.end(Ending.DROPPED)
                 raise following.late()
 
     def _broke(self, error: BaseException, began: float) -> None:
-        following, now = self._following, time.monotonic()
+        following, now = self.following, time.monotonic()
         following.reading += now - began
         late = self._wire.fired or (following.at is not None and now >= following.at)
         if not late:
@@ -75,12 +82,12 @@ class SyncBody:
     def close(self) -> None:
         """Nothing more is read. The right to cut is given back before httpcore has the connection."""
         self._wire.release()
-        self._following.end(Ending.DROPPED)
+        self.following.end(Ending.DROPPED)
         self._left = None
         self._inner.close()
 
     def __del__(self) -> None:
-        following, left = getattr(self, "_following", None), getattr(self, "_left", None)
+        following, left = getattr(self, "following", None), getattr(self, "_left", None)
         if following is not None and left is not None:
             self._wire.release()
             following.end(Ending.DROPPED)
@@ -91,10 +98,10 @@ class AsyncBody:
     """An answer's body as the client reads it; mixed with the client's own AsyncByteStream."""
 
     def __init__(self, inner: Any, following: Following, wire: Wire, left: Any) -> None:
-        self._inner, self._following, self._left = inner, following, left
+        self._inner, self.following, self._left = inner, following, left
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        following, pieces = self._following, self._inner.__aiter__()
+        following, pieces = self.following, self._inner.__aiter__()
         try:
             while True:
                 began = time.monotonic()
@@ -106,13 +113,15 @@ class AsyncBody:
                     return
                 finally:
                     following.reading += time.monotonic() - began
+                if following.keeping is not None:
+                    following.keeping.add(piece)
                 yield piece
         finally:
             if hasattr(pieces, "aclose"):  # a user's own stream may have an iterator that is no generator
                 await pieces.aclose()  # here and now, not when somebody collects it
 
     async def _next(self, pieces: Any, now: float) -> bytes:
-        following = self._following
+        following = self.following
         try:
             if following.at is None:
                 return bytes(await anext(pieces))
@@ -129,12 +138,12 @@ class AsyncBody:
 
     async def aclose(self) -> None:
         """Nothing more is read."""
-        self._following.end(Ending.DROPPED)
+        self.following.end(Ending.DROPPED)
         self._left = None
         await closed(self._inner)
 
     def __del__(self) -> None:
-        following, left = getattr(self, "_following", None), getattr(self, "_left", None)
+        following, left = getattr(self, "following", None), getattr(self, "_left", None)
         if following is not None and left is not None:
             following.end(Ending.DROPPED)
             left.append(self._inner)

@@ -11,6 +11,7 @@ from meshware.context import current as current_context
 from meshware.core.errors import DeadlineExceeded, InsecureService, MeshError
 from meshware.core.outcome import Outcome
 from meshware.core.request import Request
+from meshware.outbound import fallbacks
 from meshware.outbound import httpx_wire as wires
 from meshware.outbound.drive import drive, drive_async
 from meshware.outbound.exchange import SLACK, answer_of, behind, headers_for, host_for
@@ -22,6 +23,7 @@ from meshware.outbound.scopes import Limit, Wanted
 
 if TYPE_CHECKING:
     from meshware.core.call import Attempt, Call
+    from meshware.core.reply import Reply
     from meshware.core.service import Service
     from meshware.mesh import Mesh
     from meshware.outbound.httpx_library import Library
@@ -41,11 +43,13 @@ class HttpxCall:
 
     def _described(self) -> Request:
         request, context = self.request, current_context()
+        path, _, query = request.url.raw_path.partition(b"?")
         return Request(
             request.method,
             self.service.name,
-            request.url.raw_path.partition(b"?")[0].decode("ascii"),
+            path.decode("ascii"),
             request.headers,
+            query=query.decode("ascii"),
             replayable=self.library.replayable(request.stream),
             timeout=self.limits.total,
             name=context.operation if context is not None else None,
@@ -109,6 +113,21 @@ class HttpxCall:
                 return None
         return self.service.idle
 
+    def _taken(self, won: Attempt) -> Any:
+        """The answer for the client; the attempt must not keep it alive."""
+        answer, won.answer = won.answer, None
+        return answer
+
+    def _ended_in(self, won: Attempt) -> Outcome:
+        assert won.outcome is not None
+        return won.outcome
+
+    def _kept(self, won: Attempt, url: str) -> Any:
+        """The answer, whose body is kept when it is good and read to its end."""
+        answer = self._taken(won)
+        answer.stream.following.keeping = fallbacks.keeping(self.call, won, url, answer.headers, decoded=False)
+        return answer
+
     def late(self) -> Exception:
         """The deadline has passed, as the client's own error."""
         error = DeadlineExceeded(self.call.service.name, self.call.deadline.timeout, self.call.number)
@@ -121,13 +140,35 @@ class SyncCall(HttpxCall):
     def run(self) -> Any:
         """The answer of the attempt that is delivered; raises the client's errors, and ours as the client's."""
         self.body = body_class(self.library.module, "Sync")
+        if self.service.fallback is not None:
+            return self._covered()
+        return self._taken(self._driven())
+
+    def _driven(self) -> Attempt:
         try:
             self._secure()
-            won = drive(self.call, self.send, self.drop)
+            return drive(self.call, self.send, self.drop)
         except MeshError as error:
             raise self.library.twin(error, self.request) from error.__cause__
-        answer, won.answer = won.answer, None
-        return answer
+
+    def _covered(self) -> Any:
+        """The same, with the service's fallback in the place of a failure."""
+        url = str(self.request.url)
+        try:
+            won = self._driven()
+        except (MeshError, *self.library.failures) as error:
+            reply = None if isinstance(error, self.library.mendable) else fallbacks.in_place_of(self.call, error, url)
+            if reply is None:
+                raise
+            return self.library.replied(self.request, reply)
+        try:
+            reply = fallbacks.in_place_of(self.call, self._ended_in(won), url)
+            if reply is not None:
+                self.drop(won)
+        except BaseException:
+            self.drop(won)
+            raise
+        return self._kept(won, url) if reply is None else self.library.replied(self.request, reply)
 
     def send(self, attempt: Attempt) -> Outcome:
         """Send one attempt; what the endpoint or the network did comes back as an outcome."""
@@ -182,14 +223,42 @@ class AsyncCall(HttpxCall):
     async def run(self) -> Any:
         """The answer of the attempt that is delivered; raises the client's errors, and ours as the client's."""
         self.body = body_class(self.library.module, "Async")
+        if self.service.fallback is not None:
+            return await self._covered()
+        return self._taken(await self._driven())
+
+    async def _driven(self) -> Attempt:
         try:
             self._secure()
             async with Wanted(current_context()):
-                won = await drive_async(self.call, self.send, self.drop)
+                return await drive_async(self.call, self.send, self.drop)
         except MeshError as error:
             raise self.library.twin(error, self.request) from error.__cause__
-        answer, won.answer = won.answer, None
-        return answer
+
+    async def _covered(self) -> Any:
+        """The same, with the service's fallback in the place of a failure."""
+        url = str(self.request.url)
+        try:
+            won = await self._driven()
+        except (MeshError, *self.library.failures) as error:
+            mendable = isinstance(error, self.library.mendable)
+            reply = None if mendable else await self._instead(error, url)
+            if reply is None:
+                raise
+            return self.library.replied(self.request, reply)
+        try:
+            reply = await self._instead(self._ended_in(won), url)
+            if reply is not None:
+                await self.drop(won)
+        except BaseException:
+            await self.drop(won)
+            raise
+        return self._kept(won, url) if reply is None else self.library.replied(self.request, reply)
+
+    async def _instead(self, failure: BaseException | Outcome, url: str) -> Reply | None:
+        """By the user's function for as long as the inbound caller waits."""
+        async with Wanted(current_context()):
+            return await fallbacks.in_place_of_async(self.call, failure, url)
 
     async def send(self, attempt: Attempt) -> Outcome:
         """Send one attempt; what the endpoint or the network did comes back as an outcome."""

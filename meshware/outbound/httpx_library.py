@@ -12,10 +12,12 @@ from meshware.core.errors import MeshError
 from meshware.core.outcome import Cause
 from meshware.outbound.errors import LOCAL_ERRNOS, chain, twin
 from meshware.outbound.exchange import Limits, finite
+from meshware.outbound.fallbacks import EXTENSION, marked
 from meshware.outbound.httpx_direct import Direct
 from meshware.outbound.httpx_wire import Wire
 
 if TYPE_CHECKING:
+    from meshware.core.reply import Reply
     from meshware.core.service import Service
     from meshware.mesh import Mesh
 
@@ -37,6 +39,7 @@ class Library:
             self.module.PoolTimeout,
             self.module.UnsupportedProtocol,
         )
+        self.mendable: Any = (self.module.UnsupportedProtocol, self.module.LocalProtocolError)
         self._kinds = kinds
         self._usual = self.module.Timeout(5.0).as_dict()
 
@@ -66,6 +69,16 @@ class Library:
             return True
         fields = getattr(stream, "fields", None)
         return fields is not None and all(_rewinds(each) for each in fields)
+
+    def replied(self, request: Any, reply: Reply) -> Any:
+        """A reply as the client's own response, its body unread."""
+        body = b"" if request.method == "HEAD" else reply.body
+        return self.module.Response(
+            reply.status,
+            headers=marked(reply, request.method),
+            stream=self.module.ByteStream(body),
+            extensions={EXTENSION: reply.source},
+        )
 
     # Errors
 

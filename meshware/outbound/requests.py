@@ -107,7 +107,9 @@ def _meshed(
         service = None if name is None else mesh.find(*name)
         if service is not None:
             options = {"stream": stream, "verify": verify, "cert": cert, "proxies": {}}
-            call = RequestsCall(partial(send, adapter), service, request, url, timeout=timeout, options=options)
+            call = RequestsCall(
+                adapter, partial(send, adapter), service, request, url, timeout=timeout, options=options
+            )
             return call.run(mesh)
     return send(adapter, request, stream=stream, timeout=timeout, verify=verify, cert=cert, proxies=proxies)
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import SplitResult
 
 import requests
+from requests.adapters import HTTPAdapter
 from urllib3.exceptions import EmptyPoolError
 from urllib3.util.timeout import Timeout
 
@@ -17,17 +18,20 @@ from meshware.context import current as current_context
 from meshware.core.errors import DeadlineExceeded, InsecureService, MeshError
 from meshware.core.outcome import Ending, Outcome
 from meshware.core.request import Request
+from meshware.outbound import fallbacks
 from meshware.outbound import wire as wires
 from meshware.outbound.drive import drive
 from meshware.outbound.exchange import SLACK, Limits, answer_of, finite, headers_for, host_for
 from meshware.outbound.race import alarm, due
 from meshware.outbound.reaper import Cut, reaper
 from meshware.outbound.requests_errors import cause_of, twin
+from meshware.outbound.requests_replies import replied
 from meshware.outbound.wire import Dial, Wire
 
 if TYPE_CHECKING:
     from meshware.core.call import Attempt, Call
     from meshware.core.service import Service
+    from meshware.fallback.last_good import Keeping
     from meshware.mesh import Mesh
 
 CA_BUNDLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
@@ -61,6 +65,7 @@ class RequestsCall:
 
     def __init__(
         self,
+        adapter: HTTPAdapter,
         send: Callable[..., requests.Response],
         service: Service,
         request: requests.PreparedRequest,
@@ -69,6 +74,7 @@ class RequestsCall:
         timeout: Any,
         options: dict[str, Any],
     ) -> None:
+        self.adapter = adapter
         self.send_once, self.service, self.request, self.url, self.options = send, service, request, url, options
         self.limits = limits_of(timeout)
         self.position = None if request.body is None else _position(request)
@@ -77,13 +83,42 @@ class RequestsCall:
     def run(self, mesh: Mesh) -> requests.Response:
         """The answer of the attempt that is delivered; raises requests' errors, and ours as requests'."""
         self.call = mesh.call(self.service, self._described())
+        if self.service.fallback is not None:
+            return self._covered()
+        return self._delivered(self._driven())
+
+    def _driven(self) -> Attempt:
         try:
             if self.url.scheme == "https":
                 self._secure()
-            won = drive(self.call, self.send, self.drop)
+            return drive(self.call, self.send, self.drop)
         except MeshError as error:
             raise twin(error, self.request) from error.__cause__
+
+    def _covered(self) -> requests.Response:
+        """The same, with the service's fallback in the place of a failure."""
+        url = str(self.request.url)
         try:
+            won = self._driven()
+        except (MeshError, requests.ConnectionError, requests.Timeout) as error:
+            reply = fallbacks.in_place_of(self.call, error, url)
+            if reply is None:
+                raise
+            return replied(self.adapter, self.request, reply)
+        return self._delivered(won, url)
+
+    def _delivered(self, won: Attempt, url: str | None = None) -> requests.Response:
+        """The answer, or with the URL what is there in its place."""
+        try:
+            if url is not None:
+                assert won.outcome is not None
+                reply = fallbacks.in_place_of(self.call, won.outcome, url)
+                if reply is not None:
+                    self.drop(won)
+                    return replied(self.adapter, self.request, reply)
+                keeping = fallbacks.keeping(self.call, won, url, won.answer.headers, decoded=True)
+                answer = self._deliver(won)
+                return answer if keeping is None else kept(answer, keeping)
             return self._deliver(won)
         except BaseException:  # interrupted: nobody will read the answer
             self.call.leave(won, time.monotonic())
@@ -96,6 +131,7 @@ class RequestsCall:
             self.service.name,
             self.url.path or "/",
             request.headers,
+            query=self.url.query,
             replayable=self.position is not None or request.body is None or isinstance(request.body, str | bytes),
             streamed=bool(self.options["stream"]),
             timeout=self.limits.total,
@@ -193,10 +229,9 @@ class RequestsCall:
         wire.follow(answer.raw, partial(_ended, self.call, attempt, outcome.elapsed - wire.reading))
         if self.call.deadline.chosen:
             reaper().watch(wire.cut)
-            if type(answer) is requests.Response:  # a class of the user's own is left alone
-                made: Any = answer
-                made.__class__ = MeshedResponse
-                made._body = self.call, wire
+            meshed = meshed_response(answer)
+            if meshed is not None:
+                meshed._body = self.call, wire
         return answer
 
     def _patience(self, endless: bool) -> float | None:
@@ -216,10 +251,14 @@ class MeshedResponse(requests.Response):
     """What `requests.Response` is, but a body that we cut at the deadline says so."""
 
     _body: tuple[Call, Wire] | None = None
+    _keeping: Keeping | None = None
 
-    def iter_content(self, *args: Any, **options: Any) -> Iterator[Any]:
+    def iter_content(self, chunk_size: Any = 1, decode_unicode: bool = False) -> Iterator[Any]:
         """The body in pieces; every way to it goes through here."""
-        chunks = super().iter_content(*args, **options)
+        chunks = super().iter_content(chunk_size, decode_unicode)
+        keeping, self._keeping = self._keeping, None  # who comes second has not all of it
+        if keeping is not None and not decode_unicode:
+            chunks = _keep(chunks, keeping)
         return chunks if self._body is None else self._cut(chunks, *self._body)
 
     def _cut(self, chunks: Iterator[Any], call: Call, wire: Wire) -> Iterator[Any]:
@@ -230,6 +269,29 @@ class MeshedResponse(requests.Response):
                 raise
             deadline = DeadlineExceeded(call.service.name, call.deadline.timeout, call.number)
             raise twin(deadline, self.request) from error
+
+
+def meshed_response(answer: requests.Response) -> MeshedResponse | None:
+    """The answer as one of ours; None for a class of the user's own, which is left alone."""
+    if type(answer) is requests.Response:
+        made: Any = answer
+        made.__class__ = MeshedResponse
+    return answer if isinstance(answer, MeshedResponse) else None
+
+
+def kept(answer: requests.Response, keeping: Keeping) -> requests.Response:
+    """The answer, whose body is kept when it is read to its end."""
+    meshed = meshed_response(answer)
+    if meshed is not None:
+        meshed._keeping = keeping
+    return answer
+
+
+def _keep(chunks: Iterator[bytes], keeping: Keeping) -> Iterator[bytes]:
+    for chunk in chunks:
+        keeping.add(chunk)
+        yield chunk
+    keeping.whole(time.monotonic())
 
 
 def _position(request: requests.PreparedRequest) -> int | None:

@@ -31,6 +31,9 @@ LOAD_BINARY = "endpoint-load-metrics-bin"
 
 SERVER_TIMING = "server-timing"
 
+FALLBACK = "x-meshware-fallback"
+"""On a response that no endpoint sent: what it is from (`last-good`, `callable`, `static`). Never read."""
+
 RETRY_AFTER = "retry-after"
 RETRY_AFTER_CAP = 10.0
 """Seconds; a longer wish is cut to it."""
@@ -44,6 +47,12 @@ RULES = {
     SERVER_TIMING: "answer, when neither is there: `total;dur=` in milliseconds, as the callee's own time",
     RETRIED: "answer: the callee has retried; this answer is not retried again",
     RETRY_AFTER: f"answer, 429 and 503: whole seconds, at most {RETRY_AFTER_CAP:.0f}",
+    "cache-control": "request and answer, where last good answers are kept: what must not be kept or used",
+    "vary": "answer, the same: the request's headers that it is kept for",
+    "set-cookie": "answer, the same: with it nothing is kept, unless the settings say so; it is never shown again",
+    "authorization": "request, the same: as with `set-cookie`; what is kept is for the same credentials only",
+    "cookie": "request, the same",
+    "range": "request, the same: a part is not kept",
     "content-type": "answer: text/event-stream marks a body without a natural end",
 }
 """Every header that meshware reads, and its rule."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from ipaddress import AddressValueError, IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network
 from typing import Any, Literal
@@ -102,6 +103,26 @@ def attempt_limit(value: Any) -> float | Literal["adaptive"] | None:
     if isinstance(no_bool(value), int | float) and 0 < value <= LONGEST:
         return float(value)
     raise ValueError(f"`adaptive`, None, or seconds: more than 0, at most {LONGEST:.0f}")
+
+
+_TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+", re.ASCII)
+_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
+
+
+def header(name: str, value: str = "") -> None:
+    """What HTTP can say as a header (RFC 9110, 5.1 and 5.5)."""
+    if not _TOKEN.fullmatch(name):
+        raise ValueError(f"{name!r} is no header's name")
+    if not _VALUE.fullmatch(value):
+        raise ValueError(f"{name}: a header's value is one line of latin-1, not {value!r}")
+
+
+def as_json(value: Any) -> None:
+    """What JSON can say."""
+    try:
+        json.dumps(value, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"text, or what JSON can say ({error})") from None
 
 
 def _parses(kind: type[IPv4Address] | type[IPv6Address], text: str) -> bool:

@@ -16,6 +16,7 @@ PLUGIN = "PluginChoice"
 
 SHORT: dict[str, list[Schema]] = {
     "EndpointSettings": [{"type": "string", "description": "`host:port`"}],
+    "LastGoodSettings": [{"type": "boolean", "description": "whether, with the defaults"}],
     PLUGIN: [
         {"type": "string", "description": "its name"},
         {"type": "object", "minProperties": 1, "maxProperties": 1, "description": "`{name: {option: value}}`"},

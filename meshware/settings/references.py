@@ -91,6 +91,19 @@ def own_breaker(value: Any) -> Any:
     return found
 
 
+def function(value: Any) -> Any:
+    """A function of the user's own, or the import path of one: `shop.fallbacks:items`."""
+    found = value
+    if isinstance(value, str):
+        try:
+            found = imported(value) if ":" in value else None
+        except SettingsError as error:
+            raise Refused(error.problems[0].expected) from error
+    if value is not None and not callable(found):
+        raise Refused("a function, or its import path `module:name`")
+    return found
+
+
 def path(text: str) -> str:
     """The path of a file or directory that is there."""
     if not os.path.exists(text):

@@ -12,7 +12,9 @@ from pydantic import BaseModel
 
 from meshware.settings.grammar import service_name
 
-SECTIONS = {"retry", "budget", "hedge", "ejection", "circuit", "limits", "locality", "tls"}
+SECTIONS = {
+    "retry", "budget", "hedge", "ejection", "circuit", "limits", "locality", "tls", "fallback", "static", "last_good",
+}  # fmt: skip
 """Sections of a service's settings that are merged with the defaults' key by key."""
 
 PORTS = ("80", "443")

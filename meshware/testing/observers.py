@@ -14,6 +14,7 @@ from meshware.core.call import Call
 from meshware.core.errors import NoEndpoint
 from meshware.core.outcome import Cause, Ending, Outcome
 from meshware.core.policy import Observer
+from meshware.core.reply import Reply
 from meshware.core.request import Request
 from meshware.mesh import Mesh
 from meshware.settings.load import load
@@ -81,6 +82,12 @@ class _Watched(Observer):
     def on_abandon(self, *facts: Any) -> None:
         self._tell("on_abandon", *facts)
 
+    def on_fallback(self, *facts: Any) -> None:
+        self._tell("on_fallback", *facts)
+
+    def on_fault(self, *facts: Any) -> None:
+        self._tell("on_fault", *facts)
+
     def on_done(self, *facts: Any) -> None:
         self._tell("on_done", *facts)
 
@@ -113,6 +120,8 @@ def _calls(watched: _Watched) -> None:
             for begun in service.on_begin:
                 begun(call, attempt, {"accept": "*/*"}, now)
             _end(call, attempt, number, now)
+            for told in service.on_fallback:
+                told(call, Reply(200, (), b"", "static"), now)
             service.settle(now)
         assert watched.wrong is None, watched.wrong
 

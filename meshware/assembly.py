@@ -15,9 +15,10 @@ from meshware.balancing.chooser import as_strategy
 from meshware.balancing.localities import Localities, LocalityOptions
 from meshware.balancing.timed import Timed
 from meshware.breaking.circuit import CircuitOptions, ServiceCircuit
-from meshware.breaking.ejection import EjectionOptions, EndpointEjection
+from meshware.breaking.following import FollowingEjection
 from meshware.breaking.guard import FleetGuard
 from meshware.breaking.plugged import PluggedCircuit
+from meshware.breaking.record import EjectionOptions
 from meshware.core.endpoint import Endpoint, Locality
 from meshware.core.events import GuardTurned
 from meshware.core.operations import Operations
@@ -235,10 +236,10 @@ class ServiceParts:
 
         return FleetGuard(turned=turned, threshold=service.settings.guard)
 
-    def ejection(self, service: Service) -> EndpointEjection:
+    def ejection(self, service: Service) -> FollowingEjection:
         """As set."""
         settings = service.settings
-        return EndpointEjection(
+        return FollowingEjection(
             EjectionOptions(**settings.ejection.model_dump(), slow_start=settings.slow_start),
             service=service.name,
             endpoints=lambda: service.endpoints,

@@ -9,12 +9,11 @@ Each ejected endpoint is a breaker behind a gate, made at the first failure.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from math import inf
 from threading import Lock
 
 from meshware.breaking.gate import Backoff, Gate, GateLease, spread
-from meshware.breaking.windows import RateWindow
+from meshware.breaking.record import EjectionOptions, Record
 from meshware.breaking.zones import Zones
 from meshware.core.availability import Bar
 from meshware.core.call import Attempt
@@ -23,62 +22,8 @@ from meshware.core.events import EndpointEjected, EndpointRestored
 from meshware.core.outcome import CONNECTION, Cause, Outcome, Verdict
 from meshware.core.policy import Guard, Rng
 
-FOLLOWED = "another worker of this host has ejected it"
-
 HEALTHY_SPAN = 10.0
 """Seconds of health after which the next ejection is one step shorter."""
-
-
-@dataclass(frozen=True, slots=True)
-class EjectionOptions:
-    """Counts in a row, a success rate below which, and times in seconds."""
-
-    enabled: bool = True
-    consecutive: int = 3
-    success_rate: float = 0.8
-    minimum: int = 5
-    window: float = 10.0
-    refused: int = 1
-    connect_timeouts: int = 2
-    base: float = 1.0
-    cap: float = 16.0
-    jitter: float = 0.25
-    max_share: float = 0.5
-    probe_interval: float = 1.0
-    slow_start: float = 10.0
-
-
-class Record:
-    """What ejection knows of one endpoint."""
-
-    __slots__ = (
-        "connecting",
-        "followed",
-        "gate",
-        "heard",
-        "probe_at",
-        "reason",
-        "refused",
-        "row",
-        "since",
-        "until",
-        "unconnected",
-        "wait",
-        "window",
-        "word",
-    )
-
-    def __init__(self, options: EjectionOptions) -> None:
-        self.window = RateWindow(options.window)
-        self.gate: Gate | None = None
-        self.row = self.refused = self.unconnected = 0
-        self.since = -inf  # of the last ejection or return
-        self.until = self.wait = 0.0
-        self.connecting = False
-        self.probe_at = 0.0
-        self.reason = ""
-        self.word = self.heard = 0.0  # when it was ejected, or minus when it came back: as found here, and by others
-        self.followed = False  # whether another worker of this host sees to its return
 
 
 class EndpointEjection:
@@ -311,50 +256,6 @@ class EndpointEjection:
             self.waiting = {each: record for each, record in self.waiting.items() if each not in endpoints}
             for each in endpoints:
                 self._records.pop(each, None)
-
-    # Beside the other workers of this host
-
-    def word(self, endpoint: Endpoint) -> tuple[float, float]:
-        """What this worker has found out itself (see core/policy.py)."""
-        record = self._records.get(endpoint)
-        return (0.0, 0.0) if record is None else (record.word, inf if record.connecting else record.until)
-
-    def heard(self, endpoint: Endpoint, good: int, bad: int, now: float) -> None:
-        """What the other workers of this host had there: one worker's few calls are not to eject for all."""
-        record = self._records.get(endpoint)
-        if record is None:
-            return
-        with self._lock:
-            record.window.add(good, bad, now)
-            if good:
-                record.row = 0
-
-    def follow(self, endpoint: Endpoint, word: float, until: float, now: float) -> None:
-        """The last word counts, whoever says it. When nobody stands by it any more, the return is ours to see to."""
-        with self._lock:
-            record = self._records.get(endpoint)
-            if record is not None and abs(word) <= max(abs(record.word), abs(record.heard)):
-                if record.followed and abs(word) < abs(record.heard):
-                    record.followed, record.until, record.probe_at = False, min(record.until, now), now
-                return
-            if word == 0.0 or not self._options.enabled:
-                return
-            events = self._followed(self._record_of(endpoint), endpoint, word, until, now)
-        for event in events:
-            self._emit(event)
-
-    def _followed(self, record: Record, endpoint: Endpoint, word: float, until: float, now: float) -> list[object]:
-        events: list[object] = []
-        if word < 0:
-            if endpoint in self.waiting:
-                events = self._restore(record, endpoint, now)
-        elif until == inf:
-            events = self._eject_connection(record, endpoint, FOLLOWED, now)
-        elif until > now and not self._guard.on and (endpoint in self.waiting or self._answers_out(now) < self._cap()):
-            events = self._eject(record, endpoint, FOLLOWED, now)
-        record.word, record.heard = 0.0, word
-        record.followed = word > 0 and endpoint in self.waiting
-        return events
 
     def _restore(self, record: Record, endpoint: Endpoint, now: float) -> list[object]:
         away = now - record.since

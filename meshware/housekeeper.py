@@ -16,6 +16,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Protocol
 
 from meshware.core.endpoint import Endpoint
@@ -172,7 +173,10 @@ class Housekeeper:
         """Do once what is due; True while there is more to come soon."""
         busy = False
         for service in tuple(self._services()):
-            busy = self._keep(service, now) or busy
+            try:
+                busy = self._keep(service, now) or busy
+            except Exception as error:  # the others are looked after all the same
+                service.failed("housekeeping", error, now)
         self._probes.poll(now)
         self.hands.poll(now)
         return busy or len(self._probes) > 0
@@ -191,7 +195,7 @@ class Housekeeper:
         if service.stale(now):
             service.refresh(now)
         for endpoint in ejection.probes(now) if ejection.waiting else ():
-            self._probes.start(endpoint, service.connect_timeout, ejection.connected, now)
+            self._probes.start(endpoint, service.connect_timeout, partial(_connected, service), now)
         return busy
 
     def _run(self) -> None:
@@ -227,6 +231,14 @@ class Housekeeper:
         except Exception:
             _log.exception("meshware's housekeeper failed in a round and goes on")
             return False
+
+
+def _connected(service: Service, endpoint: Endpoint, ok: bool, now: float) -> None:
+    """The result of a background connect."""
+    try:
+        service.ejection.connected(endpoint, ok, now)
+    except Exception as error:
+        service.failed("ejection", error, now)
 
 
 class Probes:

@@ -15,6 +15,7 @@ import pytest
 from world import NAME, World
 
 from meshware.core.endpoint import Endpoint
+from meshware.core.events import PluginFailed
 from meshware.core.outcome import Cause
 from meshware.housekeeper import Housekeeper, Probes
 
@@ -261,6 +262,36 @@ def test_a_round_that_fails_is_logged_and_it_goes_on(caplog):
         wait_for(lambda: len(rounds) > 1)
     keeper.stop()
     assert "failed in a round" in caplog.text
+
+
+def failures(world):
+    return [each.plugin for each in world.events if isinstance(each, PluginFailed)]
+
+
+def test_a_service_that_fails_keeps_no_other_from_being_looked_after():
+    bad, good = World(1), World(1)
+    keeper = Housekeeper(lambda: [bad.service, good.service])
+    bad.service.ejection.waiting = {"nobody": None}  # a fault of ours
+    good.service.changed = True
+    keeper.round(good.now)
+    keeper.stop()
+    assert not good.service.changed
+    assert failures(bad) == ["housekeeping"]
+
+
+def test_a_connect_that_cannot_be_believed_is_told_of_and_stops_no_round(listening, monkeypatch):
+    world = World(2)
+    world.service.replace([Endpoint(f"127.0.0.1:{listening}"), Endpoint("10.0.0.2:80")], world.now)
+    keeper = Housekeeper(lambda: [world.service])
+    refuse(world, world.endpoints[0])
+    monkeypatch.setattr(world.service.ejection, "connected", None)  # a fault of ours
+    world.now += 2
+    until = time.monotonic() + PATIENCE
+    while not failures(world) and time.monotonic() < until:
+        keeper.round(world.now)
+        time.sleep(0.005)
+    keeper.stop()
+    assert set(failures(world)) == {"ejection"}
 
 
 def test_after_a_fork_it_is_as_before_its_first_start(full):

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from meshware.core.attempt import Attempt, Deliver, Lost, Raise, Retry, State, Step, Wait
 from meshware.core.deadline import Deadline
-from meshware.core.errors import CircuitOpen, DeadlineExceeded, NoEndpoint, Overloaded
+from meshware.core.errors import CircuitOpen, DeadlineExceeded, MeshError, NoEndpoint, Overloaded
 from meshware.core.outcome import Cause, Ending, Outcome, Verdict
 
 if TYPE_CHECKING:
@@ -137,13 +137,25 @@ class Call:
             if service.hedging is not None:
                 self._may_hedge(attempt, service.hedging, now)
         except BaseException as error:
-            for each in tuple(self._open):
-                self.abandon(each, now)
-            self._undo(None, None, 0.0, now)
-            for done in service.on_done:
-                done(self, error, now)
-            raise
+            return self._begin_unaided(error, now)
         return attempt
+
+    def _begin_unaided(self, error: BaseException, now: float) -> Attempt:
+        """A beginning has failed: raises what it must; a fault of our own never ends a call, the stand-in decides."""
+        for each in tuple(self._open):
+            self.abandon(each, now)
+        try:
+            if isinstance(error, MeshError) or not isinstance(error, Exception):
+                raise error
+            self.service.failed("policy", error, now)
+            self.number, at = 1, self.deadline.at
+            endpoint, connect_by = self.service.stand_in(self, now), min(now + self.service.connect_timeout, at)
+            return self._opened(Attempt(endpoint, 1, now, at, connect_by))
+        except BaseException as failed:
+            self._undo(None, None, 0.0, now)
+            for done in self.service.on_done:
+                done(self, failed, now)
+            raise
 
     def _inherit(self, now: float) -> Deadline:
         """The least of the deadlines that somebody chose; the service's default when nobody did."""
@@ -206,9 +218,14 @@ class Call:
         self.number += not hedge
         attempt = Attempt(endpoint, self.number, began, deadline, connect_by)
         attempt.fair, attempt.hedge, attempt.lease = fair, hedge, lease
+        return self._opened(attempt)
+
+    def _opened(self, attempt: Attempt) -> Attempt:
+        """The attempt, in flight from now on."""
+        endpoint = attempt.endpoint
         self._open.append(attempt)
         self.tried += (endpoint,)
-        endpoint.open[attempt] = endpoint.waiting[attempt] = began
+        endpoint.open[attempt] = endpoint.waiting[attempt] = attempt.began
         if endpoint.cell is not None:
             endpoint.tell()
         return attempt
@@ -235,7 +252,11 @@ class Call:
             return None
         with self._lock:
             self.now = now
-            return self._second(now)
+            try:
+                return self._second(now)
+            except Exception as error:  # the first goes on
+                self.service.failed("policy", error, now)
+                return None
 
     def _second(self, now: float) -> Attempt | None:
         service = self.service
@@ -268,19 +289,67 @@ class Call:
         self.now = now
         attempt.outcome = outcome
         outcome.found = attempt.found
-        outcome.verdict = verdict = self.service.classify(self.request, outcome)
-        if verdict is not Verdict.SUCCESS and self._too_short(attempt, outcome):
-            outcome.verdict = Verdict.NEUTRAL
-        self._learn(attempt, outcome, now)
-        if self._lock is None:
-            step = self._decide(attempt, outcome, now)
-        else:
-            with self._lock:
+        step: Step | None = None
+        try:
+            outcome.verdict = verdict = self.service.classify(self.request, outcome)
+            if verdict is not Verdict.SUCCESS and self._too_short(attempt, outcome):
+                outcome.verdict = Verdict.NEUTRAL
+            self._learn(attempt, outcome, now)
+            if self._lock is None:
                 step = self._decide(attempt, outcome, now)
-        for watch in self.service.on_answer:
-            watch(self, attempt, outcome, step, now)
-        self._conclude(attempt, step, now)
+            else:
+                with self._lock:
+                    step = self._decide(attempt, outcome, now)
+            for watch in self.service.on_answer:
+                watch(self, attempt, outcome, step, now)
+            self._conclude(attempt, step, now)
+        except Exception as error:  # a fault of our own never ends a call
+            self.service.failed("policy", error, now)
+            step = self._stand(attempt, outcome, step, now)
         return step
+
+    def _stand(self, attempt: Attempt, outcome: Outcome, step: Step | None, now: float) -> Step:
+        """A policy has failed at an answer: it stands as it came, is not retried, and says nothing of its endpoint."""
+        if step is None:
+            self._say_nothing(attempt, outcome, now)
+            if self._lock is None:
+                step = self._as_it_came(attempt, outcome)
+            else:
+                with self._lock:
+                    step = self._as_it_came(attempt, outcome)
+        if isinstance(step, Deliver | Raise) and not self._over:
+            self._won = step.attempt if isinstance(step, Deliver) else None
+            error = step.error if isinstance(step, Raise) else None
+            self._conclude_as_nothing(error, outcome, now)
+        return step
+
+    def _say_nothing(self, attempt: Attempt, outcome: Outcome, now: float) -> None:
+        """Where the attempt stands now; its trial, if it was one, may be had again."""
+        if outcome.cause is None:
+            attempt.endpoint.waiting.pop(attempt, None)
+            attempt.state = State.ANSWERED
+        else:
+            attempt.endpoint.ended(attempt)
+            attempt.state = State.ENDED
+        if attempt.lease is not None:
+            try:
+                self.service.ejection.release(attempt, now)
+            except Exception as error:
+                self.service.failed("ejection", error, now)
+            attempt.lease = None
+
+    def _as_it_came(self, attempt: Attempt, outcome: Outcome) -> Step:
+        if attempt in self._open:
+            self._open.remove(attempt)
+        if self.decided:
+            return Lost()
+        answer = outcome.cause is None
+        if self._open and not answer:
+            return Wait()
+        self.decided = True
+        if answer:
+            return Deliver(attempt)
+        return Deliver(self._held) if self._held is not None else Raise(self._error(outcome))
 
     def _too_short(self, attempt: Attempt, outcome: Outcome) -> bool:
         """Whether it was cut by a deadline that had left the endpoint too little time: that says nothing of it."""
@@ -413,6 +482,15 @@ class Call:
         circuit = self.service.circuit
         if not (circuit.quiet and outcome.verdict is Verdict.SUCCESS):
             self._tell_circuit(circuit.record, outcome.verdict, now=now)
+        self._close(error, outcome, now)
+
+    def _conclude_as_nothing(self, error: BaseException | None, outcome: Outcome, now: float) -> None:
+        """The call is over, and counted nowhere."""
+        if self._lease is not None:
+            self._tell_circuit(self.service.circuit.release, now=now)
+        self._close(error, outcome, now)
+
+    def _close(self, error: BaseException | None, outcome: Outcome, now: float) -> None:
         self._over = True
         if error is not None or outcome.stream:  # a stream is no queue: it may stay open for hours
             self._finish(outcome, now)
@@ -428,13 +506,20 @@ class Call:
         final = self.deadline.at
         if now >= final:
             return now
-        self._judge_cut(attempt, now - attempt.began)
-        until = final if self._stays(attempt, now) else min(final, attempt.began + CROWDED * self.figures.recent)
+        try:
+            until = self._until(attempt, final, now)
+        except Exception as error:  # a fault of our own cuts nothing
+            self.service.failed("policy", error, now)
+            until = final
         if until <= now:
             self._cut = attempt
             return now
         attempt.deadline = until
         return until
+
+    def _until(self, attempt: Attempt, final: float, now: float) -> float:
+        self._judge_cut(attempt, now - attempt.began)
+        return final if self._stays(attempt, now) else min(final, attempt.began + CROWDED * self.figures.recent)
 
     def _stays(self, attempt: Attempt, now: float) -> bool:
         """Whether a late attempt is let go on, since a retry could not help or would probably be as late."""
@@ -462,23 +547,30 @@ class Call:
             self.service.inbox.append((self._body, attempt, ending, wire))
 
     def _body(self, attempt: Attempt, ending: Ending, wire: float, now: float) -> None:
-        service, endpoint, outcome = self.service, attempt.endpoint, attempt.outcome
+        service, outcome = self.service, attempt.outcome
         assert outcome is not None
-        if outcome.verdict is Verdict.SUCCESS:
-            if ending is Ending.BROKEN:
-                service.guard.record(True, now)
-                self._sample(endpoint, max(wire, self._penalty(now)), True, outcome, now)
-            else:
-                whole = ending is Ending.COMPLETE and not outcome.stream
-                self._sample(endpoint, wire if whole else outcome.elapsed, False, outcome, now)
-            broken = ending is Ending.BROKEN
-            service.ejection.body(attempt, broken, now)
-            if attempt is self._won and (broken or not service.circuit.quiet):
-                self._tell_circuit(service.circuit.body, broken, now=now)
-        for watch in service.on_end:
-            watch(self, attempt, ending, wire, now)
-        if attempt is self._won and self._limiter is not None:
-            self._finish(outcome, now)
+        try:
+            if outcome.verdict is Verdict.SUCCESS:
+                self._judge_body(attempt, outcome, ending, wire, now)
+        finally:  # whichever policy fails at it
+            for watch in service.on_end:
+                watch(self, attempt, ending, wire, now)
+            if attempt is self._won and self._limiter is not None:
+                self._finish(outcome, now)
+
+    def _judge_body(self, attempt: Attempt, outcome: Outcome, ending: Ending, wire: float, now: float) -> None:
+        """What the end of a good answer's body says."""
+        service, endpoint = self.service, attempt.endpoint
+        if ending is Ending.BROKEN:
+            service.guard.record(True, now)
+            self._sample(endpoint, max(wire, self._penalty(now)), True, outcome, now)
+        else:
+            whole = ending is Ending.COMPLETE and not outcome.stream
+            self._sample(endpoint, wire if whole else outcome.elapsed, False, outcome, now)
+        broken = ending is Ending.BROKEN
+        service.ejection.body(attempt, broken, now)
+        if attempt is self._won and (broken or not service.circuit.quiet):
+            self._tell_circuit(service.circuit.body, broken, now=now)
 
     def abandon(self, attempt: Attempt, now: float) -> None:
         """The caller went away before an answer. Idempotent; says nothing of the endpoint."""
@@ -491,14 +583,16 @@ class Call:
 
     def _abandoned(self, attempt: Attempt, unsent: bool, _wire: float, now: float) -> None:
         service = self.service
-        if attempt.paid and unsent:
-            self._refund(now)
-        service.ejection.release(attempt, now)
-        attempt.lease = None
-        for watch in service.on_abandon:
-            watch(self, attempt, now)
-        if self._forsaken():
-            self._undo(attempt, None, 0.0, now)
+        try:
+            if attempt.paid and unsent:
+                self._refund(now)
+            service.ejection.release(attempt, now)
+        finally:  # whichever policy fails at it
+            attempt.lease = None
+            for watch in service.on_abandon:
+                watch(self, attempt, now)
+            if self._forsaken():
+                self._undo(attempt, None, 0.0, now)
 
     def leave(self, attempt: Attempt | None, now: float) -> None:
         """Whoever drives the call goes away, wherever it stands: nothing stays in flight. Idempotent.
@@ -531,13 +625,18 @@ class Call:
             return
         self._over = self.decided = True
         self._finish(None, now)
-        self._tell_circuit(self.service.circuit.release, now=now)
+        if self._lease is not None:
+            self._tell_circuit(self.service.circuit.release, now=now)
 
     def _finish(self, outcome: Outcome | None, now: float) -> None:
         """The call is over: the limiter may let another in."""
         limiter, self._limiter = self._limiter, None
-        if limiter is not None:
+        if limiter is None:
+            return
+        try:
             limiter.release(self, outcome, now)
+        except Exception as error:
+            self.service.failed("limiter", error, now)
 
 
 def carries(request: Request) -> bool:

@@ -323,7 +323,7 @@ class Service:
                     return self._warm(endpoint, picker, call, now)
             except Exception as error:
                 self.failed("strategy", error, now)
-        return self._stand_in(call, now)
+        return self.stand_in(call, now)
 
     def _first(self, now: float) -> Picker | None:
         """The picker for the first call: made by whichever thread comes first."""
@@ -352,7 +352,7 @@ class Service:
         instead = self._acceptable(other, call, now) and other.priority == endpoint.priority
         return other if instead else endpoint
 
-    def _stand_in(self, call: Call, now: float) -> Endpoint:
+    def stand_in(self, call: Call, now: float) -> Endpoint:
         """The less loaded of two random draws from what is usable and, if possible, untried, preferred and warm."""
         usable = [each for each in self.endpoints if self.usable(each, now)]
         if not usable:

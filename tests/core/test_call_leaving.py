@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 
 import pybreaker
@@ -164,8 +165,8 @@ def test_leaving_takes_no_lock():
     assert world.in_flight() == 0
 
 
-@pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
-def test_a_beginning_that_fails_gives_all_back(error):
+@pytest.mark.parametrize("error", [KeyboardInterrupt, asyncio.CancelledError])
+def test_a_beginning_that_is_interrupted_gives_all_back(error):
     world = World(1, retry={"attempts": 1}, ejection={"enabled": False})
     for _ in range(20):
         call = world.call()

@@ -167,8 +167,16 @@ class RequestContext:
             life.phase = _RESPONDED
             if life.whole:  # a part has the allowance of the whole, which goes on
                 self._purse.renew()
-            if life.counted is not None:
-                life.counted.end()
+            self.uncounted()
+
+    def uncounted(self) -> None:
+        """It is no more among what this process is busy with, if it was. Idempotent."""
+        counted = self._life.counted
+        try:
+            if counted is not None:
+                counted.end()
+        except Exception as error:
+            self.mesh.failed("load report", error)
 
     def failed(self, error: BaseException) -> None:
         """The app has let this error through; a cancellation is no failure of its."""

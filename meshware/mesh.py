@@ -22,6 +22,7 @@ from meshware.core.call import Call
 from meshware.core.errors import MeshError
 from meshware.core.events import PluginFailed, SettingsRefused, SettingsReloaded
 from meshware.core.policy import Observer
+from meshware.core.service import described
 from meshware.health.load import Load
 from meshware.housekeeper import Attended, Housekeeper
 
@@ -124,6 +125,10 @@ class Mesh:
         if not service.attended:
             self._attended.add(service)
         return Call(service, request, context=current())
+
+    def failed(self, part: str, error: Exception) -> None:
+        """A part of ours misbehaved where a request was served, which goes on without it."""
+        self._emit(PluginFailed(self.settings.service or "(unnamed)", self.clock(), part, described(error)))
 
     def keep(self) -> None:
         """Have the housekeeper run, as after a first call. Cheap to call again."""

@@ -154,7 +154,11 @@ class _Rules(NamedTuple):
         if outer is not None and outer.mesh is mesh and outer.counted is not None:
             return None
         mesh.keep()
-        served = mesh.load.begin()
+        try:
+            served = mesh.load.begin()
+        except Exception as error:  # a fault of our own never ends a request
+            mesh.failed("load report", error)
+            return None
         served.told = inbound.asked or (self.always and self.trusts(peer))
         return served
 
@@ -171,10 +175,18 @@ def marks(context: RequestContext, status: int, headers: Iterable[tuple[Any, Any
     counted.failed = status >= 500
     said = {_text(name): value for name, value in headers}
     if counted.told and LOAD not in said and LOAD_BINARY not in said:  # the app may know better
-        added.append((LOAD, load_report(context.mesh)))
+        added += _report(context.mesh)
     if _text(said.get("content-type", "")).startswith("text/event-stream"):  # it waits for events, which is no work
-        counted.end()
+        context.uncounted()
     return added
+
+
+def _report(mesh: Mesh) -> list[tuple[str, str]]:
+    try:
+        return [(LOAD, load_report(mesh))]
+    except Exception as error:  # a fault of our own never ends a request
+        mesh.failed("load report", error)
+        return []
 
 
 def load_report(mesh: Mesh) -> str:

@@ -45,7 +45,13 @@ def places(room: str) -> Iterator[Place]:
             if inspect.isfunction(each):
                 yield Place(module, name)
             elif inspect.isclass(each):
-                yield from (Place(each, name) for name, part in list(vars(each).items()) if code_of(part) is not None)
+                yield from (Place(each, name) for name, part in list(vars(each).items()) if written(part, module))
+
+
+def written(part: Any, module: Any) -> bool:
+    """Whether it is code of this module, and not what Python has made for a class."""
+    code = code_of(part)
+    return code is not None and code.co_filename == module.__file__
 
 
 def code_of(part: Any) -> CodeType | None:
@@ -74,7 +80,12 @@ def watching() -> Iterator[set[CodeType]]:
 
 def used(room: str, seen: set[CodeType]) -> list[Place]:
     """Those of a room that have run."""
-    return [each for each in places(room) if code_of(vars(each.owner)[each.name]) in seen]
+    return [each for each in places(room) if code_of(vars(each.owner)[each.name]) in seen and not finalized(each)]
+
+
+def finalized(place: Place) -> bool:
+    """A finalizer's errors go nowhere, and one of what is half made always fails: Python's affair."""
+    return place.name in ("__init__", "__del__") and "__del__" in vars(place.owner)
 
 
 @contextmanager

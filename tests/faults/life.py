@@ -14,8 +14,10 @@ from werkzeug.test import Client
 
 from meshware.inbound.wsgi import MeshMiddleware
 from meshware.mesh import Mesh
+from meshware.security.trust import REPORT
 from meshware.telemetry.log import EventLog
 
+BY_A_PEER: dict[str, Any] = {"environ_base": {"REMOTE_ADDR": "127.0.0.1"}, "headers": {REPORT: "1"}}
 GOOD = "/inventory/ok"
 SETTINGS = {
     "connect_timeout": 1.0,
@@ -46,7 +48,10 @@ class Life:
         logger, self.log = logging.Logger("meshware-life"), Lines()
         logger.addHandler(self.log)
         services = {"inventory": all_three, "pricing": half_there, "delivery": all_three}
-        settings = {"services": {name: {**SETTINGS, "endpoints": each} for name, each in services.items()}}
+        settings = {
+            "trusted_peers": ["127.0.0.1"],
+            "services": {name: {**SETTINGS, "endpoints": each} for name, each in services.items()},
+        }
         settings["services"]["delivery"]["attempt_timeout"] = 0.1
         self.mesh = Mesh.from_settings(settings, observers=[EventLog(logger)])
         self._client = client_of(self.mesh)
@@ -69,11 +74,11 @@ class Life:
     def good(self, count: int) -> None:
         """Calls that nothing stands in the way of, a POST among them."""
         for number in range(count):
-            self._app.open(GOOD, method="POST" if number == 1 else "GET")
+            self._app.open(GOOD, method="POST" if number == 1 else "GET", **BY_A_PEER)
 
     def _tried(self, path: str, count: int) -> None:
         for _ in range(count):
-            self._app.get(path)
+            self._app.open(path, **BY_A_PEER)
 
     def _serve(self, environ: Any, start_response: Any) -> list[bytes]:
         path, method = environ["PATH_INFO"], environ["REQUEST_METHOD"]

@@ -12,6 +12,7 @@ from inbound.test_wsgi import Recorder, environ_of, serve
 from meshware.context import current
 from meshware.health.prober import PATH
 from meshware.inbound.asgi import MeshMiddleware as AsgiMiddleware
+from meshware.inbound.door import Door, marks
 from meshware.inbound.wsgi import MeshMiddleware as WsgiMiddleware
 from meshware.mesh import Mesh
 from meshware.security.orca import read_report
@@ -328,3 +329,21 @@ def test_any_other_is_the_apps(kind, other):
     other = dict(other)
     status, said, app = probed(mesh_of(**other.pop("settings", {})), kind, **other)
     assert (status, said, app) == (200, None, True)
+
+
+def broken(*_facts, **_named):
+    raise ZeroDivisionError("as planned")
+
+
+def test_a_fault_in_counting_never_ends_a_request(monkeypatch):
+    mesh = mesh_of()
+    door = Door(mesh)
+    with monkeypatch.context() as patched:
+        patched.setattr(mesh.load, "begin", broken)
+        assert door.open(reports=["1"], peer="127.0.0.1").counted is None
+    context = door.open(reports=["1"], peer="127.0.0.1")
+    monkeypatch.setattr(mesh.load, "figures", broken)
+    monkeypatch.setattr(mesh.load, "ended", broken)
+    assert marks(context, 200) == []
+    context.done()
+    assert mesh.plugin_failures == 3

@@ -17,8 +17,10 @@ from meshware.balancing.timed import Timed
 from meshware.breaking.circuit import CircuitOptions, ServiceCircuit
 from meshware.breaking.following import FollowingEjection
 from meshware.breaking.guard import FleetGuard
+from meshware.breaking.outliers import OutlierOptions
 from meshware.breaking.plugged import PluggedCircuit
 from meshware.breaking.record import EjectionOptions
+from meshware.breaking.slowness import SlowOptions
 from meshware.core.endpoint import Endpoint, Locality
 from meshware.core.events import GuardTurned
 from meshware.core.operations import Operations
@@ -240,7 +242,7 @@ class ServiceParts:
         """As set."""
         settings = service.settings
         return FollowingEjection(
-            EjectionOptions(**settings.ejection.model_dump(), slow_start=settings.slow_start),
+            _ejection(settings),
             service=service.name,
             endpoints=lambda: service.endpoints,
             guard=service.guard,
@@ -349,6 +351,16 @@ def _last_good(settings: LastGoodSettings) -> LastGood:
     from meshware.fallback.last_good import LastGood, LastGoodOptions
 
     return LastGood(LastGoodOptions(**settings.model_dump()))
+
+
+def _ejection(settings: ServiceSettings) -> EjectionOptions:
+    chosen = settings.ejection
+    return EjectionOptions(
+        **chosen.model_dump(exclude={"outliers", "slow"}),
+        slow_start=settings.slow_start,
+        outliers=None if chosen.outliers is None else OutlierOptions(**chosen.outliers.model_dump()),
+        slow=None if chosen.slow is None else SlowOptions(**chosen.slow.model_dump()),
+    )
 
 
 def _reset(service: Service, endpoint: Endpoint, now: float) -> None:

@@ -191,6 +191,7 @@ class Housekeeper:
         if service.retired:
             return False
         ejection = service.ejection
+        ejection.review(now)
         busy = service.changed or bool(ejection.waiting)
         if service.stale(now):
             service.refresh(now)

@@ -1,8 +1,8 @@
 """Ejection: takes endpoints out after failures and brings them back. Counts attempts, not calls.
 
-Two classes. *Answers* (errors, 5xx, timeouts): out for 1 s x 2^k, then one trial by a user's call; at
-most half of the fleet. *Connection* (refused, no connect): out until a background connect succeeds; no
-cap, but never the last one; likewise a whole zone that seems lost (zones.py), but never the last zone.
+Two classes. *Answers* (errors, 5xx, timeouts; where set, outliers and slow calls): out for 1 s x 2^k, then one trial
+by a user's call; at most half of the fleet. *Connection* (refused, no connect): out until a background connect
+succeeds; no cap; likewise a whole zone that seems lost (zones.py), but never the last zone. None takes the last one.
 Each ejected endpoint is a breaker behind a gate, made at the first failure.
 """
 
@@ -13,7 +13,9 @@ from math import inf
 from threading import Lock
 
 from meshware.breaking.gate import Backoff, Gate, GateLease, spread
+from meshware.breaking.outliers import Found, outliers
 from meshware.breaking.record import EjectionOptions, Record
+from meshware.breaking.slowness import slow
 from meshware.breaking.zones import Zones
 from meshware.core.availability import Bar
 from meshware.core.call import Attempt
@@ -21,6 +23,9 @@ from meshware.core.endpoint import Endpoint, Locality
 from meshware.core.events import EndpointEjected, EndpointRestored
 from meshware.core.outcome import CONNECTION, Cause, Outcome, Verdict
 from meshware.core.policy import Guard, Rng
+
+REVIEW = 1.0
+"""Seconds between two comparisons of the endpoints with each other."""
 
 HEALTHY_SPAN = 10.0
 """Seconds of health after which the next ejection is one step shorter."""
@@ -56,6 +61,7 @@ class EndpointEjection:
         self._lock = Lock()
         self._records: dict[Endpoint, Record] = {}
         self._zones = Zones()
+        self._reviewed = 0.0
         self.waiting: dict[Endpoint, Record] = {}
 
     # Outcomes
@@ -72,6 +78,8 @@ class EndpointEjection:
         record = self._record_of(endpoint)
         if verdict is Verdict.SUCCESS and attempt.lease is None:
             record.window.success(now)
+            if record.times is not None:
+                record.times.append((now, outcome.elapsed))
             if self._zones.rows:
                 self._zones.good(endpoint)
             return
@@ -109,6 +117,8 @@ class EndpointEjection:
         endpoint, lease = attempt.endpoint, attempt.lease
         if outcome.verdict is Verdict.SUCCESS:
             record.window.success(now)
+            if outcome.elapsed > record.over:
+                return self._eject(record, endpoint, "its trial was slow", now)
             return self._restore(record, endpoint, now)
         if outcome.verdict is Verdict.OVERLOADED:
             if isinstance(lease, GateLease) and record.gate is not None:
@@ -125,6 +135,8 @@ class EndpointEjection:
     def _count(self, record: Record, outcome: Outcome, now: float) -> None:
         record.window.failure(now)
         record.row += 1
+        if record.times is not None and outcome.cause is Cause.TIMEOUT:
+            record.times.append((now, outcome.elapsed))
         record.refused = record.refused + 1 if outcome.cause in (Cause.REFUSED, Cause.CONNECT) else 0
         record.unconnected = record.unconnected + 1 if outcome.cause is Cause.CONNECT_TIMEOUT else 0
 
@@ -140,14 +152,51 @@ class EndpointEjection:
             good, bad = record.window.totals(now)
             if good + bad >= options.minimum and good < options.success_rate * (good + bad):
                 reason = f"{good} of {good + bad} succeeded"
-        if not reason or endpoint in self.waiting or self._answers_out(now) >= self._cap():
+        if not reason or not self._may_go(endpoint, now):
             return []
         return self._eject(record, endpoint, reason, now)
 
+    # Beside each other
+
+    def review(self, now: float) -> None:
+        """Compare the endpoints (housekeeper): who stands out by its failures, or is slow, goes."""
+        options = self._options
+        if not options.enabled or (options.outliers is None and options.slow is None) or now < self._reviewed:
+            return
+        self._reviewed = now + REVIEW
+        if self._guard.on:
+            return
+        events: list[object] = []
+        with self._lock:
+            for endpoint, reason, over in self._found(now):
+                if self._may_go(endpoint, now):
+                    record = self._records[endpoint]
+                    events += self._eject(record, endpoint, reason, now)
+                    record.over = over
+        for event in events:
+            self._emit(event)
+
+    def _found(self, now: float) -> list[Found]:
+        options, found = self._options, []
+        known = [(each, self._records[each]) for each in self._endpoints() if each in self._records]
+        known = [(each, record) for each, record in known if each not in self.waiting]
+        if options.outliers is not None:
+            found += outliers(((each, *record.window.totals(now)) for each, record in known), options.outliers)
+        if options.slow is not None:
+            timed = ((each, record.times) for each, record in known if record.times is not None)
+            found += slow(timed, options.slow, now)
+        return found
+
     # Out
 
-    def _cap(self) -> int:
-        return int(len(self._endpoints()) * self._options.max_share)
+    def _may_go(self, endpoint: Endpoint, now: float) -> bool:
+        """Whether another may be out for what it answered, and one would be left."""
+        if endpoint in self.waiting or self._answers_out(now) >= int(len(self._endpoints()) * self._options.max_share):
+            return False
+        return self._others(endpoint, now)
+
+    def _others(self, endpoint: Endpoint, now: float) -> bool:
+        return any(each is not endpoint and each.availability.available(now) for each in self._endpoints())
 
     def _answers_out(self, now: float) -> int:
         """Endpoints that are out for what they answered."""
@@ -180,8 +229,7 @@ class EndpointEjection:
         return events
 
     def _eject_connection(self, record: Record, endpoint: Endpoint, reason: str, now: float) -> list[object]:
-        others = any(each is not endpoint and each.availability.available(now) for each in self._endpoints())
-        if (endpoint in self.waiting and record.connecting) or not others:
+        if (endpoint in self.waiting and record.connecting) or not self._others(endpoint, now):
             return []
         if endpoint not in self.waiting:
             record.since = now
@@ -203,7 +251,7 @@ class EndpointEjection:
 
     def _hold_off(self, endpoint: Endpoint, seconds: float | None, now: float) -> None:
         """It asked for time: not picked until then, as far as the cap for answers allows."""
-        if seconds and endpoint not in self.waiting and self._answers_out(now) < self._cap():
+        if seconds and self._may_go(endpoint, now):
             until = now + spread(seconds, self._options.jitter, self._rng)
             endpoint.availability.bar(Bar.OVERLOADED, until, f"Retry-After {seconds:.0f} s")
             self._changed()
@@ -261,6 +309,9 @@ class EndpointEjection:
         away = now - record.since
         self._gate_of(record).close(now)
         record.window.clear()
+        if record.times is not None:
+            record.times.clear()
+        record.over = inf
         record.row = record.refused = record.unconnected = 0
         record.since = now
         record.word, record.followed = -now, False

@@ -53,7 +53,7 @@ class FollowingEjection(EndpointEjection):
                 events = self._restore(record, endpoint, now)
         elif until == inf:
             events = self._eject_connection(record, endpoint, FOLLOWED, now)
-        elif until > now and not self._guard.on and (endpoint in self.waiting or self._answers_out(now) < self._cap()):
+        elif until > now and not self._guard.on and (endpoint in self.waiting or self._may_go(endpoint, now)):
             events = self._eject(record, endpoint, FOLLOWED, now)
         record.word, record.heard = 0.0, word
         record.followed = word > 0 and endpoint in self.waiting

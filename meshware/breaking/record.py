@@ -6,12 +6,14 @@ from dataclasses import dataclass
 from math import inf
 
 from meshware.breaking.gate import Gate
+from meshware.breaking.outliers import OutlierOptions
+from meshware.breaking.slowness import SlowOptions, times
 from meshware.breaking.windows import RateWindow
 
 
 @dataclass(frozen=True, slots=True)
 class EjectionOptions:
-    """Counts in a row, a success rate below which, and times in seconds."""
+    """Counts in a row, a success rate below which, and times in seconds. `outliers` and `slow`: None is off."""
 
     enabled: bool = True
     consecutive: int = 3
@@ -26,6 +28,8 @@ class EjectionOptions:
     max_share: float = 0.5
     probe_interval: float = 1.0
     slow_start: float = 10.0
+    outliers: OutlierOptions | None = None
+    slow: SlowOptions | None = None
 
 
 class Record:
@@ -36,11 +40,13 @@ class Record:
         "followed",
         "gate",
         "heard",
+        "over",
         "probe_at",
         "reason",
         "refused",
         "row",
         "since",
+        "times",
         "until",
         "unconnected",
         "wait",
@@ -50,6 +56,8 @@ class Record:
 
     def __init__(self, options: EjectionOptions) -> None:
         self.window = RateWindow(options.window)
+        self.times = None if options.slow is None else times()
+        self.over = inf  # seconds after which its trial has come too late
         self.gate: Gate | None = None
         self.row = self.refused = self.unconnected = 0
         self.since = -inf  # of the last ejection or return

@@ -161,6 +161,10 @@ class Ejection(Protocol):
         """The result of a background connect (housekeeper)."""
         ...
 
+    def review(self, now: float) -> None:
+        """Compare the endpoints with each other (housekeeper): once a round, off a call's path."""
+        ...
+
     def forget(self, endpoints: Sequence[Endpoint]) -> None:
         """These are gone from the service."""
         ...

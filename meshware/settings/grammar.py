@@ -32,6 +32,13 @@ def no_bool(value: Any) -> Any:
     return value
 
 
+def share(value: Any) -> Any:
+    """A part of a whole; who writes 80 means 0.8."""
+    if isinstance(value, int | float) and not 0 <= value <= 1:
+        raise Refused(f"a share from 0 to 1 (80 % is 0.8), not {value:g}")
+    return value
+
+
 def address(text: str) -> str:
     """`host:port`, with a host name, an IPv4 address, or an IPv6 address in brackets."""
     host, colon, port = text.rpartition(":")

@@ -12,6 +12,9 @@ from meshware.core.errors import Problem
 from meshware.settings.origin import Location, Source, dotted
 from meshware.settings.references import nearest
 
+BOUNDS = frozenset({"greater_than", "greater_than_equal", "less_than", "less_than_equal", "finite_number"})
+"""Kinds of problems with numbers that are numbers, but cannot be meant: these are told what the key means."""
+
 
 def problems_of(error: ValidationError, source: Source, root: type[BaseModel], *, at: Location = ()) -> list[Problem]:
     """Every problem that a model found with what stands at a place of a source."""
@@ -25,6 +28,8 @@ def _problem(error: Any, source: Source, root: type[BaseModel], at: Location) ->
         found = _unknown_key(location, error["input"], sorted(_model_at(inner[:-1], root).model_fields))
     else:
         found = _explained(dotted(location), error)
+        if error["type"] in BOUNDS:
+            found = replace(found, expected=found.expected + _meaning(inner, root))
     return replace(found, where=source.where(location))
 
 
@@ -37,6 +42,15 @@ def _explained(path: str, error: Any) -> Problem:
     reason = error.get("ctx", {}).get("error", error["msg"])
     text = str(reason)
     return Problem(path, value, text[:1].lower() + text[1:], getattr(reason, "nearest", None))
+
+
+def _meaning(location: Location, root: type[BaseModel]) -> str:
+    """What a key means, where a model says it."""
+    try:
+        field = _model_at(location[:-1], root).model_fields.get(str(location[-1]))
+    except KeyError:
+        field = None
+    return "" if field is None or not field.description else f"; it means: {field.description}"
 
 
 def _unknown_key(location: Location, value: Any, known: list[str]) -> Problem:

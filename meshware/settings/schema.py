@@ -30,7 +30,7 @@ from meshware.settings import grammar, references, shape
 Number = BeforeValidator(grammar.no_bool)
 Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False, strict=True), Number]
 SecondsOrNone = Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False, strict=True), Number]
-Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False, strict=True), Number]
+Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False, strict=True), BeforeValidator(grammar.share), Number]
 Weight = Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False, strict=True), Number]
 Count = Annotated[int, Field(ge=1, le=1_000_000, strict=True), Number]
 _POSITIVE_SECONDS = {"type": "number", "exclusiveMinimum": 0, "maximum": grammar.LONGEST}
@@ -158,6 +158,58 @@ class LocalitySettings(Model):
         return self
 
 
+def _refuse_shrinking(base: float, cap: float, what: str) -> None:
+    """Times in seconds that grow from `base` to `cap`."""
+    if base > cap:
+        raise ValueError(f"the first {what} (`base`, {base:g} s) is longer than the longest (`cap`, {cap:g} s)")
+
+
+class OutlierSettings(Model):
+    """Endpoints whose success rate stands out from their fleet's, as in Envoy; `{}` switches it on with its numbers."""
+
+    stdev: Annotated[float, Field(gt=0, le=1000, allow_inf_nan=False, strict=True), Number] = Field(
+        1.9, description="Standard deviations below the mean of all (Envoy: success_rate_stdev_factor, 1900)."
+    )
+    hosts: Annotated[int, Field(ge=3, le=1_000_000, strict=True), Number] = Field(
+        5, description="Endpoints with so many requests before they are compared (Envoy: success_rate_minimum_hosts)."
+    )
+    minimum: Count = Field(
+        100, description="Requests of an endpoint in ejection's `window` (Envoy: success_rate_request_volume)."
+    )
+
+    @model_validator(mode="after")
+    def _can_come_true(self) -> OutlierSettings:
+        most = (self.hosts - 1) ** 0.5
+        if self.stdev >= most:
+            raise ValueError(
+                f"`stdev` {self.stdev:g} is never reached: of {self.hosts} rates one lies at most {most:.2f} standard "
+                "deviations below their mean; a lower `stdev`, or more `hosts`"
+            )
+        return self
+
+
+class SlowSettings(Model):
+    """Endpoints that answer, but too late too often. Either `seconds` or `p95s` is needed."""
+
+    seconds: Seconds | None = Field(None, description="Seconds to the headers over which a call is slow.")
+    p95s: Annotated[float, Field(ge=1, le=1000, allow_inf_nan=False, strict=True), Number] | None = Field(
+        None, description="Or so many times the p95 of the other endpoints (the median of theirs)."
+    )
+    share: Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False, strict=True), Number] = Field(
+        0.5, description="Share of its calls that may be slow (Resilience4j: slowCallRateThreshold)."
+    )
+    minimum: Annotated[int, Field(ge=1, le=100, strict=True), Number] = Field(
+        20, description="Calls of an endpoint in the window before its share counts; of more than 128, the last."
+    )
+    window: Seconds = Field(10.0, description="Seconds over which the share is taken.")
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> SlowSettings:
+        if (self.seconds is None) is (self.p95s is None):
+            raise ValueError("either `seconds`, over which a call is slow, or `p95s`, a multiple of the others' p95")
+        return self
+
+
 class EjectionSettings(Model):
     """When an endpoint is taken out, and for how long."""
 
@@ -173,6 +225,15 @@ class EjectionSettings(Model):
     jitter: Share = Field(0.25, description="Share by which times are spread, up and down.")
     max_share: Share = Field(0.5, description="Most endpoints out for what they answered, rounded down.")
     probe_interval: Seconds = Field(1.0, description="Seconds between background connects to an ejected one.")
+    outliers: OutlierSettings | None = Field(
+        None, description="Whose success rate stands out from the fleet's goes; off unless set."
+    )
+    slow: SlowSettings | None = Field(None, description="Who answers too late too often goes; off unless set.")
+
+    @model_validator(mode="after")
+    def _grows(self) -> EjectionSettings:
+        _refuse_shrinking(self.base, self.cap, "ejection")
+        return self
 
 
 def _breaker(value: Any) -> Any:
@@ -206,6 +267,11 @@ class CircuitSettings(Model):
         "`reset_timeout`, listeners and storage hold beside the rules above. Or a plugin's name, or "
         "`{name: {settings}}`: that decides in place of the rules above.",
     )
+
+    @model_validator(mode="after")
+    def _grows(self) -> CircuitSettings:
+        _refuse_shrinking(self.base, self.cap, "opening")
+        return self
 
 
 class LimitSettings(Model):

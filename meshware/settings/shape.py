@@ -14,8 +14,12 @@ from meshware.settings.grammar import service_name
 
 SECTIONS = {
     "retry", "budget", "hedge", "ejection", "circuit", "limits", "locality", "tls", "fallback", "static", "last_good",
+    "outliers", "slow",
 }  # fmt: skip
 """Sections of a service's settings that are merged with the defaults' key by key."""
+
+EITHER = {"seconds", "p95s"}, {"http", "tcp", "call"}
+"""Keys of a section of which only one can stand: a service's own takes the place of the defaults'."""
 
 PORTS = ("80", "443")
 """The ports that a name without one stands for."""
@@ -78,11 +82,15 @@ def spread(defaults: Any, services: Mapping[Any, Any], sound: Callable[[str, Any
 
 
 def inherited(defaults: dict[Any, Any], own: dict[Any, Any]) -> dict[Any, Any]:
-    """What a section takes of the same one of the defaults: under another `mode`, not the `weights` of that one's."""
+    """What a section takes of the same one of the defaults: under another `mode`, not the `weights` of that one's; and
+    nothing in whose place it has something else.
+    """
     mode = defaults.get("mode")
-    if own.get("mode", mode) == mode:
-        return defaults
-    return {key: value for key, value in defaults.items() if key != "weights"}
+    left = set() if own.get("mode", mode) == mode else {"weights"}
+    for keys in EITHER:
+        if not keys.isdisjoint(own):
+            left |= keys
+    return {key: value for key, value in defaults.items() if key not in left or key in own}
 
 
 def _over(defaults: dict[str, Any], own: Any) -> Any:

@@ -419,3 +419,22 @@ def test_a_meter_that_cannot_forget_keeps_no_endpoint_out_and_breaks_no_call(mon
         fleet.answer(call, call.begin(fleet.now), 500)
     assert fleet.service.guard.on
     assert {each.plugin for each in fleet.of(PluginFailed)} == {"meter"}
+
+
+def test_the_last_one_that_is_left_is_never_out_for_its_answers_or_its_wish():
+    fleet = Fleet(2)
+    gone, last = fleet.endpoints
+    fleet.fails(gone, Cause.REFUSED)
+    fleet.answers(last, 500, 6)
+    fleet.answers(last, 429, retry_after=5.0)
+    assert fleet.out() == [gone.address]
+
+
+@pytest.mark.parametrize(("size", "most"), [(1, 0), (2, 1), (3, 1), (4, 2), (5, 2), (7, 3)])
+def test_of_a_small_pool_a_whole_number_goes_rounded_down(size, most):
+    fleet = Fleet(size)
+    for endpoint in fleet.endpoints:
+        if fleet.service.guard.on:
+            fleet.service.guard.on = False
+        fleet.answers(endpoint, 500, 3)
+    assert len(fleet.out()) == most

@@ -36,3 +36,11 @@ def test_it_can_forget():
     window.success(100.0)
     window.clear()
     assert window.totals(100.0) == (0, 0)
+
+
+def test_what_others_heard_counts_from_when_it_is_told():
+    window = RateWindow(10)
+    window.add(3, 1, 1000.0)
+    window.add(2, 0, 1000.5)
+    assert window.totals(1000.5) == (5, 1)
+    assert window.totals(1020.0) == (0, 0)

@@ -221,7 +221,8 @@ def test_an_unknown_strategy_is_one_line():
 
 def test_every_problem_of_a_file_is_a_line_of_its_own(small):
     (small / "wrong.toml").write_text("load = -1\nduratoin = 3\n")
-    assert refused("wrong.toml").splitlines()[0] == "wrong.toml:1: load: -1: input should be greater than or equal to 0"
+    first = "wrong.toml:1: load: -1: input should be greater than or equal to 0"
+    assert refused("wrong.toml").splitlines()[0].startswith(first)
     assert "wrong.toml:2: duratoin: 3: unknown key" in refused("wrong.toml")
 
 

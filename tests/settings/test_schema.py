@@ -176,7 +176,7 @@ def test_a_guard_that_would_never_end_is_refused_and_so_is_what_is_no_share(valu
     (problem,) = refusal(one_service(guard=value))
     assert problem.path == "services.shop.guard"
     if value == 0:
-        assert problem.expected == "input should be greater than 0"
+        assert problem.expected.startswith("input should be greater than 0; it means: Failure share of")
 
 
 def test_a_limit_that_starts_below_its_least_is_refused():
@@ -347,3 +347,35 @@ def test_the_defaults_are_those_of_the_plan():
     assert (policy.panic, policy.guard, policy.slow_start, policy.host, policy.tls) == (0.5, 0.4, 10.0, "logical", None)
     assert policy.strategy.name == "adaptive"
     assert MeshSettings().trusted_peers == ()
+
+
+@pytest.mark.parametrize(
+    ("ejection", "path", "said"),
+    [
+        ({"success_rate": 80}, "ejection.success_rate", "a share from 0 to 1 (80 % is 0.8), not 80"),
+        ({"max_share": -0.1}, "ejection.max_share", "a share from 0 to 1 (80 % is 0.8), not -0.1"),
+        ({"consecutive": 0}, "ejection.consecutive", "it means: Failures in a row"),
+        ({"base": 30.0}, "ejection", "the first ejection (`base`, 30 s) is longer than the longest (`cap`, 16 s)"),
+        ({"outliers": {"stdev": 2.0}}, "ejection.outliers", "one lies at most 2.00 standard deviations below"),
+        ({"outliers": {"stdev": 0}}, "ejection.outliers.stdev", "Standard deviations below the mean of all"),
+        ({"slow": {}}, "ejection.slow", "either `seconds`, over which a call is slow, or `p95s`"),
+        ({"slow": {"seconds": 1, "p95s": 3}}, "ejection.slow", "either `seconds`"),
+        ({"slow": {"seconds": 1, "share": 1.0}}, "ejection.slow.share", "Share of its calls that may be slow"),
+    ],
+)
+def test_a_threshold_that_cannot_be_meant_is_refused_with_what_it_means(ejection, path, said):
+    (problem,) = refusal(one_service(ejection=ejection))
+    assert problem.path == f"services.shop.{path}"
+    assert said in problem.expected
+
+
+def test_a_circuit_whose_times_shrink_is_refused():
+    (problem,) = refusal(one_service(circuit={"base": 31.0}))
+    assert "the first opening (`base`, 31 s)" in problem.expected
+
+
+def test_a_service_of_another_kind_of_slowness_takes_nothing_of_the_defaults_in_its_place():
+    slow = {"ejection": {"slow": {"seconds": 1.0, "minimum": 7}}}
+    own = {"ejection": {"slow": {"p95s": 3.0}}}
+    loaded = load({"defaults": slow, **one_service(**own)}).services["shop"].ejection.slow
+    assert (loaded.seconds, loaded.p95s, loaded.minimum) == (None, 3.0, 7)

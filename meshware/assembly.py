@@ -181,6 +181,7 @@ def _service(name: str, settings: ServiceSettings, parts: ServiceParts) -> Servi
         emit=parts.emit,
         timeout=settings.timeout,
         timeout_chosen=settings.timeout_chosen,
+        feasible=settings.limits.feasible,
         connect_timeout=settings.connect_timeout,
         penalty=min(PENALTY, settings.timeout),
         panic_below=settings.panic,
@@ -270,7 +271,9 @@ class ServiceParts:
     def limiter(self, service: Service) -> InFlightLimit | None:
         """Unless it is off."""
         settings = service.settings.limits
-        return InFlightLimit(InFlightOptions(**settings.model_dump(exclude={"enabled"}))) if settings.enabled else None
+        if not settings.enabled:
+            return None
+        return InFlightLimit(InFlightOptions(**settings.model_dump(exclude={"enabled", "feasible"})))
 
     def retry(self, service: Service) -> Retries:
         """As set."""

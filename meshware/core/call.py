@@ -174,6 +174,8 @@ class Call:
         service = self.service
         if self.deadline.at <= now:
             raise DeadlineExceeded(service.name, self.deadline.timeout, 0)
+        if service.feasible and self.deadline.chosen:
+            self._finishes(now)
         try:
             self._lease = service.circuit.admit(now)
             wait = None if self._lease is not None else max(0.0, float(service.circuit.until(now) or now) - now)
@@ -188,6 +190,12 @@ class Call:
             if refused is not None:
                 raise Overloaded(service.name, refused)
             self._limiter = limiter
+
+    def _finishes(self, now: float) -> None:
+        """Raises where so little is left that most such calls would come too late; nobody's failure."""
+        remaining, figure = self.deadline.at - now, self.figures.feasible
+        if not figure.allows(remaining, now):
+            raise DeadlineExceeded(self.service.name, self.deadline.timeout, 0, expected=figure.expected(now))
 
     def _tell_circuit(self, tell: Callable[..., None], *what: object, now: float) -> None:
         """What became of the call, if the circuit gave it a lease."""

@@ -6,8 +6,11 @@ The p95 is recomputed once the samples have grown by an eighth, not at every cal
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import inf, log2
+from typing import Generic, TypeVar
 
+from meshware.core.feasible import Feasible
 from meshware.core.request import Request, operation_of
 
 HALF = 30.0
@@ -18,6 +21,12 @@ LIMIT = 64
 """Operations a service; further ones share `other`."""
 
 PATHS = 1024
+LONGEST = 256
+"""Characters of a path that is kept with what it stands for; a longer one is taken apart each time."""
+
+LONGEST_METHOD = 16
+"""Characters of a method that has figures of its own."""
+
 RECENT = 1 / 16
 """Weight of one answer in the recent mean."""
 
@@ -40,7 +49,8 @@ class Operation:
     """
 
     __slots__ = (
-        "_at", "_buckets", "_count", "_due", "_old", "_old_count", "_p95", "_parent", "cuts_pay", "name", "recent",
+        "_at", "_buckets", "_count", "_due", "_old", "_old_count", "_p95", "_parent", "cuts_pay", "feasible",
+        "name", "recent",
     )  # fmt: skip
 
     def __init__(self, name: str, parent: Operation | None = None) -> None:
@@ -53,12 +63,14 @@ class Operation:
         self._due = ENOUGH
         self.recent = 0.0
         self.cuts_pay = 1.0
+        self.feasible = Feasible()
 
     def record(self, seconds: float, now: float) -> None:
         """One success took so long from send to headers."""
         bucket = int((log2(seconds) - _LOW) * 8) if seconds > _LEAST else 0
         if bucket >= _BUCKETS:
             bucket = _BUCKETS - 1
+        self.feasible.record(seconds, now)
         each: Operation | None = self
         while each is not None:
             if now - each._at >= HALF:
@@ -116,33 +128,61 @@ class Operation:
         return f"<Operation {self.name}: {self._count + self._old_count} samples>"
 
 
-class Operations:
-    """The operations of one service by name, in order of first use, and `total` over all of them."""
+T = TypeVar("T")
 
-    def __init__(self, limit: int = LIMIT) -> None:
-        self.total = Operation("all")
+
+class Named(Generic[T]):
+    """Something for each operation, by name, in order of first use; past `limit` of them, one for all `other`."""
+
+    def __init__(self, make: Callable[[str], T], limit: int = LIMIT) -> None:
+        self._make = make
         self._limit = limit
-        self._named: dict[str, Operation] = {}
-        self._by_path: dict[tuple[str, str], Operation] = {}
-        self._other = Operation("other", self.total)
+        self._named: dict[str, T] = {}
+        self._by_path: dict[tuple[str, str], T] = {}
+        self._other = make("other")
 
-    def of(self, request: Request) -> Operation:
-        """The operation of a request: its given name, or its path with variable segments starred."""
-        if request.name is not None:
-            return self._name(f"{request.method} {request.name}")
-        key = (request.method, request.path)
+    def at(self, method: str, path: str) -> T:
+        """By method and path, variable segments starred."""
+        key = (method, path)
         found = self._by_path.get(key)
+        return self._place(key) if found is None else found
+
+    def known(self, method: str, path: str) -> T | None:
+        """The same, where it was asked for before."""
+        found = self._by_path.get((method, path))
+        return (
+            found if found is not None or len(method) > LONGEST_METHOD else self._named.get(operation_of(method, path))
+        )
+
+    def named(self, name: str) -> T:
+        """By a given name."""
+        found = self._named.get(name)
         if found is None:
-            found = self._name(operation_of(*key))
+            if len(self._named) >= self._limit:
+                return self._other
+            found = self._named.setdefault(name, self._make(name))
+        return found
+
+    def _place(self, key: tuple[str, str]) -> T:
+        if len(key[0]) > LONGEST_METHOD:
+            return self._other
+        found = self.named(operation_of(*key))
+        if len(key[1]) <= LONGEST:
             if len(self._by_path) >= PATHS:
                 self._by_path.clear()
             self._by_path[key] = found
         return found
 
-    def _name(self, name: str) -> Operation:
-        found = self._named.get(name)
-        if found is None:
-            if len(self._named) >= self._limit:
-                return self._other
-            found = self._named.setdefault(name, Operation(name, self.total))
-        return found
+
+class Operations:
+    """The operations of one service by name, in order of first use, and `total` over all of them."""
+
+    def __init__(self, limit: int = LIMIT) -> None:
+        self.total = Operation("all")
+        self._each = Named(lambda name: Operation(name, self.total), limit)
+
+    def of(self, request: Request) -> Operation:
+        """The operation of a request: its given name, or its path with variable segments starred."""
+        if request.name is not None:
+            return self._each.named(f"{request.method} {request.name}")
+        return self._each.at(request.method, request.path)

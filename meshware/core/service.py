@@ -78,7 +78,7 @@ class Service:
 
     __slots__ = (
         *sorted(PARTS), "__weakref__", "_gone", "arrival", "attended", "changed", "connect_timeout", "emit",
-        "endpoints", "fleet", "host", "idle", "learner", "name", "panic", "panic_below", "parts", "penalty",
+        "endpoints", "feasible", "fleet", "host", "idle", "learner", "name", "panic", "panic_below", "parts", "penalty",
         "picker", "retired", "rng", "settings", "source", "timeout", "timeout_chosen", "tls", "used", "warm_floor",
     )  # fmt: skip
 
@@ -117,6 +117,7 @@ class Service:
         emit: Callable[[object], None],
         timeout: float = 10.0,
         timeout_chosen: bool = False,
+        feasible: bool = True,
         connect_timeout: float = 1.5,
         idle: float = 10.0,
         penalty: float = 5.0,
@@ -133,6 +134,7 @@ class Service:
         self.emit = emit
         self.timeout = timeout
         self.timeout_chosen = timeout_chosen
+        self.feasible = feasible  # whether what would come too late is refused
         self.connect_timeout = connect_timeout
         self.idle = idle
         self.penalty = penalty

@@ -290,6 +290,11 @@ class LimitSettings(Model):
         0.6,
         description="or while what is in flight will take so large a share of a new call's deadline to be answered.",
     )
+    feasible: bool = Field(
+        True,
+        description="Whether a call is refused, by `DeadlineExceeded`, whose deadline leaves less than the last "
+        "answers of its operation took (their 20th percentile). Only a deadline that somebody set counts.",
+    )
 
     @model_validator(mode="after")
     def _starts_at_least_there(self) -> LimitSettings:

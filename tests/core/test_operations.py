@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as some
 from world import request
 
-from meshware.core.operations import LIMIT, PATHS, Operation, Operations
+from meshware.core.operations import LIMIT, PATHS, Named, Operation, Operations
 
 
 def fed(operation, count, seconds=0.1, now=0.0):
@@ -81,8 +81,28 @@ def test_paths_are_remembered_up_to_a_bound():
     operations = Operations()
     for number in range(3 * PATHS):
         operations.of(request(path=f"/items/{number}"))
-    assert len(operations._by_path) <= PATHS
+    assert len(operations._each._by_path) <= PATHS
 
 
 def test_an_operation_shows_its_name_and_its_samples():
     assert repr(fed(Operation("GET /items"), 3)) == "<Operation GET /items: 3 samples>"
+
+
+def test_a_long_path_is_not_kept_but_has_its_operation():
+    named = Named(lambda name: [name])
+    path = "/items/" + "x" * 1000
+    assert named.at("GET", path) is named.at("GET", path) is named.named("GET /items/*")
+    assert not named._by_path
+
+
+def test_a_long_method_has_no_figures_of_its_own():
+    named = Named(lambda name: [name])
+    assert named.at("X" * 17, "/") is named.at("Y" * 17, "/") == ["other"]
+    assert named.known("X" * 17, "/") is None
+
+
+def test_what_nobody_has_asked_for_is_not_known():
+    named = Named(lambda name: [name])
+    assert named.known("GET", "/items/1") is None
+    made = named.at("GET", "/items/1")
+    assert named.known("GET", "/items/1") is named.known("GET", "/items/2") is made

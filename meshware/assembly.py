@@ -6,7 +6,9 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
+from datetime import datetime
 from functools import partial
+from math import inf
 from threading import RLock
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +25,7 @@ from meshware.breaking.record import EjectionOptions
 from meshware.breaking.slowness import SlowOptions
 from meshware.core.endpoint import Endpoint, Locality
 from meshware.core.events import GuardTurned
+from meshware.core.fault import Fault
 from meshware.core.operations import Operations
 from meshware.core.outcome import Outcome, StatusClassifier, Verdict
 from meshware.core.policy import Circuit, Rng, Strategy
@@ -37,11 +40,13 @@ from meshware.retrying.attempt_timeout import AttemptTimeout, NoAttemptTimeout
 from meshware.retrying.budget import BudgetOptions, RetryBudget
 from meshware.retrying.hedging import HedgeOptions, Hedging
 from meshware.retrying.policy import Retries, RetryOptions
+from meshware.routing.faults import Faults
 from meshware.security.orca import read_report
 from meshware.security.trust import LOAD
 from meshware.settings.schema import (
     EndpointSettings,
     FallbackSettings,
+    FaultSettings,
     LastGoodSettings,
     MeshSettings,
     PluginChoice,
@@ -67,6 +72,7 @@ def assemble(
     rng: Rng,
     emit: Callable[[object], None],
     now: float,
+    loaded: float | None = None,
     found: Mapping[str, Service] | None = None,
     hooks: Callable[[Service, str], tuple[Callable[..., None], ...]] = lambda service, name: (),
     wake: Callable[[Service], None] = lambda service: None,
@@ -75,8 +81,8 @@ def assemble(
     """The services of these settings. One whose policies are as before is kept, with all it has learned.
 
     `found`: services whose discovered endpoints stand until these are discovered anew; `previous` unless given.
-    `hooks` gives the observers' methods of one name for a service; `wake` is told that a service has changed,
-    `breathe` called in the midst of long work.
+    `loaded`: when the settings came into force, `now` unless given. `hooks` gives the observers' methods of one name
+    for a service; `wake` is told that a service has changed, `breathe` called in the midst of long work.
     """
     parts = ServiceParts(
         home=Locality.parse(settings.locality), rng=rng, emit=emit, hooks=hooks, wake=wake, breathe=breathe
@@ -95,7 +101,40 @@ def assemble(
     for service, each, source in anew:  # nothing of the old is touched until all of the new stands
         service.settings = each
         _supply(service, each, source, known.get(service.name), now)
+    for name, service in services.items():
+        _endanger(
+            service, settings.services[name].faults, settings.fault_headers, now if loaded is None else loaded, now
+        )
     return services
+
+
+def _endanger(service: Service, settings: tuple[FaultSettings, ...], headers: bool, loaded: float, now: float) -> None:
+    """What goes wrong on purpose with a service's calls; while that is as it was, its end stays too."""
+    if not settings and not headers:
+        service.faults = None
+    elif service.faults is None or service.faults.made_of != (settings, headers):
+        faults = [_fault(each, loaded, now) for each in settings]
+        service.faults = Faults(service.name, faults, made_of=(settings, headers), emit=service.emit)
+
+
+def _fault(settings: FaultSettings, loaded: float, now: float) -> Fault:
+    until, when = settings.until, settings.when
+    if isinstance(until, datetime):
+        end = now + until.timestamp() - time.time()
+    else:
+        end = inf if until is None else loaded + until
+    return Fault(
+        delay=settings.delay,
+        abort=settings.abort,
+        reset=settings.reset,
+        partial_body=settings.partial_body,
+        share=settings.percentage / 100,
+        methods=None if when.methods is None else frozenset(when.methods),
+        path=when.path,
+        headers=tuple(when.headers.items()),
+        until=end,
+        counts=settings.counts,
+    )
 
 
 def board(

@@ -19,6 +19,7 @@ from typing import Any, ParamSpec, Protocol, TypeVar
 
 from meshware.core.caller import Caller, nothing
 from meshware.core.deadline import Deadline
+from meshware.core.fault import Ordered
 
 ALLOWANCE = 3
 """Retries that one inbound request may spend over its whole fan-out."""
@@ -101,7 +102,7 @@ class RequestContext:
     view of the context in force, so that other threads and tasks of the same request do not notice.
     """
 
-    __slots__ = ("_caller", "_life", "_purse", "attempt", "deadline", "mesh", "operation", "retry")
+    __slots__ = ("_caller", "_life", "_purse", "attempt", "deadline", "fault", "mesh", "operation", "retry")
 
     def __init__(
         self,
@@ -117,6 +118,7 @@ class RequestContext:
         self.deadline = deadline
         self.mesh = mesh
         self.attempt = attempt
+        self.fault: Ordered | None = None  # what a trusted caller asks to go wrong with the calls made for him
         self.operation: str | None = None
         self.retry = True
         self._life = _Life(counted=counted)

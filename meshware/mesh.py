@@ -66,6 +66,7 @@ class Mesh:
         self._names: Mapping[tuple[str, str, int], Service] = {}
         self.plugin_failures = 0
         self.load = Load(clock)
+        self._loaded = clock()
         self._put(settings, {})
         _alive.add(self)
 
@@ -147,6 +148,7 @@ class Mesh:
         try:
             settings = load(source, environ=self.environ)
             with self._changing:
+                self._loaded = self.clock()
                 self._put(settings, self.services)
         except MeshError as error:
             self._emit(SettingsRefused(self.settings.service, self.clock(), str(error)))
@@ -211,6 +213,7 @@ class Mesh:
             rng=self._rng,
             emit=self._emit,
             now=self.clock(),
+            loaded=self._loaded,
             found=found,
             hooks=self._hooks,
             wake=self._wake,

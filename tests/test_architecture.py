@@ -70,7 +70,7 @@ WORLD = {
 }  # fmt: skip
 LOCKS = {"Lock", "RLock"}
 
-SLEEPERS = {"outbound.drive", "outbound.reaper", "housekeeper", "sharing.rows"}
+SLEEPERS = {"outbound.delays", "outbound.drive", "outbound.reaper", "housekeeper", "sharing.rows"}
 
 
 class Module(NamedTuple):

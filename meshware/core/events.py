@@ -81,6 +81,14 @@ class PluginFailed(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class FaultInjected(Event):
+    """A fault that was asked for has befallen a call for the first time; it is in force until then."""
+
+    fault: str
+    until: float
+
+
+@dataclass(frozen=True, slots=True)
 class BoardLost(Event):
     """This worker knows only what it learns itself: it shares nothing with the others of its host."""
 

@@ -86,11 +86,12 @@ class Outcome:
 
     `sent` is False only when the request provably never reached the endpoint. `stream` marks an answer
     whose body has no natural end (event stream, upgrade). `error` is the client's own exception. The call adds its
-    verdict, and how many it `found` in flight at the endpoint when it began (None: nobody knows).
+    verdict, and how many it `found` in flight at the endpoint when it began (None: nobody knows). `injected`: a fault
+    that was asked for had its part in it.
     """
 
     __slots__ = (
-        "cause", "connect", "elapsed", "error", "first_byte", "found", "report", "retry_after",
+        "cause", "connect", "elapsed", "error", "first_byte", "found", "injected", "report", "retry_after",
         "retried", "sent", "status", "stream", "verdict",
     )  # fmt: skip
 
@@ -122,6 +123,7 @@ class Outcome:
         self.stream = stream
         self.verdict = Verdict.NEUTRAL
         self.found: float | None = 0
+        self.injected = False
 
     def __repr__(self) -> str:
         what = self.status if self.cause is None else self.cause.value

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     from meshware.core.call import Attempt, Call
     from meshware.core.endpoint import Endpoint
+    from meshware.core.fault import Injection
     from meshware.core.operations import Operation
     from meshware.core.outcome import Ending, Outcome, Verdict
     from meshware.core.reply import Reply
@@ -464,8 +465,8 @@ class Observer:
     def on_fallback(self, call: Call, reply: Reply, now: float) -> None:
         """The caller gets this in place of the failure that the call has ended in."""
 
-    def on_fault(self, call: Call, fault: object, now: float) -> None:
-        """This fault is injected into the call, as the settings, a test or a trusted caller say."""
+    def on_fault(self, call: Call, injection: Injection, now: float) -> None:
+        """This is injected into the call or one of its attempts, as the settings, a test or a trusted caller say."""
 
     def on_done(self, call: Call, error: BaseException | None, now: float) -> None:
         """The call was decided: delivered, or raised."""

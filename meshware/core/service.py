@@ -78,8 +78,8 @@ class Service:
 
     __slots__ = (
         *sorted(PARTS), "__weakref__", "_gone", "arrival", "attended", "changed", "connect_timeout", "emit",
-        "endpoints", "feasible", "fleet", "host", "idle", "learner", "name", "panic", "panic_below", "parts", "penalty",
-        "picker", "retired", "rng", "settings", "source", "timeout", "timeout_chosen", "tls", "used", "warm_floor",
+        "endpoints", "faults", "feasible", "fleet", "host", "idle", "learner", "name", "panic", "panic_below", "parts",
+        "penalty", "picker", "retired", "rng", "settings", "source", "timeout", "timeout_chosen", "tls", "used", "warm_floor",
     )  # fmt: skip
 
     strategy: Strategy
@@ -142,6 +142,7 @@ class Service:
         self.panic_below = panic_below
         self.host = host
         self.tls = tls
+        self.faults: Any = None  # what is to go wrong on purpose (routing/faults.py); the doors ask it
         self.source: Source | None = None
         self.arrival: Arrival | None = None
         self.fleet: dict[Meter, Any] = {}

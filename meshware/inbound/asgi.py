@@ -17,7 +17,7 @@ from meshware.health.prober import PATH
 from meshware.inbound.asgi_caller import AsgiCaller
 from meshware.inbound.door import EXPIRED, Door, marks, open_own_mesh
 from meshware.outbound.instrument import instrument as instrument_clients
-from meshware.security.trust import ATTEMPT, LOAD, REPORT, TIMEOUT
+from meshware.security.trust import LOAD, REQUEST
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -199,7 +199,7 @@ def _answering(send: Send, context: RequestContext, caller: AsgiCaller | None) -
     return forward
 
 
-_READ = dict.fromkeys(header.encode() for header in (TIMEOUT, ATTEMPT, REPORT))
+_READ = dict.fromkeys(header.encode() for header in REQUEST)
 """The headers that we read, as the door wants them."""
 
 _OVER = {"lifespan.startup.failed", "lifespan.shutdown.complete", "lifespan.shutdown.failed"}

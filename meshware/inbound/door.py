@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from math import ceil
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -26,6 +27,7 @@ from meshware.security.trust import (
     TIMEOUT,
     Inbound,
     TrustedPeers,
+    fault_order,
     read_headers,
 )
 from meshware.telemetry.log import EventLog
@@ -80,6 +82,7 @@ class Door:
         timeouts: Sequence[str] = (),
         attempts: Sequence[str] = (),
         reports: Sequence[str] = (),
+        faults: Sequence[str] = (),
         *,
         peer: str = "",
         caller: Caller | None = None,
@@ -88,22 +91,25 @@ class Door:
     ) -> RequestContext | None:
         """The context of a request that begins now; None when its deadline has passed: answer 504 then.
 
-        `timeouts`, `attempts` and `reports` are all values of the headers TIMEOUT, ATTEMPT and REPORT, `peer` is who
+        `timeouts`, `attempts`, `reports` and `faults` are all values of the headers of trust.REQUEST, `peer` is who
         sent them; `allowance` is how many retries the calls made for it may spend, None as many as their services pay
         for; `counted`: it is among what this process is busy with until its answer has gone out.
         Nothing is in force yet: enter the context for as long as code of the app runs, then end it by `done`.
         """
         mesh, rules = self.mesh, self._current()
-        told = timeouts or attempts or reports
-        inbound = rules.read(timeouts, attempts, reports, peer) if told else rules.unsaid
+        told = timeouts or attempts or reports or faults
+        inbound = rules.read(timeouts, attempts, reports, faults, peer) if told else rules.unsaid
         now = mesh.clock()
         deadline = _deadline(inbound.timeout, now)
         if deadline is not None and deadline.at <= now:
             return None
         served = rules.begin(mesh, inbound, peer) if counted and rules.reports else None
-        return RequestContext(
+        context = RequestContext(
             deadline, mesh=mesh, attempt=inbound.attempt, allowance=allowance, caller=caller, counted=served
         )
+        if inbound.fault is not None:
+            context.fault = inbound.fault
+        return context
 
     def probed(self, method: str, peer: str) -> str | None:
         """What to say, in a 204's header LOAD, to who asks at PATH how busy this server is.
@@ -138,15 +144,18 @@ class _Rules(NamedTuple):
         reports = bool(peers) and settings.load_reports != "off"  # what nobody may hear is not counted
         return cls(settings, unsaid, _unasked_timeout(), peers, reports, settings.load_reports == "always")
 
-    def read(self, timeouts: Sequence[str], attempts: Sequence[str], reports: Sequence[str], peer: str) -> Inbound:
+    def read(
+        self, timeouts: Sequence[str], attempts: Sequence[str], reports: Sequence[str], faults: Sequence[str], peer: str
+    ) -> Inbound:
         """What the headers say; the peer is looked at only when there is a mark of his to believe or not."""
         said, maximum = {TIMEOUT: timeouts, ATTEMPT: attempts, REPORT: reports}, self.unsaid.timeout
-        trusted = bool(attempts or reports) and self.trusts(peer)
+        ordered = bool(faults) and self.settings.fault_headers
+        trusted = bool(attempts or reports or ordered) and self.trusts(peer)
         inbound = read_headers(said.__getitem__, trusted=trusted, maximum=maximum)
         if maximum is None and inbound.timeout is not None and inbound.timeout > self.unasked:
             # a deadline that was set stands above that default: a stranger must not lengthen it
-            return Inbound(None, inbound.attempt, inbound.asked)
-        return inbound
+            inbound = replace(inbound, timeout=None)
+        return replace(inbound, fault=fault_order(faults)) if trusted and ordered else inbound
 
     def begin(self, mesh: Mesh, inbound: Inbound, peer: str) -> Served | None:
         """The request among those that are served; one that a door around this one has counted is not another."""

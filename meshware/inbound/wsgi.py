@@ -14,7 +14,7 @@ from meshware.context import RequestContext, enter, leave
 from meshware.health.prober import PATH
 from meshware.inbound.door import EXPIRED, Door, marks, open_mesh
 from meshware.outbound.instrument import instrument as instrument_clients
-from meshware.security.trust import ATTEMPT, LOAD, REPORT, TIMEOUT
+from meshware.security.trust import LOAD, REQUEST
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
@@ -131,7 +131,7 @@ def _marking(start_response: StartResponse, context: RequestContext) -> Any:
     return answer
 
 
-_READ = tuple("HTTP_" + header.upper().replace("-", "_") for header in (TIMEOUT, ATTEMPT, REPORT))
+_READ = tuple("HTTP_" + header.upper().replace("-", "_") for header in REQUEST)
 """What WSGI calls the headers that we read."""
 
 

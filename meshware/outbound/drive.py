@@ -24,13 +24,17 @@ def drive(
     send: Callable[[Attempt], Outcome],
     drop: Callable[[Attempt], None],
     *,
+    since: float | None = None,
     sleep: Callable[[float], None] = time.sleep,
     clock: Clock = time.monotonic,
 ) -> Attempt:
-    """Drive a call on the calling thread to the attempt whose answer is delivered; raises what the call says."""
+    """Drive a call on the calling thread to the attempt whose answer is delivered; raises what the call says.
+
+    `since`: when its time began to run, for a call that was held before.
+    """
     attempt = race = None
     try:
-        attempt = call.begin(clock()) if call.service.arrival is None else _awaited(call, clock)
+        attempt = call.begin(clock(), since=since) if call.service.arrival is None else _awaited(call, clock, since)
         if attempt.hedge_at is not None:
             race = Race(call, attempt, send, drop, clock)
         while True:
@@ -63,13 +67,15 @@ async def drive_async(
     send: Callable[[Attempt], Awaitable[Outcome]],
     drop: Callable[[Attempt], Awaitable[None]],
     *,
+    since: float | None = None,
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     clock: Clock = time.monotonic,
 ) -> Attempt:
     """Drive a call on the running loop; the same decisions as `drive`, since the call makes them."""
     attempt = race = None
     try:
-        attempt = call.begin(clock()) if call.service.arrival is None else await _awaited_async(call, clock)
+        arrived = call.service.arrival is None
+        attempt = call.begin(clock(), since=since) if arrived else await _awaited_async(call, clock, since)
         if attempt.hedge_at is not None:
             race = AsyncRace(call, attempt, send, drop, clock)
         while True:
@@ -97,16 +103,16 @@ async def drive_async(
         raise
 
 
-def _awaited(call: Call, clock: Clock) -> Attempt:
+def _awaited(call: Call, clock: Clock, since: float | None) -> Attempt:
     """Begin once the service's endpoints have been found for the first time; that is part of the call's time."""
-    began, arrival = clock(), call.service.arrival
+    began, arrival = clock() if since is None else since, call.service.arrival
     if arrival is not None:
         arrival.wait(call.patience(began))
     return call.begin(clock(), since=began)
 
 
-async def _awaited_async(call: Call, clock: Clock) -> Attempt:
-    began, arrival = clock(), call.service.arrival
+async def _awaited_async(call: Call, clock: Clock, since: float | None) -> Attempt:
+    began, arrival = clock() if since is None else since, call.service.arrival
     if arrival is not None:
         await arrival.wait_async(call.patience(began))
     return call.begin(clock(), since=began)

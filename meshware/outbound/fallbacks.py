@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from meshware.context import current as current_context
 from meshware.core.outcome import Outcome, Verdict
 from meshware.fallback.fallback import made
-from meshware.security.trust import FALLBACK
+from meshware.security.trust import FALLBACK, FAULT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 SAFE = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 """Methods that change nothing (RFC 9110, 9.2.1)."""
 
-EXTENSION = "meshware_fallback"
-"""The key under which a response's `extensions` say where it is from."""
+EXTENSIONS = {FALLBACK: "meshware_fallback", FAULT: "meshware_fault"}
+"""The keys under which a response's `extensions` say where it is from."""
 
 
 def in_place_of(call: Call, failure: BaseException | Outcome, url: str) -> Reply | None:
@@ -67,6 +67,8 @@ async def in_place_of_async(call: Call, failure: BaseException | Outcome, url: s
 
 def _covered(call: Call, failure: BaseException | Outcome) -> bool:
     fallback = call.service.fallback
+    if fallback is None:
+        return False
     if isinstance(failure, Outcome):
         return bool(fallback.covers_status(call.request, failure.status))
     return bool(fallback.covers_error(call.request, failure))
@@ -81,7 +83,8 @@ def _told(call: Call, reply: Reply | None) -> Reply | None:
 
 def keeping(call: Call, won: Attempt, url: str, headers: Mapping[str, str], *, decoded: bool) -> Keeping | None:
     """What takes the body of a good answer as it is read; None where nobody keeps it."""
-    store, outcome = call.service.fallback.store, won.outcome
+    fallback, outcome = call.service.fallback, won.outcome
+    store = None if fallback is None else fallback.store
     if store is None or outcome is None or outcome.verdict is not Verdict.SUCCESS or outcome.stream:
         return None
     if call.request.method not in SAFE:
@@ -95,7 +98,12 @@ def marked(reply: Reply, method: str) -> list[tuple[str, str]]:
     """The headers of the client's response: the reply's, how long it is, and where it is from."""
     length = [] if method == "HEAD" else [("content-length", str(len(reply.body)))]
     given: list[Any] = [each for each in reply.headers if each[0].lower() not in _OURS]
-    return [*given, *length, (FALLBACK, reply.source)]
+    return [*given, *length, (mark(reply), reply.source)]
 
 
-_OURS = {"content-length", "transfer-encoding", FALLBACK}
+def mark(reply: Reply) -> str:
+    """The header that says what a response is from."""
+    return FAULT if reply.source == "fault" else FALLBACK
+
+
+_OURS = {"content-length", "transfer-encoding", FALLBACK, FAULT}

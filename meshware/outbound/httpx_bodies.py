@@ -47,10 +47,10 @@ class SyncBody:
     """An answer's body as the client reads it; mixed with the client's own SyncByteStream."""
 
     def __init__(self, inner: Any, following: Following, wire: Wire, left: Any) -> None:
-        self._inner, self.following, self._wire, self._left = inner, following, wire, left
+        self.inner, self.following, self._wire, self._left = inner, following, wire, left
 
     def __iter__(self) -> Iterator[bytes]:
-        following, pieces = self.following, iter(self._inner)
+        following, pieces = self.following, iter(self.inner)
         while True:
             began = time.monotonic()
             try:
@@ -84,24 +84,24 @@ class SyncBody:
         self._wire.release()
         self.following.end(Ending.DROPPED)
         self._left = None
-        self._inner.close()
+        self.inner.close()
 
     def __del__(self) -> None:
         following, left = getattr(self, "following", None), getattr(self, "_left", None)
         if following is not None and left is not None:
             self._wire.release()
             following.end(Ending.DROPPED)
-            left.append(self._inner)
+            left.append(self.inner)
 
 
 class AsyncBody:
     """An answer's body as the client reads it; mixed with the client's own AsyncByteStream."""
 
     def __init__(self, inner: Any, following: Following, wire: Wire, left: Any) -> None:
-        self._inner, self.following, self._left = inner, following, left
+        self.inner, self.following, self._left = inner, following, left
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        following, pieces = self.following, self._inner.__aiter__()
+        following, pieces = self.following, self.inner.__aiter__()
         try:
             while True:
                 began = time.monotonic()
@@ -140,13 +140,13 @@ class AsyncBody:
         """Nothing more is read."""
         self.following.end(Ending.DROPPED)
         self._left = None
-        await closed(self._inner)
+        await closed(self.inner)
 
     def __del__(self) -> None:
         following, left = getattr(self, "following", None), getattr(self, "_left", None)
         if following is not None and left is not None:
             following.end(Ending.DROPPED)
-            left.append(self._inner)
+            left.append(self.inner)
 
 
 @cache

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from functools import partial
 from math import inf
 from typing import TYPE_CHECKING, Any
 
 from meshware.context import current as current_context
 from meshware.core.errors import DeadlineExceeded, InsecureService, MeshError
-from meshware.core.outcome import Outcome
+from meshware.core.outcome import Ending, Outcome
 from meshware.core.request import Request
-from meshware.outbound import fallbacks
+from meshware.outbound import fallbacks, faults
 from meshware.outbound import httpx_wire as wires
 from meshware.outbound.drive import drive, drive_async
 from meshware.outbound.exchange import SLACK, answer_of, behind, headers_for, host_for
@@ -23,6 +24,7 @@ from meshware.outbound.scopes import Limit, Wanted
 
 if TYPE_CHECKING:
     from meshware.core.call import Attempt, Call
+    from meshware.core.fault import Fault
     from meshware.core.reply import Reply
     from meshware.core.service import Service
     from meshware.mesh import Mesh
@@ -125,8 +127,43 @@ class HttpxCall:
     def _kept(self, won: Attempt, url: str) -> Any:
         """The answer, whose body is kept when it is good and read to its end."""
         answer = self._taken(won)
-        answer.stream.following.keeping = fallbacks.keeping(self.call, won, url, answer.headers, decoded=False)
+        if self.service.fallback is not None:
+            answer.stream.following.keeping = fallbacks.keeping(self.call, won, url, answer.headers, decoded=False)
         return answer
+
+    # What goes wrong on purpose
+
+    def _break(self, fault: Fault | None) -> None:
+        if fault is not None and fault.reset:
+            raise self.broken()
+
+    def broken(self) -> Exception:
+        """A connection that was reset, as the client has it."""
+        error: Exception = self.library.module.ReadError(faults.RESET, request=self.request)
+        return error
+
+    def aborted(self, attempt: Attempt, reply: Reply, elapsed: float) -> Outcome:
+        """The reply as the attempt's answer."""
+        answer, wire = self.library.replied(self.request, reply), self._wire(attempt)
+        wire.framed(answer.headers.raw)
+        return self._answered(attempt, wire, answer, elapsed)
+
+    def cut_short(self, attempt: Attempt, count: int, *, counts: bool) -> None:
+        """Have the body break off; unless it counts, the call hears that nobody wanted the rest."""
+        body = attempt.answer.stream
+
+        def broken() -> Exception:
+            if not counts:
+                body.following.end(Ending.DROPPED)
+            error: Exception = self.library.module.RemoteProtocolError(faults.BROKEN_OFF, request=self.request)
+            return error
+
+        body.inner = faults.Short(body.inner, count, broken)
+
+    def delayed(self, attempt: Attempt, outcome: Outcome, seconds: float) -> None:
+        """Its body is followed already."""
+        if outcome.cause is None:
+            attempt.answer.stream.following.elapsed += seconds
 
     def late(self) -> Exception:
         """The deadline has passed, as the client's own error."""
@@ -140,22 +177,28 @@ class SyncCall(HttpxCall):
     def run(self) -> Any:
         """The answer of the attempt that is delivered; raises the client's errors, and ours as the client's."""
         self.body = body_class(self.library.module, "Sync")
-        if self.service.fallback is not None:
+        if self.service.fallback is not None or self.service.faults is not None:
             return self._covered()
-        return self._taken(self._driven())
+        return self._taken(self._driven(self.send))
 
-    def _driven(self) -> Attempt:
+    def _driven(self, send: Callable[[Attempt], Outcome], since: float | None = None) -> Attempt:
         try:
             self._secure()
-            return drive(self.call, self.send, self.drop)
+            return drive(self.call, send, self.drop, since=since)
         except MeshError as error:
             raise self.library.twin(error, self.request) from error.__cause__
 
     def _covered(self) -> Any:
-        """The same, with the service's fallback in the place of a failure."""
+        """The same, with what is to go wrong on purpose, and the service's fallback in the place of a failure."""
         url = str(self.request.url)
+        since, fault = faults.into_call(self.call)
+        aborted = faults.abort(fault)
+        if aborted is not None:
+            instead = fallbacks.in_place_of(self.call, aborted[0], url)
+            return self.library.replied(self.request, instead or aborted[1])
         try:
-            won = self._driven()
+            self._break(fault)
+            won = self._driven(partial(faults.into_attempt, self, send=self.send), since)
         except (MeshError, *self.library.failures) as error:
             reply = None if isinstance(error, self.library.mendable) else fallbacks.in_place_of(self.call, error, url)
             if reply is None:
@@ -168,7 +211,11 @@ class SyncCall(HttpxCall):
         except BaseException:
             self.drop(won)
             raise
-        return self._kept(won, url) if reply is None else self.library.replied(self.request, reply)
+        if reply is not None:
+            return self.library.replied(self.request, reply)
+        if fault is not None and fault.partial_body is not None:
+            self.cut_short(won, fault.partial_body, counts=False)
+        return self._kept(won, url)
 
     def send(self, attempt: Attempt) -> Outcome:
         """Send one attempt; what the endpoint or the network did comes back as an outcome."""
@@ -223,23 +270,32 @@ class AsyncCall(HttpxCall):
     async def run(self) -> Any:
         """The answer of the attempt that is delivered; raises the client's errors, and ours as the client's."""
         self.body = body_class(self.library.module, "Async")
-        if self.service.fallback is not None:
+        if self.service.fallback is not None or self.service.faults is not None:
             return await self._covered()
-        return self._taken(await self._driven())
+        return self._taken(await self._driven(self.send))
 
-    async def _driven(self) -> Attempt:
+    async def _driven(
+        self, send: Callable[[Attempt], Coroutine[Any, Any, Outcome]], since: float | None = None
+    ) -> Attempt:
         try:
             self._secure()
             async with Wanted(current_context()):
-                return await drive_async(self.call, self.send, self.drop)
+                return await drive_async(self.call, send, self.drop, since=since)
         except MeshError as error:
             raise self.library.twin(error, self.request) from error.__cause__
 
     async def _covered(self) -> Any:
-        """The same, with the service's fallback in the place of a failure."""
+        """The same, with what is to go wrong on purpose, and the service's fallback in the place of a failure."""
         url = str(self.request.url)
+        async with Wanted(current_context()):
+            since, fault = await faults.into_call_async(self.call)
+        aborted = faults.abort(fault)
+        if aborted is not None:
+            instead = await self._instead(aborted[0], url)
+            return self.library.replied(self.request, instead or aborted[1])
         try:
-            won = await self._driven()
+            self._break(fault)
+            won = await self._driven(partial(faults.into_attempt_async, self, send=self.send), since)
         except (MeshError, *self.library.failures) as error:
             mendable = isinstance(error, self.library.mendable)
             reply = None if mendable else await self._instead(error, url)
@@ -253,7 +309,11 @@ class AsyncCall(HttpxCall):
         except BaseException:
             await self.drop(won)
             raise
-        return self._kept(won, url) if reply is None else self.library.replied(self.request, reply)
+        if reply is not None:
+            return self.library.replied(self.request, reply)
+        if fault is not None and fault.partial_body is not None:
+            self.cut_short(won, fault.partial_body, counts=False)
+        return self._kept(won, url)
 
     async def _instead(self, failure: BaseException | Outcome, url: str) -> Reply | None:
         """By the user's function for as long as the inbound caller waits."""

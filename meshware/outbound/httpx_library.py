@@ -12,7 +12,7 @@ from meshware.core.errors import MeshError
 from meshware.core.outcome import Cause
 from meshware.outbound.errors import LOCAL_ERRNOS, chain, twin
 from meshware.outbound.exchange import Limits, finite
-from meshware.outbound.fallbacks import EXTENSION, marked
+from meshware.outbound.fallbacks import EXTENSIONS, mark, marked
 from meshware.outbound.httpx_direct import Direct
 from meshware.outbound.httpx_wire import Wire
 
@@ -77,7 +77,7 @@ class Library:
             reply.status,
             headers=marked(reply, request.method),
             stream=self.module.ByteStream(body),
-            extensions={EXTENSION: reply.source},
+            extensions={EXTENSIONS[mark(reply)]: reply.source},
         )
 
     # Errors

@@ -18,7 +18,7 @@ from meshware.context import current as current_context
 from meshware.core.errors import DeadlineExceeded, InsecureService, MeshError
 from meshware.core.outcome import Ending, Outcome
 from meshware.core.request import Request
-from meshware.outbound import fallbacks
+from meshware.outbound import fallbacks, faults
 from meshware.outbound import wire as wires
 from meshware.outbound.drive import drive
 from meshware.outbound.exchange import SLACK, Limits, answer_of, finite, headers_for, host_for
@@ -30,6 +30,7 @@ from meshware.outbound.wire import Dial, Wire
 
 if TYPE_CHECKING:
     from meshware.core.call import Attempt, Call
+    from meshware.core.reply import Reply
     from meshware.core.service import Service
     from meshware.fallback.last_good import Keeping
     from meshware.mesh import Mesh
@@ -83,23 +84,32 @@ class RequestsCall:
     def run(self, mesh: Mesh) -> requests.Response:
         """The answer of the attempt that is delivered; raises requests' errors, and ours as requests'."""
         self.call = mesh.call(self.service, self._described())
-        if self.service.fallback is not None:
+        if self.service.fallback is not None or self.service.faults is not None:
             return self._covered()
-        return self._delivered(self._driven())
+        return self._delivered(self._driven(self.send))
 
-    def _driven(self) -> Attempt:
+    def _driven(self, send: Callable[[Attempt], Outcome], since: float | None = None) -> Attempt:
         try:
             if self.url.scheme == "https":
                 self._secure()
-            return drive(self.call, self.send, self.drop)
+            return drive(self.call, send, self.drop, since=since)
         except MeshError as error:
             raise twin(error, self.request) from error.__cause__
 
     def _covered(self) -> requests.Response:
-        """The same, with the service's fallback in the place of a failure."""
+        """The same, with what is to go wrong on purpose, and the service's fallback in the place of a failure."""
         url = str(self.request.url)
+        since, fault = faults.into_call(self.call)
+        aborted = faults.abort(fault)
+        if aborted is not None:
+            instead = fallbacks.in_place_of(self.call, aborted[0], url)
+            return replied(self.adapter, self.request, instead or aborted[1])
         try:
-            won = self._driven()
+            if fault is not None and fault.reset:
+                raise self.broken()
+            won = self._driven(partial(faults.into_attempt, self, send=self.send), since)
+            if fault is not None and fault.partial_body is not None:
+                self.cut_short(won, fault.partial_body, counts=False)
         except (MeshError, requests.ConnectionError, requests.Timeout) as error:
             reply = fallbacks.in_place_of(self.call, error, url)
             if reply is None:
@@ -209,6 +219,27 @@ class RequestsCall:
             asked=attempt.asked,
         )
 
+    # What goes wrong on purpose
+
+    def broken(self) -> Exception:
+        """A connection that was reset, as requests has it."""
+        return requests.ConnectionError(faults.RESET, request=self.request)
+
+    def aborted(self, attempt: Attempt, reply: Reply, elapsed: float) -> Outcome:
+        """The reply as the attempt's answer."""
+        attempt.cancel = self._wire(attempt, {})
+        attempt.answer = replied(self.adapter, self.request, reply)
+        return answer_of(reply.status, attempt.answer.headers, elapsed=elapsed, connect=None, endless=False)
+
+    def cut_short(self, attempt: Attempt, count: int, *, counts: bool) -> None:
+        """Have the body break off; of a class of the user's own it does not."""
+        meshed = meshed_response(attempt.answer)
+        if meshed is not None:
+            meshed._short = count, attempt.cancel if counts else None
+
+    def delayed(self, attempt: Attempt, outcome: Outcome, seconds: float) -> None:
+        """What an answer has taken is looked up when it is delivered."""
+
     def drop(self, attempt: Attempt) -> None:
         """Close an answer that nobody will read."""
         attempt.answer.close()
@@ -252,14 +283,32 @@ class MeshedResponse(requests.Response):
 
     _body: tuple[Call, Wire] | None = None
     _keeping: Keeping | None = None
+    _short: tuple[int, Wire | None] | None = None
 
     def iter_content(self, chunk_size: Any = 1, decode_unicode: bool = False) -> Iterator[Any]:
         """The body in pieces; every way to it goes through here."""
         chunks = super().iter_content(chunk_size, decode_unicode)
+        if self._short is not None:
+            chunks = self._broken_off(chunks)
         keeping, self._keeping = self._keeping, None  # who comes second has not all of it
         if keeping is not None and not decode_unicode:
             chunks = _keep(chunks, keeping)
         return chunks if self._body is None else self._cut(chunks, *self._body)
+
+    def _broken_off(self, chunks: Iterator[Any]) -> Iterator[Any]:
+        """What comes before the body breaks off; with a wire, as if the endpoint had done it."""
+        assert self._short is not None
+        left, wire = self._short
+        for chunk in chunks:
+            if left > 0:
+                yield chunk[:left]
+            left -= len(chunk)
+            self._short = max(0, left), wire
+            if left < 0:
+                if wire is not None:
+                    wire.failed = True
+                self.raw.close()
+                raise requests.exceptions.ChunkedEncodingError(faults.BROKEN_OFF, request=self.request)
 
     def _cut(self, chunks: Iterator[Any], call: Call, wire: Wire) -> Iterator[Any]:
         try:

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 
+from meshware.core.fault import Fault, Ordered
+
 TIMEOUT = "x-meshware-timeout"
 """Seconds left for the attempt, relative, so clocks need not agree."""
 
@@ -24,6 +26,18 @@ RETRIED = "x-meshware-retried"
 
 REPORT = "x-meshware-report"
 """On a request: the caller would like to hear how busy this server is."""
+
+FAULT = "x-meshware-fault"
+"""On a request: what is to go wrong with the calls made for it. On an answer of ours: it was made by a fault."""
+
+FAULT_DELAY_CAP = 10.0
+"""Seconds; a longer delay is cut to it."""
+
+FAULT_LONGEST = 200
+"""Characters of such a wish that are looked at."""
+
+REQUEST = (TIMEOUT, ATTEMPT, REPORT, FAULT)
+"""What the doors in read of a request, in the order in which they hand it on."""
 
 LOAD = "endpoint-load-metrics"
 LOAD_BINARY = "endpoint-load-metrics-bin"
@@ -42,6 +56,7 @@ RULES = {
     TIMEOUT: "request, from anybody: a deadline; it never lengthens the configured maximum",
     ATTEMPT: "request, from trusted peers: the attempt's number",
     REPORT: "request, from trusted peers: `1` asks for a load report; nobody else gets one",
+    FAULT: "request, from trusted peers where `fault_headers` is on: a fault in the calls to one service; capped",
     LOAD: "answer, when a strategy in force listens: ORCA as TEXT, JSON or BIN; moves only that endpoint",
     LOAD_BINARY: "answer, the same as protobuf in base64, when the former is not there",
     SERVER_TIMING: "answer, when neither is there: `total;dur=` in milliseconds, as the callee's own time",
@@ -88,6 +103,7 @@ class Inbound:
     timeout: float | None = None
     attempt: int = 1
     asked: bool = False
+    fault: Ordered | None = None
 
 
 def read_headers(get: Callable[[str], Sequence[str]], *, trusted: bool, maximum: float | None = None) -> Inbound:
@@ -101,6 +117,35 @@ def read_headers(get: Callable[[str], Sequence[str]], *, trusted: bool, maximum:
     attempt = _single(get(ATTEMPT), seconds) if trusted else None
     number = max(1, int(attempt)) if attempt is not None and attempt < 100 else 1
     return Inbound(timeout, number, trusted and asks(get(REPORT)))
+
+
+_NAME = r"[a-z0-9_](?:[a-z0-9_.-]{0,251}[a-z0-9_])?(?::[1-9][0-9]{0,4})?"
+_FAULT = re.compile(
+    rf"({_NAME});(?:delay=([0-9]{{1,5}}(?:\.[0-9]{{1,3}})?)|abort=([45][0-9]{{2}})|(reset)|body=([0-9]{{1,7}}))"
+    r"(?:;percentage=(100|[0-9]{1,2}))?",
+    re.ASCII,
+)
+
+
+def fault_order(values: Sequence[str]) -> Ordered | None:
+    """A trusted caller's wish: `inventory;abort=503;percentage=50`, `...;delay=0.5`, `...;reset`, `...;body=100`.
+
+    All values of the header are given; a repeated or unreadable one says nothing.
+    """
+    if len(values) != 1 or len(values[0]) > FAULT_LONGEST:
+        return None
+    found = _FAULT.fullmatch(values[0])
+    if found is None:
+        return None
+    service, delay, abort, reset, body, percentage = found.groups()
+    fault = Fault(
+        delay=None if delay is None else min(float(delay), FAULT_DELAY_CAP),
+        abort=None if abort is None else int(abort),
+        reset=reset is not None,
+        partial_body=None if body is None else int(body),
+        share=1.0 if percentage is None else int(percentage) / 100,
+    )
+    return Ordered(service, fault)
 
 
 def asks(values: Sequence[str]) -> bool:

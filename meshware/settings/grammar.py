@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from datetime import datetime
 from ipaddress import AddressValueError, IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network
 from typing import Any, Literal
 
@@ -114,6 +115,24 @@ def attempt_limit(value: Any) -> float | Literal["adaptive"] | None:
 
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+", re.ASCII)
 _VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
+
+
+def end_time(value: Any) -> float | datetime | None:
+    """Seconds from the load, or a moment: ISO 8601 with its offset from UTC."""
+    if value is None:
+        return None
+    if isinstance(value, str):
+        try:
+            value = datetime.fromisoformat(value)
+        except ValueError:
+            raise ValueError("seconds, or a time such as 2026-03-01T12:00:00Z") from None
+    if isinstance(value, datetime):
+        if value.tzinfo is None:
+            raise ValueError("which zone is that in? End it by Z for UTC, or by an offset such as +01:00")
+        return value
+    if isinstance(no_bool(value), int | float) and 0 < value <= LONGEST:
+        return float(value)
+    raise ValueError(f"seconds (more than 0, at most {LONGEST:.0f}), or a time such as 2026-03-01T12:00:00Z")
 
 
 def header(name: str, value: str = "") -> None:

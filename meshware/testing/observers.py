@@ -12,6 +12,7 @@ from meshware.core import events
 from meshware.core.availability import Bar
 from meshware.core.call import Call
 from meshware.core.errors import NoEndpoint
+from meshware.core.fault import Fault, Injection
 from meshware.core.outcome import Cause, Ending, Outcome
 from meshware.core.policy import Observer
 from meshware.core.reply import Reply
@@ -122,6 +123,8 @@ def _calls(watched: _Watched) -> None:
             _end(call, attempt, number, now)
             for told in service.on_fallback:
                 told(call, Reply(200, (), b"", "static"), now)
+            for told in service.on_fault:
+                told(call, Injection(0.1, Fault(abort=503)), now)
             service.settle(now)
         assert watched.wrong is None, watched.wrong
 
@@ -147,6 +150,7 @@ def _every_event() -> list[events.Event]:
         events.EndpointEjected(**at, address="192.0.2.1:80", reason="3 failures in a row", until=1001.0),
         events.EndpointEjected(**at, address="192.0.2.1:80", reason="connection refused", until=inf),
         events.EndpointRestored(**at, address="192.0.2.1:80", away=1.0),
+        events.FaultInjected(**at, fault="abort 503", until=inf),
         events.CircuitOpened(**at, until=1001.0),
         events.CircuitClosed(**at),
         events.GuardTurned(**at, on=True),

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import threading
 
-import httpx
-import httpx2
 import pytest
 import requests
+from clients.calling import BROKEN, NAMES, client, source_of
 from faults.upstream import BEHAVIOURS, in_flight
 
 import meshware
@@ -16,13 +15,6 @@ from meshware.core.outcome import Outcome
 from meshware.core.policy import Observer
 from meshware.core.reply import Reply
 from meshware.mesh import Mesh
-
-BROKEN = (
-    requests.ConnectionError,
-    requests.exceptions.ChunkedEncodingError,
-    httpx.TransportError,
-    httpx2.TransportError,
-)
 
 SORRY = {"static": {"body": {"items": []}, "headers": {"X-Plan": "b"}}}
 
@@ -57,45 +49,19 @@ def covered(upstream):
         mesh.close()
 
 
-class Requests:
-    """requests with the face of the others."""
-
-    def __init__(self, session):
-        self.session = session
-
-    def request(self, method, url, **options):
-        return self.session.request(method, url, **options)
-
-    def get(self, url, **options):
-        return self.session.get(url, **options)
-
-    def end(self):
-        self.session.close()
-
-
-@pytest.fixture(params=["requests", "httpx2", "httpx2-async", "httpx", "httpx-async"])
-def client_of(request, session_of):
-    """A client of either library that goes by this mesh."""
-    from clients.httpx_faces import FACES
-
+@pytest.fixture(params=NAMES)
+def client_of(request):
+    """A client of each kind that goes by this mesh."""
     made = []
 
     def make(mesh):
-        made.append(Requests(session_of(mesh)) if request.param == "requests" else FACES[request.param](mesh))
+        made.append(client(request.param, mesh))
         return made[-1]
 
     make.is_async = request.param.endswith("async")
     yield make
-    for client in made:
-        client.end()
-
-
-def source_of(answer):
-    """What a response says of where it is from; both ways say the same."""
-    said = answer.headers.get("x-meshware-fallback")
-    if hasattr(answer, "extensions"):
-        assert answer.extensions.get("meshware_fallback") == said
-    return said
+    for each in made:
+        each.end()
 
 
 @pytest.mark.parametrize("path", ["reset", "status/503", "hole", "garbage"])

@@ -6,8 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
+from meshware.core.fault import Fault, Ordered
 from meshware.security.trust import (
     ATTEMPT,
+    FAULT,
+    FAULT_DELAY_CAP,
     KNOWN,
     LOAD,
     LOAD_BINARY,
@@ -19,6 +22,7 @@ from meshware.security.trust import (
     TIMEOUT,
     Inbound,
     TrustedPeers,
+    fault_order,
     read_headers,
     retry_after,
     seconds,
@@ -30,7 +34,7 @@ def read(headers, *, trusted=False, maximum=None):
 
 
 def test_these_are_the_headers():
-    read = {TIMEOUT, ATTEMPT, REPORT, LOAD, LOAD_BINARY, SERVER_TIMING, RETRIED, RETRY_AFTER, "content-type"}
+    read = {TIMEOUT, ATTEMPT, REPORT, FAULT, LOAD, LOAD_BINARY, SERVER_TIMING, RETRIED, RETRY_AFTER, "content-type"}
     kept = {"cache-control", "vary", "set-cookie", "authorization", "cookie", "range"}
     assert set(RULES) == read | kept
 
@@ -96,6 +100,46 @@ def test_a_load_report_is_for_trusted_peers_who_ask():
 @pytest.mark.parametrize("values", [["0"], ["true"], ["1", "1"], [""], ["1 "], ["\uff11"], ["1" * 5000]], ids=ascii)
 def test_anything_else_asks_for_nothing(values):
     assert not read({REPORT: values}, trusted=True).asked
+
+
+# A fault that is asked for: from trusted peers where the settings allow it (who may: tests/inbound)
+
+
+@pytest.mark.parametrize(
+    ("value", "fault"),
+    [
+        ("inventory;abort=503", Fault(abort=503)),
+        ("inventory;abort=404;percentage=50", Fault(abort=404, share=0.5)),
+        ("inventory;delay=0.25;percentage=0", Fault(delay=0.25, share=0.0)),
+        ("inventory;delay=99999", Fault(delay=FAULT_DELAY_CAP)),
+        ("inventory;reset;percentage=100", Fault(reset=True)),
+        ("inventory;body=10", Fault(partial_body=10)),
+    ],
+)
+def test_a_fault_is_read_and_its_delay_capped(value, fault):
+    assert fault_order([value]) == Ordered("inventory", fault)
+
+
+def test_a_fault_may_be_for_a_name_with_a_port():
+    assert fault_order(["billing.internal:8443;reset"]).service == "billing.internal:8443"
+
+
+NO_FAULTS = [
+    "", "inventory", "inventory;", "inventory;abort=200", "inventory;abort=5033", "inventory;delay=-1", ";reset",
+    "inventory;delay=nan", "inventory;delay=1e3", "inventory;delay=", "inventory;reset=1", " inventory;reset",
+    "Inventory;reset", "inventory;reset;percentage=101", "inventory;reset;percentage=1.5", "inventory;reset\n",
+    "inventory;abort=503;delay=1", "inventory;delay=\u0661", "a" * 500 + ";reset", "-;reset", "inventory;body=99999999",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("values", [[], ["inventory;reset"] * 2, *([each] for each in NO_FAULTS)], ids=ascii)
+def test_a_fault_in_any_other_form_says_nothing(values):
+    assert fault_order(values) is None
+
+
+@given(some.lists(some.text(max_size=60), max_size=2))
+def test_no_wish_for_a_fault_raises(values):
+    fault_order(values)
 
 
 # Retry-After: of what we called

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import get_origin
 
 from pydantic import BaseModel
 
@@ -33,10 +34,10 @@ def test_no_key_is_lost_when_keys_are_lowered():
 
 
 def sections(model: type[BaseModel]) -> Iterator[str]:
-    """The keys of a model, and of those in it, under which a section stands; what a plugin is told is none."""
+    """The keys of a model, and of those in it, with a section: what a plugin is told is none, nor is a list."""
     for key, field in model.model_fields.items():
         inner = _inner(field.annotation)
-        if inner not in (None, PluginChoice):
+        if inner not in (None, PluginChoice) and get_origin(field.annotation) is not tuple:
             yield key
             yield from sections(inner)
 

@@ -17,9 +17,9 @@ from meshware.health.prober import PATH
 from meshware.inbound.django.mesh import door
 from meshware.inbound.door import EXPIRED, marks
 from meshware.outbound.instrument import instrument as instrument_clients
-from meshware.security.trust import ATTEMPT, LOAD, REPORT, TIMEOUT
+from meshware.security.trust import LOAD, REQUEST
 
-_READ = tuple("HTTP_" + header.upper().replace("-", "_") for header in (TIMEOUT, ATTEMPT, REPORT))
+_READ = tuple("HTTP_" + header.upper().replace("-", "_") for header in REQUEST)
 
 
 class MeshMiddleware:

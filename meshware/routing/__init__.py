@@ -1,0 +1,1 @@
+"""What is decided of a call before an endpoint is picked."""

@@ -79,7 +79,8 @@ class Service:
     __slots__ = (
         *sorted(PARTS), "__weakref__", "_gone", "arrival", "attended", "changed", "connect_timeout", "emit",
         "endpoints", "faults", "feasible", "fleet", "host", "idle", "learner", "name", "panic", "panic_below", "parts",
-        "penalty", "picker", "retired", "rng", "settings", "source", "timeout", "timeout_chosen", "tls", "used", "warm_floor",
+        "penalty", "picker", "retired", "rng", "settings", "source", "timeout", "timeout_chosen", "tls", "used",
+        "warm_floor",
     )  # fmt: skip
 
     strategy: Strategy

@@ -113,11 +113,12 @@ def _endanger(service: Service, settings: tuple[FaultSettings, ...], headers: bo
     if not settings and not headers:
         service.faults = None
     elif service.faults is None or service.faults.made_of != (settings, headers):
-        faults = [_fault(each, loaded, now) for each in settings]
+        faults = [fault_of(each, loaded, now) for each in settings]
         service.faults = Faults(service.name, faults, made_of=(settings, headers), emit=service.emit)
 
 
-def _fault(settings: FaultSettings, loaded: float, now: float) -> Fault:
+def fault_of(settings: FaultSettings, loaded: float, now: float) -> Fault:
+    """One fault of the settings, which came into force at `loaded`; `now` is the same clock's."""
     until, when = settings.until, settings.when
     if isinstance(until, datetime):
         end = now + until.timestamp() - time.time()

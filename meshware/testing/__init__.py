@@ -6,11 +6,14 @@ from meshware.testing.breakers import check_breaker
 from meshware.testing.clients import check_client
 from meshware.testing.discoveries import check_discovery
 from meshware.testing.frameworks import check_framework
+from meshware.testing.injecting import inject
 from meshware.testing.observers import check_observer
 from meshware.testing.simulation import Scenario, Simulation
 from meshware.testing.strategies import check_strategy
+from meshware.testing.upstream import FaultyUpstream
 
 __all__ = [
+    "FaultyUpstream",
     "Scenario",
     "Simulation",
     "check_breaker",
@@ -19,4 +22,5 @@ __all__ = [
     "check_framework",
     "check_observer",
     "check_strategy",
+    "inject",
 ]

@@ -18,7 +18,8 @@ from meshware.testing.upstream import FaultyUpstream
 def mesh() -> Iterator[Callable[..., Mesh]]:
     """`mesh({"inventory": [upstream]}, timeout=1.0)`: a mesh of these services, the default one unless there is one.
 
-    An endpoint is an address, its settings, or a FaultyUpstream; further settings are every service's. Closed at the end.
+    An endpoint is an address, its settings, or a FaultyUpstream; further settings are for every service.
+    Closed at the end.
     """
     made: list[Mesh] = []
 

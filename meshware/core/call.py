@@ -274,8 +274,8 @@ class Call:
             return None
         if not service.untried(self, now) or service.paused(now) or carries(self.request):
             return None
-        hedging = service.hedging
-        if hedging is None or not hedging.take():
+        hedging, age = service.hedging, now - self._open[0].began
+        if hedging is None or self.rng.random() >= self.figures.cuts_pay or not hedging.take(age):
             return None
         try:
             attempt = self._attempt(now, now, hedge=True) if self._pay(now) else None
@@ -283,7 +283,7 @@ class Call:
             attempt = None
             self._refund(now)
         if attempt is None:
-            hedging.give_back()
+            hedging.give_back(age)
             return None
         self._hedged = attempt.paid = True
         return attempt
@@ -418,6 +418,8 @@ class Call:
         good = outcome.verdict is Verdict.SUCCESS or (answer and not self.service.retry.allows(self.request, outcome))
         if good:
             self.decided = True
+            if self._open and answer:
+                self.figures.judge_cut(attempt.hedge)
             return Deliver(attempt)
         if self._open:
             if answer:

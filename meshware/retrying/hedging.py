@@ -1,7 +1,8 @@
 """Hedging: when a second copy of a call goes out beside the first, and how many may.
 
 Dean and Barroso, "The Tail at Scale" (2013): a copy once the first has waited for longer than most take. Of few calls
-only, since in an outage every call waits long; each copy is paid from the retry budget beside that.
+only, since in an outage every call waits long; each copy is paid from the retry budget beside that. What is late may
+be heavy, so a copy is reckoned at the time that the first has waited: they add no more than their share to the load.
 """
 
 from __future__ import annotations
@@ -17,12 +18,12 @@ ENOUGH = 100
 """Samples of an operation before its p95 says when a call is late."""
 
 BURST = 10.0
-"""Copies at once at most, however many calls had none."""
+"""Copies at once at most, however much time was saved up."""
 
 
 @dataclass(frozen=True, slots=True)
 class HedgeOptions:
-    """`factor` times the operation's p95, at least `least` seconds; of `share` of the calls at most."""
+    """`factor` times the operation's p95, at least `least` seconds; for `share` of the calls' time at most."""
 
     factor: float = 1.5
     least: float = 0.01
@@ -35,7 +36,7 @@ class Hedging:
 
     def __init__(self, options: HedgeOptions) -> None:
         self._options = options
-        self._credit = 0.0
+        self._credit = 0.0  # seconds
         self._lock = Lock()
 
     def delay(self, call: Call, now: float) -> float | None:
@@ -46,20 +47,20 @@ class Hedging:
         pace = call.figures.sure(ENOUGH, now)
         if pace is None:
             return None
+        wait = max(options.least, options.factor * pace)
         with self._lock:
-            self._credit = min(BURST, self._credit + options.share)
-        wait = options.factor * pace
-        return wait if wait > options.least else options.least
+            self._credit = min(BURST * wait, self._credit + options.share * call.figures.recent)
+        return wait
 
-    def take(self) -> bool:
-        """One copy of those that the calls so far allow, if there is one."""
+    def take(self, seconds: float) -> bool:
+        """Take the time of one copy, if the calls so far allow it."""
         with self._lock:
-            if self._credit < 1.0:
+            if self._credit < seconds:
                 return False
-            self._credit -= 1.0
+            self._credit -= seconds
             return True
 
-    def give_back(self) -> None:
+    def give_back(self, seconds: float) -> None:
         """It was never sent."""
         with self._lock:
-            self._credit += 1.0
+            self._credit += seconds

@@ -121,7 +121,9 @@ class HedgeSettings(Model):
     )
     least: Seconds = Field(0.01, description="Seconds that the first has at least.")
     share: Share = Field(
-        0.02, description="Of the calls at most (Finagle: 1 %); each is paid from the retry budget beside that."
+        0.02,
+        description="What copies may add to the load at most, each reckoned at the time that the first has waited; "
+        "they are paid from the retry budget beside that (Finagle: 1 % of the calls).",
     )
     methods: tuple[Annotated[str, AfterValidator(str.upper)], ...] = Field(
         ("GET", "HEAD"), description="Methods of which two may be out at once. What has a body never is."

@@ -7,8 +7,8 @@ from math import exp, log
 from meshware.testing.simulation import ORACLE, Simulation, built_in, workload
 from meshware.testing.simulation.library import TEN as TEN
 
-ONCE = {"retry": {"attempts": 1}}
-"""Without retries: what they hide shows."""
+ONCE = {"retry": {"attempts": 1}, "hedge": {"enabled": False}}
+"""Each call is sent once: what second attempts hide shows."""
 
 BARE = ONCE | {
     "ejection": {"enabled": False}, "circuit": {"enabled": False}, "limits": {"enabled": False}, "guard": 1.0,

@@ -111,6 +111,8 @@ class MeshClient:
         assert outcome is not None
         self.tally.done(arrival.at, now, good=outcome.status == 200)
         call.ended(attempt, Ending.COMPLETE, outcome.elapsed, now)
+        if call.held is not None and call.held is not attempt:
+            call.ended(call.held, Ending.DROPPED, 0.0, now)
         for other in call.open:
             self.answered(call, other, arrival, Outcome(elapsed=now - other.began, cause=Cause.CUT))
 
@@ -147,7 +149,8 @@ class _Exchange:
 
     def __init__(self, client: MeshClient, call: Call, attempt: Attempt, arrival: Arrival) -> None:
         self.client, self.call, self.attempt, self.arrival = client, call, attempt, arrival
-        self.operation, self.work, self.draw = arrival.operation, arrival.work, arrival.draw
+        self.operation, self.draw = arrival.operation, arrival.draw
+        self.work = arrival.work if attempt.number == 1 and not attempt.hedge else arrival.again
         self.wire = client.wires[attempt.endpoint.address]
 
     def leave(self, at: float) -> None:

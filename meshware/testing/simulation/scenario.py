@@ -38,6 +38,9 @@ class Operation(Model):
     share: Positive = Field(1.0, description="How often, beside the others.")
     work: Positive = Field(0.01, description="Mean seconds of one slot at speed 1.")
     spread: Literal["fixed", "exponential", "lognormal"] = Field("exponential", description="How the work is spread.")
+    fresh: bool = Field(
+        False, description="Whether a second attempt has work of its own: what varies is the server, not the request."
+    )
     sigma: Positive = Field(1.2, description="Of the logarithm, where it is lognormal.")
 
     def draw(self, uniform: float, normal: float) -> float:

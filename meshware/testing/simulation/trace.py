@@ -124,7 +124,7 @@ class _Reader:
         work = operation.draw(uniform, normal)
         if row.get("work"):
             work = self._seconds("work", row["work"])
-        return Arrival(self._at(row["at"]), client, operation.path, work, rng.random())
+        return Arrival(self._at(row["at"]), client, operation.path, work, rng.random(), work)
 
     def _at(self, text: str) -> float:
         at, last = self._seconds("at", text), self._last

@@ -12,13 +12,15 @@ from meshware.testing.simulation.scenario import Scenario
 
 
 class Arrival(NamedTuple):
-    """One request: when, at which client, what for, how much work at speed 1; `draw` decides a random failure."""
+    """One request: when, at which client, what for, how much work at speed 1, at a second attempt `again` so much;
+    `draw` decides a random failure."""
 
     at: float
     client: int
     operation: str
     work: float
     draw: float
+    again: float
 
 
 def workload(scenario: Scenario, seed: int) -> list[Arrival]:
@@ -35,7 +37,9 @@ def workload(scenario: Scenario, seed: int) -> list[Arrival]:
         if rng.random() * most < scenario.load_at(time):
             operation = scenario.operations[place(sums, rng.random())]
             work = operation.draw(rng.random(), rng.gauss(0.0, 1.0))
-            arrivals.append(Arrival(time, place(callers, rng.random()), operation.path, work, rng.random()))
+            client, draw = place(callers, rng.random()), rng.random()
+            again = operation.draw(rng.random(), rng.gauss(0.0, 1.0)) if operation.fresh else work
+            arrivals.append(Arrival(time, client, operation.path, work, draw, again))
         time += rng.expovariate(rate)
     return arrivals
 

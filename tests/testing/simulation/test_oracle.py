@@ -16,7 +16,7 @@ def scenario(**changes):
 
 
 def calls(*times, work=1.0):
-    return [Arrival(at, 0, "/items", work, 0.5) for at in times]
+    return [Arrival(at, 0, "/items", work, 0.5, work) for at in times]
 
 
 def asked(found, arrivals):
@@ -77,7 +77,7 @@ def test_it_does_not_see_a_fault_that_is_to_come(kind):
 
 def test_it_does_not_know_how_much_work_a_request_will_be():
     fleet = [{"count": 1, "slots": 1}, {"count": 1, "slots": 1, "speed": 0.4}]
-    arrivals = [Arrival(0.0, 0, "/items", 2.0, 0.5), Arrival(0.1, 0, "/items", 0.01, 0.5), *calls(0.2, work=0.01)]
+    arrivals = [Arrival(0.0, 0, "/items", 2.0, 0.5, 2.0), *calls(0.1, 0.2, work=0.01)]
     counts, tally = asked(scenario(replicas=fleet), arrivals)
     assert counts == [2, 1]
     assert max(tally.times) == 2.0

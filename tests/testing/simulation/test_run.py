@@ -70,7 +70,7 @@ def test_contenders_get_the_same_requests():
 
 def test_a_call_alone_takes_its_work_and_the_way():
     found = scenario(begin=0.0, rtt=0.01, replicas=[{"count": 1, "speed": 0.5}])
-    tally = Simulation(found, strategy="random", arrivals=[Arrival(1.0, 0, "/items", 0.1, 0.5)]).run()
+    tally = Simulation(found, strategy="random", arrivals=[Arrival(1.0, 0, "/items", 0.1, 0.5, 0.1)]).run()
     assert list(tally.times) == pytest.approx([0.21])
 
 
@@ -133,10 +133,10 @@ class After:
     def delay(self, call, now):
         return self.seconds
 
-    def take(self):
+    def take(self, seconds):
         return True
 
-    def give_back(self):
+    def give_back(self, seconds):
         pass
 
 

@@ -7,7 +7,7 @@ request: in an overload, who chases the one endpoint that has just recovered kee
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from math import inf
 from typing import Any, cast
 
@@ -94,10 +94,10 @@ class AdaptivePicker:
             return self._careful(call)
         return endpoint
 
-    def drawn(self, rng: Rng) -> list[Cost]:
-        """The candidates of one call, where time is no matter."""
+    def drawn(self, rng: Rng) -> Iterable[Cost]:
+        """The candidates of one call."""
         order = self._orders[int(rng.random() * self._count)]
-        return [row[int(rng.random() * count)] for _ in BUSY for row, count in order]
+        return (row[int(rng.random() * count)] for row, count in order)
 
     def _careful(self, call: Call) -> Endpoint:
         """The same with all that is rare: an overdue attempt, a stream, a retry, the fleet guard."""
@@ -159,9 +159,9 @@ class WeightedPicker(AdaptivePicker):
         super().__init__(costs, fleet, choices)
         self._draw = by_weight(costs, choices)
 
-    def drawn(self, rng: Rng) -> list[Cost]:
+    def drawn(self, rng: Rng) -> Iterable[Cost]:
         """The candidates of one call."""
-        return list(self._draw(rng))
+        return self._draw(rng)
 
     def pick(self, call: Call) -> Endpoint:
         """The least expected cost among the drawn."""

@@ -274,8 +274,8 @@ class Call:
             return None
         if not service.untried(self, now) or service.paused(now) or carries(self.request):
             return None
-        hedging, age = service.hedging, now - self._open[0].began
-        if hedging is None or self.rng.random() >= self.figures.cuts_pay or not hedging.take(age):
+        hedging = service.hedging
+        if hedging is None or self.rng.random() >= self.figures.cuts_pay or not hedging.take():
             return None
         try:
             attempt = self._attempt(now, now, hedge=True) if self._pay(now) else None
@@ -283,7 +283,7 @@ class Call:
             attempt = None
             self._refund(now)
         if attempt is None:
-            hedging.give_back(age)
+            hedging.give_back()
             return None
         self._hedged = attempt.paid = True
         return attempt

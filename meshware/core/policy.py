@@ -270,11 +270,11 @@ class Hedging(Protocol):
         """Seconds after the first; None for a call that is not hedged."""
         ...
 
-    def take(self, seconds: float) -> bool:
-        """Take one of the hedges that the calls so far allow, if there is one; the first has waited so long."""
+    def take(self) -> bool:
+        """Take one of the hedges that the calls so far allow, if there is one."""
         ...
 
-    def give_back(self, seconds: float) -> None:
+    def give_back(self) -> None:
         """It was never sent."""
         ...
 

@@ -2,7 +2,7 @@
 
 Dean and Barroso, "The Tail at Scale" (2013): a copy once the first has waited for longer than most take. Of few calls
 only, since in an outage every call waits long; each copy is paid from the retry budget beside that. What is late may
-be heavy, so a copy is reckoned at the time that the first has waited: they add no more than their share to the load.
+be heavy, so a copy is reckoned at the time after which it goes out: they add no more than their share to the load.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ ENOUGH = 100
 """Samples of an operation before its p95 says when a call is late."""
 
 BURST = 10.0
-"""Copies at once at most, however much time was saved up."""
+"""Copies at once at most, however many calls had none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class Hedging:
 
     def __init__(self, options: HedgeOptions) -> None:
         self._options = options
-        self._credit = 0.0  # seconds
+        self._credit = 0.0
         self._lock = Lock()
 
     def delay(self, call: Call, now: float) -> float | None:
@@ -47,20 +47,20 @@ class Hedging:
         pace = call.figures.sure(ENOUGH, now)
         if pace is None:
             return None
-        wait = max(options.least, options.factor * pace)
+        cost = options.factor * pace
         with self._lock:
-            self._credit = min(BURST * wait, self._credit + options.share * call.figures.recent)
-        return wait
+            self._credit = min(BURST, self._credit + options.share * call.figures.recent / cost)
+        return cost if cost > options.least else options.least
 
-    def take(self, seconds: float) -> bool:
-        """Take the time of one copy, if the calls so far allow it."""
+    def take(self) -> bool:
+        """Take one of the copies that the calls so far allow, if there is one."""
         with self._lock:
-            if self._credit < seconds:
+            if self._credit < 1.0:
                 return False
-            self._credit -= seconds
+            self._credit -= 1.0
             return True
 
-    def give_back(self, seconds: float) -> None:
+    def give_back(self) -> None:
         """It was never sent."""
         with self._lock:
-            self._credit += seconds
+            self._credit += 1.0

@@ -122,7 +122,7 @@ class HedgeSettings(Model):
     least: Seconds = Field(0.01, description="Seconds that the first has at least.")
     share: Share = Field(
         0.02,
-        description="What copies may add to the load at most, each reckoned at the time that the first has waited; "
+        description="What copies may add to the load at most, each reckoned at the time after which it goes out; "
         "they are paid from the retry budget beside that (Finagle: 1 % of the calls).",
     )
     methods: tuple[Annotated[str, AfterValidator(str.upper)], ...] = Field(

@@ -94,21 +94,19 @@ def test_copies_add_two_in_a_hundred_to_the_load_at_most():
 def test_time_that_was_not_needed_is_not_saved_up_for_long():
     world = World(hedge={"share": 1.0})
     world.succeed(ENOUGH + 100)
-    call = late(world)
-    age = world.now - call.open[0].began
-    assert sum(world.service.hedging.take(age) for _ in range(100)) == BURST
+    assert sum(world.service.hedging.take() for _ in range(100)) == BURST
 
 
 def test_where_retries_turn_out_as_late_few_are_hedged():
     world = World(hedge={"share": 1.0})
-    world.succeed(ENOUGH)
+    world.succeed(ENOUGH + 5)
     for _ in range(20):
         call = late(world)
         call.hedge(world.now)
         world.answer(call, call.open[0], after=0.001)  # the first, after all
         call.leave(None, world.now)
         world.succeed(5)
-    assert call.figures.cuts_pay < 0.1
+    assert call.figures.cuts_pay < 0.2
     call = late(world)
     call.rng = Fixed(0.5)
     assert call.hedge(world.now) is None
@@ -126,7 +124,7 @@ class Fixed:
 
 def test_a_hedge_that_nobody_pays_for_leaves_its_share_to_the_next():
     world = World(hedge={"share": 1.0})
-    world.succeed(ENOUGH)
+    world.succeed(ENOUGH + 5)
     call = late(world)
     while world.service.budget.withdraw(world.now):
         pass
@@ -137,7 +135,7 @@ def test_a_hedge_that_nobody_pays_for_leaves_its_share_to_the_next():
 
 def test_a_hedge_is_paid_from_the_inbound_requests_allowance_too():
     world = World(hedge={"share": 1.0})
-    world.succeed(ENOUGH)
+    world.succeed(ENOUGH + 5)
     context = RequestContext(allowance=1)
     call = late(world, context=context)
     assert context.spend()
@@ -153,13 +151,13 @@ def test_a_hedge_is_paid_from_the_inbound_requests_allowance_too():
 )
 def test_what_has_a_body_is_never_out_twice(headers, hedged):
     world = World(hedge={"share": 1.0})
-    world.succeed(ENOUGH)
+    world.succeed(ENOUGH + 5)
     assert (late(world, headers=headers).hedge(world.now) is not None) is hedged
 
 
 def test_nothing_is_hedged_in_a_common_pause():
     world = World(hedge={"share": 1.0})
-    world.succeed(ENOUGH)
+    world.succeed(ENOUGH + 5)
     calls = [world.call() for _ in range(9)]
     for call in calls:
         call.begin(world.now)

@@ -133,10 +133,10 @@ class After:
     def delay(self, call, now):
         return self.seconds
 
-    def take(self, seconds):
+    def take(self):
         return True
 
-    def give_back(self, seconds):
+    def give_back(self):
         pass
 
 

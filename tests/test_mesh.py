@@ -612,6 +612,7 @@ print(json.dumps({"before": before, "children": children, "after": facts()}))
 """
 
 
+@pytest.mark.row("F61")
 def test_a_forked_child_begins_anew_and_leaves_its_parent_alone():
     program = FORKED.replace("{SETTINGS!r}", repr(settings(strategy="random")))
     program = program.replace("{RELOADED!r}", repr(settings(timeout=1.0)))

@@ -33,7 +33,8 @@ from rich.table import Table
 from meshware.core.errors import DeadlineExceeded
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "tests"))
-from faults.upstream import Connection, Seen, Upstream
+from faults.exchange import Connection, Seen
+from faults.upstream import Upstream
 
 DEADLINE = 0.3
 FAULTS = {"drip-headers": 0.0, "drip-body": 0.0, "hole": 0.0, "no handshake": 0.0, "big": 2 * DEADLINE}

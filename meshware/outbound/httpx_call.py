@@ -46,13 +46,14 @@ class HttpxCall:
     def _described(self) -> Request:
         request, context = self.request, current_context()
         path, _, query = request.url.raw_path.partition(b"?")
+        self.file = self.library.file_of(request.stream)
         return Request(
             request.method,
             self.service.name,
             path.decode("ascii"),
             request.headers,
             query=query.decode("ascii"),
-            replayable=self.library.replayable(request.stream),
+            replayable=self.file is not None or self.library.replayable(request.stream),
             timeout=self.limits.total,
             name=context.operation if context is not None else None,
         )
@@ -221,6 +222,8 @@ class SyncCall(HttpxCall):
         """Send one attempt; what the endpoint or the network did comes back as an outcome."""
         began = time.monotonic()
         self.way.tidy()
+        if attempt.number > 1 and self.file is not None:
+            self.file.rewind()
         if not self.way.reaches:
             attempt.hedge_at = None
         cut = attempt.cancel = Cut(alarm(attempt), lambda now: due(self.call, attempt, now))

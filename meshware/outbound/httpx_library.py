@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from functools import cached_property
 from importlib import import_module
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from meshware.core.errors import MeshError
 from meshware.core.outcome import Cause
@@ -70,6 +70,16 @@ class Library:
         fields = getattr(stream, "fields", None)
         return fields is not None and all(_rewinds(each) for each in fields)
 
+    def file_of(self, stream: Any) -> Rewindable | None:
+        """The file that a body is read from, where it can be read again from where it stands."""
+        file = None if isinstance(stream, self.module.ByteStream) else getattr(stream, "_stream", None)
+        if file is None or not hasattr(file, "read"):
+            return None
+        try:
+            return Rewindable(file, file.tell()) if file.seekable() else None
+        except (AttributeError, OSError):
+            return None
+
     def replied(self, request: Any, reply: Reply) -> Any:
         """A reply as the client's own response, its body unread."""
         body = b"" if request.method == "HEAD" else reply.body
@@ -111,6 +121,17 @@ class Library:
             (self.module.TimeoutException, Cause.TIMEOUT),
             (self.module.RemoteProtocolError, Cause.PROTOCOL),
         )
+
+
+class Rewindable(NamedTuple):
+    """A file, and where a body begins in it."""
+
+    file: Any
+    position: int
+
+    def rewind(self) -> None:
+        """To be read again from there."""
+        self.file.seek(self.position)
 
 
 def _rewinds(field: Any) -> bool:

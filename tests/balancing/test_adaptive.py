@@ -50,6 +50,7 @@ def test_equal_endpoints_get_equal_shares(endpoints):
     assert len(seen) == endpoints
 
 
+@pytest.mark.row("F25")
 def test_a_slow_endpoint_gets_little():
     world = fleet()
     answered(world, 200, times={1: 0.1})
@@ -65,6 +66,7 @@ def test_noise_moves_little():
     assert min(seen.values()) > 150
 
 
+@pytest.mark.row("F42")
 def test_a_fast_failure_is_no_fast_endpoint_and_is_left_after_a_few():
     world = fleet(guard=1.0)
     answered(world, 200)
@@ -87,6 +89,7 @@ def test_failures_that_all_endpoints_share_are_held_against_none():
     assert min(world.picks(2000).values()) > 100
 
 
+@pytest.mark.row("F49")
 def test_an_endpoint_that_recovers_is_found_again():
     world = fleet(guard=1.0)
     answered(world, 1000, times={1: 0.1, 2: 0.001}, statuses={2: 500})

@@ -223,6 +223,7 @@ def test_a_loss_moves_at_once_what_envoy_would_and_idle_capacity_takes_it_back()
     assert clouds.busy(2.0, takes=takes)[2] <= 0.01
 
 
+@pytest.mark.row("F44")
 def test_a_cloud_that_comes_and_goes_each_second_is_left_once():
     clouds = Clouds(NEAR, CLOUD)
     takes = [0.01, 0.04]

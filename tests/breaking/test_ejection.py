@@ -82,6 +82,7 @@ def test_a_body_read_to_its_end_or_dropped_ends_the_row():
         assert fleet.out() == []
 
 
+@pytest.mark.row("F25")
 def test_a_success_rate_under_80_percent_of_five_ejects():
     fleet = Fleet(ejection={"consecutive": 100})
     bad = fleet.endpoints[0]
@@ -114,6 +115,7 @@ def test_under_the_guard_no_rate_ejects_but_a_row_does():
     assert fleet.out() == [bad.address]
 
 
+@pytest.mark.row("F38")
 def test_a_4xx_and_a_local_cause_are_nobodys_failure():
     fleet = Fleet()
     fine = fleet.endpoints[0]
@@ -122,6 +124,7 @@ def test_a_4xx_and_a_local_cause_are_nobodys_failure():
     assert fleet.out() == []
 
 
+@pytest.mark.row("F33")
 def test_at_most_half_rounded_down_are_out_for_their_answers():
     fleet = Fleet(5)
     for endpoint in fleet.endpoints[:4]:
@@ -129,6 +132,7 @@ def test_at_most_half_rounded_down_are_out_for_their_answers():
     assert len(fleet.out()) == 2
 
 
+@pytest.mark.row("F47")
 def test_a_single_endpoint_is_never_out_for_its_answers():
     fleet = Fleet(1)
     fleet.answers(fleet.endpoints[0], 500, 15)
@@ -217,6 +221,7 @@ def test_two_connect_timeouts_in_a_row_eject():
     assert dead.availability.state() == "ejected (no connection)"
 
 
+@pytest.mark.row("F32")
 def test_refused_connections_have_no_cap_but_never_take_the_last():
     fleet = Fleet(4)
     for endpoint in fleet.endpoints[:3]:
@@ -324,6 +329,7 @@ def test_a_trial_that_is_refused_the_connection_waits_for_a_background_connect()
     assert list(fleet.service.ejection.probes(fleet.now)) == [bad]
 
 
+@pytest.mark.row("F37")
 def test_a_trial_that_asks_for_time_or_says_nothing_gives_its_permit_back():
     fleet, bad = ejected()
     fleet.now += 1.0

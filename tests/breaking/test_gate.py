@@ -70,6 +70,7 @@ def test_a_trial_that_says_nothing_gives_its_permit_back(verdict):
     assert made.admit(1.0).trial
 
 
+@pytest.mark.row("F36")
 def test_an_outcome_of_an_earlier_epoch_changes_nothing():
     made = gate(after=1)
     late = made.admit(0.0)
@@ -101,6 +102,7 @@ def test_its_owner_opens_and_closes_it_without_counting():
     assert made.closed
 
 
+@pytest.mark.row("F34")
 def test_64_threads_get_one_trial():
     made, leases, barrier = opened(), [], threading.Barrier(64)
 

@@ -96,6 +96,7 @@ def test_one_in_protobuf_is_read(client_of):
     assert reported(endpoint).utilization == 0.5
 
 
+@pytest.mark.row("F41")
 @pytest.mark.parametrize("said", ["garbage", "TEXT application_utilization=nan", "TEXT " + "eps=1," * 2000])
 def test_garbage_says_nothing(client_of, said):
     endpoint, _ = asked(client_of, "utilization", endpoint_load_metrics=said)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 
+import pytest
 from core.policies import Hedging, Limiter, Recorder, hedged_world
 from world import NAME, World, request
 
@@ -105,6 +106,7 @@ def test_a_post_that_never_left_is_sent_elsewhere_at_once():
     assert step.after == 0.0
 
 
+@pytest.mark.row("F27")
 def test_a_one_shot_body_is_never_sent_again():
     world = World()
     call = world.call("PUT", replayable=False)
@@ -194,6 +196,7 @@ def test_the_retry_is_refunded_when_no_endpoint_can_be_had_for_it(monkeypatch):
     assert [context.spend() for _ in range(4)] == [True, True, True, False]
 
 
+@pytest.mark.row("F46")
 def test_a_child_call_makes_one_attempt_and_its_verdict_is_its_own():
     world, mirror = World(), World()
     mirror.service.hedging = Hedging()

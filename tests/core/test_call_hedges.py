@@ -42,6 +42,7 @@ def test_a_hedge_goes_to_another_endpoint_and_is_paid_from_the_budget():
     assert call.hedge(world.now) is None  # one a call
 
 
+@pytest.mark.row("F45")
 def test_the_loser_of_a_hedge_is_lost_and_everything_ends():
     world = hedged_world()
     call = world.call()

@@ -25,6 +25,7 @@ def test_an_open_circuit_refuses_and_says_until_when():
     assert world.in_flight() == 0
 
 
+@pytest.mark.row("F35")
 def test_a_trial_of_the_circuit_that_is_abandoned_can_be_had_again():
     world = World(1, retry={"attempts": 1}, ejection={"enabled": False})
     for _ in range(20):
@@ -76,6 +77,7 @@ def test_a_failed_call_gives_its_limiter_slot_back():
     assert limiter.room == 1
 
 
+@pytest.mark.row("F48")
 def test_a_call_without_an_endpoint_gives_back_its_slot_and_says_each_state():
     world = World(2)
     limiter = world.service.limiter = Limiter(1)

@@ -156,6 +156,7 @@ def test_an_endpoint_is_in_the_picker_again_once_its_bar_has_fallen_whoever_saw_
     assert world.picks(100) == {"10.0.0.1:80": 50, "10.0.0.2:80": 50}
 
 
+@pytest.mark.row("F43")
 def test_an_endpoint_that_warms_up_gets_a_growing_share():
     world = World(2)
     world.endpoints[0].availability.warm(world.now, 10.0)
@@ -295,6 +296,7 @@ def panicking(share_barred):
     return world
 
 
+@pytest.mark.row("F32")
 def test_in_panic_all_that_are_only_suspected_are_used():
     world = panicking(3)
     assert world.service.panic

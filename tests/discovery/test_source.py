@@ -241,6 +241,7 @@ def test_an_error_without_words_is_known_by_its_kind(found):
 # When there is none
 
 
+@pytest.mark.row("F21")
 def test_while_it_fails_the_last_set_stays_for_ever_and_its_age_is_shown(found):
     found.says(A)
     found.keep_house()
@@ -274,6 +275,7 @@ def test_one_that_fails_is_asked_again_after_longer_and_longer(found):
     assert found.hands.jobs == jobs + 1
 
 
+@pytest.mark.row("F21")
 def test_an_empty_answer_does_not_count_for_ten_minutes(found):
     found.says(A)
     found.keep_house()

@@ -72,6 +72,7 @@ def steps_of(driver, script):
     return network.steps
 
 
+@pytest.mark.row("F54")
 @pytest.mark.parametrize("script", [failing, refused])
 @pytest.mark.parametrize("error", LEAVING)
 def test_at_every_step_in_turn(driver, script, error):

@@ -99,6 +99,7 @@ def a_trial_of_the_circuit():
     return world
 
 
+@pytest.mark.row("F54")
 @pytest.mark.filterwarnings("ignore:coroutine .* was never awaited")
 @pytest.mark.parametrize("script", [bad_answer, no_answer])
 @pytest.mark.parametrize("inside", [DRIVERS, CALL], ids=["driver", "call"])

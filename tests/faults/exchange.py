@@ -26,6 +26,7 @@ class Seen:
     body: bytes
     server_name: str | None
     connection: Connection = field(repr=False)
+    at: float = field(default_factory=time.monotonic)
 
     @property
     def path(self) -> str:
@@ -39,10 +40,11 @@ class Connection:
         self.sock = sock
         self.stopping = stopping
         self.let_go: float | None = None  # when the peer closed it or it broke
+        self.served = 0
         self._buffer = b""
 
-    def read_request(self) -> Seen | None:
-        """The next request, or None when the peer has gone."""
+    def read_head(self) -> Seen | None:
+        """The next request, its body not read yet; None when the peer has gone."""
         while b"\r\n\r\n" not in self._buffer:
             if not self._more():
                 return None
@@ -50,13 +52,15 @@ class Connection:
         line, *rest = head.decode("latin-1").split("\r\n")
         method, target, _ = line.split(" ", 2)
         headers = {name.strip().lower(): value.strip() for name, _, value in (each.partition(":") for each in rest)}
-        body = (
-            self._chunks()
-            if "chunked" in headers.get("transfer-encoding", "")
-            else self._bytes(int(headers.get("content-length", 0)))
-        )
-        name = getattr(self.sock, "server_name", None)
-        return Seen(method, target, headers, body, name, self)
+        self.served += 1
+        return Seen(method, target, headers, b"", getattr(self.sock, "server_name", None), self)
+
+    def read_body(self, seen: Seen) -> None:
+        """What belongs to the head."""
+        if "chunked" in seen.headers.get("transfer-encoding", ""):
+            seen.body = self._chunks()
+        else:
+            seen.body = self._bytes(int(seen.headers.get("content-length", 0)))
 
     def _more(self) -> bool:
         try:
@@ -124,3 +128,10 @@ class Connection:
         """RST, not FIN."""
         self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.sock.close()
+
+    def shut(self) -> None:
+        """Break it, whatever it is doing."""
+        try:
+            socket.socket.shutdown(self.sock, socket.SHUT_RDWR)
+        except OSError:
+            pass  # closed by itself meanwhile

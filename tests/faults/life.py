@@ -8,8 +8,9 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from faults.behaviours import BEHAVIOURS
 from faults.breaking_in import Broken
-from faults.upstream import BEHAVIOURS, Upstream
+from faults.upstream import Upstream
 from werkzeug.test import Client
 
 from meshware.inbound.wsgi import MeshMiddleware

@@ -34,6 +34,7 @@ def test_a_connect_that_never_ends_ends_at_the_deadline(mesh_of, session_of, dea
     assert in_flight(mesh) == 0
 
 
+@pytest.mark.row("F02")
 def test_the_connect_timeout_leaves_time_for_another_endpoint(mesh_of, session_of, deaf, upstream):
     mesh = mesh_of({"connect_timeout": 0.1}, inventory=[deaf, upstream])
     session = session_of(mesh)

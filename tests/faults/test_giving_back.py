@@ -151,6 +151,7 @@ def together(mesh_of, session_of, upstreams, path):
     return time.monotonic() - began
 
 
+@pytest.mark.row("F39")
 def test_ten_threads_wait_together(mesh_of, session_of, upstreams):
     """None is answered before all ten have arrived."""
     barrier, arrived = threading.Barrier(10), []

@@ -11,8 +11,9 @@ from contextlib import contextmanager
 
 import pytest
 from clients.httpx_faces import custom_transport
+from faults.behaviours import answer
 from faults.exchange import Connection
-from faults.upstream import answer, in_flight, never_accepting
+from faults.upstream import in_flight, never_accepting
 
 import meshware
 from meshware.core.outcome import Ending
@@ -56,6 +57,7 @@ def endings(mesh):
 # Deadlines
 
 
+@pytest.mark.row("F11")
 @pytest.mark.parametrize("late", [LATE, pytest.param(0.1, marks=pytest.mark.soak)])
 @pytest.mark.parametrize("path", ["drip-headers", "hole", "drip-body", "stall-body"])
 def test_a_deadline_of_300_ms_holds_and_the_socket_is_let_go(face, upstream, path, late):
@@ -193,6 +195,7 @@ def test_a_deadline_that_has_passed_sends_nothing(face, upstream):
     assert upstream.requests == []
 
 
+@pytest.mark.row("F03")
 def test_an_attempt_that_is_late_is_tried_elsewhere(mesh_of, face_of, upstreams):
     slow, *rest = upstreams
     face = face_of(mesh_of({"attempt_timeout": 0.2, "strategy": "round_robin"}, inventory=upstreams))
@@ -206,6 +209,7 @@ def test_an_attempt_that_is_late_is_tried_elsewhere(mesh_of, face_of, upstreams)
     assert any(each.path == "/hole" for each in slow.requests)
 
 
+@pytest.mark.row("F10")
 def test_a_body_without_a_byte_is_broken_after_the_idle_limit(mesh, face):
     mesh.services["inventory"].idle = 0.2
     heard = endings(mesh)
@@ -261,6 +265,7 @@ def test_what_was_queued_at_the_cut_is_not_delivered_as_a_good_answer(
 # Broken answers
 
 
+@pytest.mark.row("F06")
 @pytest.mark.parametrize("path", ["reset", "close", "reset-headers", "eof-headers", "garbage"])
 def test_an_answer_that_breaks_before_its_body_is_an_error(mesh, face, path):
     with pytest.raises(face.library.TransportError) as failed:
@@ -275,6 +280,7 @@ def test_a_103_is_not_the_final_answer(face):
     assert face.get(f"{URL}/ok").text == "ok"
 
 
+@pytest.mark.row("F08")
 @pytest.mark.parametrize("path", ["short", "short-chunk", "bad-chunk", "reset-body"])
 def test_a_body_that_breaks_is_an_error_and_counted_once(mesh, face, path):
     heard = endings(mesh)
@@ -339,6 +345,7 @@ def wrong(face, url, upstream, count):
     return found
 
 
+@pytest.mark.row("F13", "F14")
 @pytest.mark.parametrize("count", [120, pytest.param(25_000, marks=pytest.mark.soak)])
 def test_a_planted_answer_is_never_anothers(face, upstream, count):
     assert wrong(face, URL, upstream, count) == 0
@@ -371,6 +378,7 @@ def test_a_planted_answer_in_a_tls_record_of_its_own_is_never_anothers(tls_upstr
 # Several endpoints
 
 
+@pytest.mark.row("F01")
 def test_a_dead_one_of_three_costs_the_caller_nothing(mesh_of, face_of, upstreams):
     upstreams[0].stop()
     mesh = mesh_of(inventory=upstreams)
@@ -391,6 +399,7 @@ def test_what_one_endpoint_cannot_answer_another_does(mesh_of, face_of, upstream
     assert bad.requests
 
 
+@pytest.mark.row("F05", "F26")
 def test_a_post_that_arrived_is_not_sent_twice(mesh_of, face_of, upstreams):
     face = face_of(mesh_of(inventory=upstreams))
     with pytest.raises(face.library.TransportError):

@@ -56,6 +56,7 @@ def endings(mesh):
 # Deadlines
 
 
+@pytest.mark.row("F03", "F11")
 @pytest.mark.parametrize("late", [LATE, pytest.param(0.1, marks=pytest.mark.soak)])
 @pytest.mark.parametrize("path", ["drip-headers", "hole", "drip-body", "stall-body", "early-for-ever"])
 def test_a_deadline_of_300_ms_holds_and_the_socket_is_let_go(session, upstream, path, late):
@@ -116,6 +117,7 @@ def test_a_timeout_beyond_all_measure_is_no_error(session):
     assert session.get(f"{URL}/ok", timeout=1e10).text == "ok"
 
 
+@pytest.mark.row("F50")
 def test_a_deadline_that_has_passed_sends_nothing(session, upstream):
     with meshware.request_context(deadline=0.001):
         time.sleep(0.01)
@@ -132,6 +134,7 @@ def test_a_streamed_answer_is_not_cut_while_bytes_arrive(session):
             next(lines)
 
 
+@pytest.mark.row("F10")
 def test_a_body_without_a_byte_is_broken_after_the_idle_limit(mesh, session):
     mesh.services["inventory"].idle = 0.2
     heard = endings(mesh)
@@ -166,6 +169,7 @@ def test_a_body_cut_while_bytes_arrive_says_nothing_of_the_endpoint(mesh, sessio
 # Broken answers
 
 
+@pytest.mark.row("F06")
 @pytest.mark.parametrize("path", ["reset", "close", "reset-headers", "eof-headers", "garbage", "huge-headers"])
 def test_an_answer_that_breaks_before_its_body_is_an_error(mesh, session, path):
     with pytest.raises(requests.ConnectionError) as failed:
@@ -185,6 +189,7 @@ def test_a_103_is_not_the_final_answer(session):
     assert session.get(f"{URL}/ok").text == "ok"
 
 
+@pytest.mark.row("F08")
 @pytest.mark.parametrize("path", ["short", "short-chunk", "bad-chunk", "reset-body"])
 @pytest.mark.parametrize("streamed", [False, True])
 def test_a_body_that_breaks_is_an_error_and_counted_once(mesh, session, path, streamed):
@@ -215,12 +220,14 @@ def test_an_answer_without_a_body_has_ended_at_its_headers(mesh, session):
     answer.close()
 
 
+@pytest.mark.row("F14")
 def test_a_planted_second_answer_is_never_the_next_calls(session, upstream):
     for _ in range(3):
         assert session.get(f"{URL}/planted").text == "ok"
         assert session.get(f"{URL}/ok").text == "ok"
 
 
+@pytest.mark.row("F07")
 def test_a_kept_connection_that_the_server_closed_is_not_used(session):
     for _ in range(3):
         assert session.get(f"{URL}/close-after").text == "ok"
@@ -230,6 +237,7 @@ def test_a_kept_connection_that_the_server_closed_is_not_used(session):
 # Several endpoints
 
 
+@pytest.mark.row("F01")
 def test_a_dead_one_of_three_costs_the_caller_nothing(mesh_of, session_of, upstreams):
     upstreams[0].stop()
     mesh = mesh_of(inventory=upstreams)
@@ -268,6 +276,7 @@ def test_what_one_endpoint_cannot_answer_another_does(mesh_of, session_of, upstr
     assert bad.requests
 
 
+@pytest.mark.row("F05", "F26")
 def test_a_post_that_arrived_is_not_sent_twice(mesh_of, session_of, upstreams):
     session = session_of(mesh_of(inventory=upstreams))
     with pytest.raises(requests.ConnectionError):
@@ -278,6 +287,7 @@ def test_a_post_that_arrived_is_not_sent_twice(mesh_of, session_of, upstreams):
     assert sum(len(each.requests) for each in upstreams) == 3
 
 
+@pytest.mark.row("F30")
 def test_a_tier_that_has_retried_is_not_asked_again(mesh_of, session_of, upstreams):
     session = session_of(mesh_of(inventory=upstreams))
     assert session.get(f"{URL}/status/503?X-Meshware-Retried=1").status_code == 503
@@ -287,6 +297,7 @@ def test_a_tier_that_has_retried_is_not_asked_again(mesh_of, session_of, upstrea
 # Ourselves
 
 
+@pytest.mark.row("F24")
 def test_without_descriptors_no_endpoint_is_blamed(upstream):
     program = f"""
 import resource, socket, sys

@@ -136,3 +136,23 @@ def test_nothing_is_left_when_it_stops(upstream):
     assert threading.active_count() < before
     with pytest.raises(ConnectionRefusedError):
         ask(upstream.port, "/ok")
+
+
+@pytest.mark.parametrize("fault", ["refused", "syn-lost"])
+def test_a_port_that_was_told_not_to_accept_accepts_again_when_healed(upstream, fault):
+    upstream.turn(fault)
+    with pytest.raises((ConnectionRefusedError, TimeoutError)):
+        socket.create_connection(("127.0.0.1", upstream.port), 0.2).close()
+    upstream.heal()
+    assert ask(upstream.port, "/ok").endswith(b"ok")
+
+
+@pytest.mark.parametrize("fault", ["503", "garbage", "hole", "unaccepted", "reset-unread", "answered-early"])
+def test_what_it_is_told_holds_for_every_path_until_it_is_healed(upstream, fault):
+    upstream.turn(fault)
+    try:
+        assert not ask(upstream.port, "/ok").endswith(b"\r\n\r\nok")
+    except ConnectionResetError:
+        assert fault == "reset-unread"
+    upstream.heal()
+    assert ask(upstream.port, "/ok").endswith(b"ok")

@@ -87,6 +87,7 @@ def contexts():
     return {id(each) for each in gc.get_objects() if type(each) is RequestContext}
 
 
+@pytest.mark.row("F57", "F58")
 def test_a_thousand_requests_at_once_see_each_its_own_context_to_the_last_byte_and_leave_nothing(shop, notes):
     before = contexts()
     answers = asyncio.run(ask_all(shop, PATHS, count=1000))
@@ -148,6 +149,7 @@ def test_a_websocket_that_comes_too_late_is_refused(shop):
 POST = {"method": "POST", "body": b"{}", "headers": [("Content-Type", "application/json")]}
 
 
+@pytest.mark.row("F56")
 @pytest.mark.parametrize(
     ("path", "options"),
     [("/slow/hole", {}), ("/slow/hole", POST), ("/slow/stall-body", {}), ("/relay", {})],

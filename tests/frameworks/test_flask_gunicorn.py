@@ -100,6 +100,7 @@ def get(port, path="/", *, headers=()):
         return answer.status, answer.read().decode()
 
 
+@pytest.mark.row("F61")
 def test_both_workers_serve_meshed_calls_by_all_their_threads_and_survive_a_dead_endpoint(shop, inventory):
     workers, names = set(), set()
     until = time.monotonic() + STARTUP
@@ -117,6 +118,7 @@ def test_both_workers_serve_meshed_calls_by_all_their_threads_and_survive_a_dead
     assert {json.loads(body)["name"] for _, body in after} == {"two"}
 
 
+@pytest.mark.row("F57")
 def test_streams_deadlines_and_marks_work_as_gunicorn_hands_them_over(shop, inventory):
     assert get(shop, "/stream") == (200, "/0/1/2")
     sent = [headers for each in inventory for path, headers in each.seen]

@@ -144,6 +144,7 @@ def test_after_the_answer_background_work_has_no_deadline_and_an_allowance_of_it
     assert told[1:] == [None, True]
 
 
+@pytest.mark.row("F58")
 def test_tasks_and_threads_of_a_request_see_its_context_and_pools_do_when_told():
     seen, mine = [], []
 
@@ -301,6 +302,7 @@ def test_a_request_leaves_no_cycle_to_the_collector():
 # Deadlines
 
 
+@pytest.mark.row("F52")
 def test_the_callers_deadline_counts_where_it_is_shorter():
     assert deadline_seen("1.5") == pytest.approx(1.5)
     assert deadline_seen("1.5", maximum=2.5) == pytest.approx(1.5)

@@ -425,6 +425,7 @@ def test_a_deadline_that_cannot_be_read_or_is_repeated_says_nothing(value):
     assert deadline_seen(value) is None
 
 
+@pytest.mark.row("F50")
 @pytest.mark.parametrize("value", ["0", "0.0", "0.000", "000"])
 def test_a_request_that_has_expired_on_arrival_is_answered_504_and_the_app_is_not_called(value):
     app = Witness()

@@ -369,6 +369,7 @@ def test_tls_bytes_that_were_queued_are_not_turned_into_ciphertext(authority):
     accepted[0].close()
 
 
+@pytest.mark.row("F61")
 def test_a_lock_that_another_thread_held_at_the_fork_stops_no_child(monkeypatch):
     """Whoever held it is not there to let go of it: a collected answer of the parent's would wait for ever."""
     monkeypatch.setattr(reapers, "_reaper", Reaper())

@@ -149,6 +149,7 @@ def told(count):
     return said
 
 
+@pytest.mark.row("F41")
 def test_whatever_a_server_sends_nothing_raises():
     assert told(10_000) > 1_000
 

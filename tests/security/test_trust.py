@@ -48,6 +48,7 @@ WRONG = [
 ]  # fmt: skip
 
 
+@pytest.mark.row("F51")
 @pytest.mark.parametrize("value", WRONG, ids=lambda each: repr(each[:12]))
 def test_a_deadline_in_any_other_form_says_nothing(value):
     assert seconds(value) is None
@@ -64,6 +65,7 @@ def test_a_deadline_in_seconds_is_taken_and_zero_has_passed(value, timeout):
     assert read({TIMEOUT: [value]}).timeout == timeout
 
 
+@pytest.mark.row("F51", "F52")
 @given(some.lists(some.text(max_size=40), max_size=3), some.floats(0.001, 1000))
 def test_nothing_raises_and_nothing_lengthens_the_maximum(values, maximum):
     timeout = read({TIMEOUT: values}, maximum=maximum).timeout
@@ -145,6 +147,7 @@ def test_no_wish_for_a_fault_raises(values):
 # Retry-After: of what we called
 
 
+@pytest.mark.row("F20")
 @pytest.mark.parametrize(
     ("text", "wait"),
     [

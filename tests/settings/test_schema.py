@@ -198,6 +198,7 @@ def test_an_attempt_timeout_as_it_should_be(value):
     assert shop(attempt_timeout=value).attempt_timeout == value
 
 
+@pytest.mark.row("F40")
 @pytest.mark.parametrize(
     "endpoints",
     [5, "a:1", [5], [None], [{}], [{"address": 5}], [{"address": "a:1", "metadata": "x"}], {"address": "a:1"}, None],
@@ -212,6 +213,7 @@ def test_two_faults_of_one_list_of_endpoints_are_both_said():
     assert problem.expected == "endpoints named twice: a:1; all weights are 0: at least one must be more"
 
 
+@pytest.mark.row("F40")
 def test_one_endpoint_of_weight_0_beside_another_is_no_fault():
     assert len(shop(endpoints=["a:1", {"address": "b:1", "weight": 0}]).endpoints) == 2
 

@@ -64,6 +64,7 @@ os._exit(0)
 """
 
 
+@pytest.mark.row("F61")
 @pytest.mark.parametrize("forks", [30, pytest.param(1000, marks=pytest.mark.soak)])
 def test_forks_while_the_board_is_busy_block_nobody_and_touch_nothing_of_the_parents(tmp_path, forks):
     done = subprocess.run(

@@ -15,6 +15,7 @@ def goodput(tally):
     return 1 - tally.lost_share
 
 
+@pytest.mark.row("F31")
 @pytest.mark.parametrize("clients", [8, 1])
 def test_a_second_after_an_overload_all_is_good_again(clients):
     tally = Simulation(scenario("overload", clients=clients), strategy="adaptive").run()

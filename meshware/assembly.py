@@ -17,6 +17,7 @@ from meshware.balancing.chooser import as_strategy
 from meshware.balancing.localities import Localities, LocalityOptions
 from meshware.balancing.timed import Timed
 from meshware.breaking.circuit import CircuitOptions, ServiceCircuit
+from meshware.breaking.classifiers import CLASSIFIERS, Judge
 from meshware.breaking.following import FollowingEjection
 from meshware.breaking.guard import FleetGuard
 from meshware.breaking.outliers import OutlierOptions
@@ -212,7 +213,7 @@ def _service(name: str, settings: ServiceSettings, parts: ServiceParts) -> Servi
     for part in plugins.whole(learner) if settings.tls is None else ():  # a question in plain text is none for TLS
         if getattr(part, "probes", False) is True:
             part.prober = Prober(read_report, header=LOAD)
-    return Service(
+    service = Service(
         name,
         parts=parts,
         settings=settings,
@@ -228,6 +229,16 @@ def _service(name: str, settings: ServiceSettings, parts: ServiceParts) -> Servi
         host=settings.host,
         tls=settings.tls,
     )
+    service.judge = _judge(service, settings.classify)
+    return service
+
+
+def _judge(service: Service, chosen: Any) -> Judge | None:
+    """The classifier of these settings, a built-in one by its name; None: the status is enough."""
+    if chosen is None:
+        return None
+    classifier = CLASSIFIERS[chosen]() if isinstance(chosen, str) else chosen
+    return Judge(classifier, failed=lambda error: service.failed("classifier", error, time.monotonic()))
 
 
 class ServiceParts:
@@ -357,8 +368,8 @@ class ServiceParts:
         return None if settings is None else _fallback(settings)
 
     def classify(self, service: Service) -> Callable[[Request, Outcome], Verdict]:
-        """By status."""
-        return StatusClassifier().classify
+        """By status, unless somebody else judges."""
+        return StatusClassifier().classify if service.judge is None else service.judge.classify
 
     def operations(self, service: Service) -> Operations:
         """None known yet."""

@@ -5,6 +5,7 @@ The doors fill in the facts; the Classifier and the Call judge them. Nothing her
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import Enum
 from typing import NamedTuple
 
@@ -85,14 +86,15 @@ class Outcome:
     """The facts of one attempt, at its headers or its error. Times are spans in seconds.
 
     `sent` is False only when the request provably never reached the endpoint. `stream` marks an answer
-    whose body has no natural end (event stream, upgrade). `error` is the client's own exception. The call adds its
-    verdict, and how many it `found` in flight at the endpoint when it began (None: nobody knows). `injected`: a fault
-    that was asked for had its part in it.
+    whose body has no natural end (event stream, upgrade). `error` is the client's own exception. `headers` are the
+    answer's, in any case; `body` its first bytes, where the service's classifier has asked for them, uncompressed. The
+    call adds its verdict, and how many it `found` in flight at the endpoint when it began (None: nobody knows).
+    `injected`: a fault that was asked for had its part in it.
     """
 
     __slots__ = (
-        "cause", "connect", "elapsed", "error", "first_byte", "found", "injected", "report", "retry_after",
-        "retried", "sent", "status", "stream", "verdict",
+        "body", "cause", "connect", "elapsed", "error", "first_byte", "found", "headers", "injected", "report",
+        "retry_after", "retried", "sent", "status", "stream", "verdict",
     )  # fmt: skip
 
     def __init__(
@@ -109,6 +111,7 @@ class Outcome:
         retry_after: float | None = None,
         retried: bool = False,
         stream: bool = False,
+        headers: Mapping[str, str] | None = None,
     ) -> None:
         self.elapsed = elapsed
         self.status = status
@@ -121,6 +124,8 @@ class Outcome:
         self.retry_after = retry_after
         self.retried = retried
         self.stream = stream
+        self.headers = headers
+        self.body = b""
         self.verdict = Verdict.NEUTRAL
         self.found: float | None = 0
         self.injected = False

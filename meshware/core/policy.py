@@ -79,12 +79,29 @@ class Scorer(Protocol):
 
 
 class Classifier(Protocol):
-    """Judges an answer: by its headers, or with up to `needs_body` bytes of its body (at most 64 KiB)."""
+    """Judges an answer: by its headers, or with up to `needs_body` bytes of its body (at most 65,536; 0: none).
+
+    It may have a method `wants_body(outcome) -> bool`, which says by status and headers whether this one is to be read.
+    """
 
     needs_body: int
 
     def classify(self, request: Request, outcome: Outcome) -> Verdict:
-        """What this outcome says of its endpoint."""
+        """What this outcome says of its endpoint. On the caller's thread or loop: it must not block."""
+        ...
+
+
+class Judge(Protocol):
+    """A service's classifier, as its doors see it."""
+
+    needs_body: int
+
+    def wants(self, outcome: Outcome) -> bool:
+        """Whether so much of this answer's body is to be read before it is judged."""
+        ...
+
+    def classify(self, request: Request, outcome: Outcome) -> Verdict:
+        """The verdict; never raises."""
         ...
 
 

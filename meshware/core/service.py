@@ -35,6 +35,7 @@ if TYPE_CHECKING:
         Ejection,
         Guard,
         Hedging,
+        Judge,
         Limiter,
         Meter,
         Parts,
@@ -78,9 +79,9 @@ class Service:
 
     __slots__ = (
         *sorted(PARTS), "__weakref__", "_gone", "arrival", "attended", "changed", "connect_timeout", "emit",
-        "endpoints", "faults", "feasible", "fleet", "host", "idle", "learner", "name", "panic", "panic_below", "parts",
-        "penalty", "picker", "retired", "rng", "settings", "source", "timeout", "timeout_chosen", "tls", "used",
-        "warm_floor",
+        "endpoints", "faults", "feasible", "fleet", "host", "idle", "judge", "learner", "name", "panic", "panic_below",
+        "parts", "penalty", "picker", "retired", "rng", "settings", "source", "timeout", "timeout_chosen", "tls",
+        "used", "warm_floor",
     )  # fmt: skip
 
     strategy: Strategy
@@ -145,6 +146,7 @@ class Service:
         self.tls = tls
         self.faults: Any = None  # what is to go wrong on purpose (routing/faults.py); the doors ask it
         self.source: Source | None = None
+        self.judge: Judge | None = None  # what classifies answers, where their status is not enough
         self.arrival: Arrival | None = None
         self.fleet: dict[Meter, Any] = {}
         self.endpoints: tuple[Endpoint, ...] = ()

@@ -104,6 +104,7 @@ def answer_of(
         report=report_of(headers) if asked else None,
         retry_after=retry_after(headers.get(RETRY_AFTER)) if status in (429, 503) else None,
         retried=status >= 429 and RETRIED in headers,
+        headers=headers,
         stream=status == 101 or (endless and headers.get("content-type", "").startswith("text/event-stream")),
     )
 

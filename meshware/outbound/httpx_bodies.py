@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any
 from meshware.context import current as current_context
 from meshware.core.outcome import Ending, Outcome
 from meshware.outbound.exchange import STALL
+from meshware.outbound.httpx_looks import AsyncAhead, SyncAhead
 from meshware.outbound.httpx_pools import closed
 from meshware.outbound.httpx_wire import Wire
+from meshware.outbound.looks import Look
 from meshware.outbound.scopes import Wanted
 
 if TYPE_CHECKING:
@@ -46,8 +48,21 @@ class Following:
 class SyncBody:
     """An answer's body as the client reads it; mixed with the client's own SyncByteStream."""
 
+    _broken = False
+    """Whether what was read ahead ends in an error: that is the reader's next."""
+
     def __init__(self, inner: Any, following: Following, wire: Wire, left: Any) -> None:
         self.inner, self.following, self._wire, self._left = inner, following, wire, left
+
+    def look(self, look: Look, until: float) -> None:
+        """Read ahead what is to be looked at; whoever reads the body gets it all the same."""
+        began = time.monotonic()
+        self.inner = ahead = SyncAhead(self.inner)
+        try:
+            ahead.look(look, until)
+        finally:
+            self._broken = ahead.error is not None
+            self.following.reading += time.monotonic() - began
 
     def __iter__(self) -> Iterator[bytes]:
         following, pieces = self.following, iter(self.inner)
@@ -65,7 +80,8 @@ class SyncBody:
             if following.keeping is not None:
                 following.keeping.add(piece)
             yield piece
-            if following.at is not None and time.monotonic() >= following.at:  # no cut ends a shared connection
+            if following.at is not None and time.monotonic() >= following.at and not self._broken:
+                # no cut ends a shared connection
                 following.end(Ending.DROPPED)
                 raise following.late()
 
@@ -99,6 +115,19 @@ class AsyncBody:
 
     def __init__(self, inner: Any, following: Following, wire: Wire, left: Any) -> None:
         self.inner, self.following, self._left = inner, following, left
+
+    async def look(self, look: Look, until: float) -> None:
+        """Read ahead what is to be looked at; whoever reads the body gets it all the same."""
+        following, began = self.following, time.monotonic()
+        self.inner = ahead = AsyncAhead(self.inner)
+        try:
+            await ahead.look(look, until, None if following.at is None else following.late())
+        except BaseException:  # cancelled: there is no answer yet, so its end says nothing
+            following.over, self._left = True, None
+            await closed(ahead)
+            raise
+        finally:
+            following.reading += time.monotonic() - began
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         following, pieces = self.following, self.inner.__aiter__()

@@ -18,6 +18,7 @@ from meshware.outbound.drive import drive, drive_async
 from meshware.outbound.exchange import SLACK, answer_of, behind, headers_for, host_for
 from meshware.outbound.httpx_bodies import Following, body_class
 from meshware.outbound.httpx_wire import Wire
+from meshware.outbound.looks import look_of
 from meshware.outbound.race import alarm, due
 from meshware.outbound.reaper import Cut, reaper
 from meshware.outbound.scopes import Limit, Wanted
@@ -248,7 +249,17 @@ class SyncCall(HttpxCall):
         if not self._bounded(wire, cut, timeout, answer):
             answer.stream.close()
             return Outcome(elapsed=elapsed, cause=cut.cause(begun=True), connect=wire.connected_in)
-        return self._answered(attempt, wire, answer, elapsed)
+        outcome = self._answered(attempt, wire, answer, elapsed)
+        if self.service.judge is not None:
+            self._look(answer, outcome)
+        return outcome
+
+    def _look(self, answer: Any, outcome: Outcome) -> None:
+        """Have the service's classifier see as much of the body as it needs."""
+        look = look_of(self.service, self.request.method, outcome)
+        if look is not None:
+            answer.stream.look(look, self.call.deadline.at)
+            outcome.body = look.body
 
     def _bounded(self, wire: Wire, cut: Cut, timeout: dict[str, float | None], answer: Any) -> bool:
         """Bound the body; False when the attempt was cut as the headers came."""
@@ -352,7 +363,16 @@ class AsyncCall(HttpxCall):
         outcome = self._answered(attempt, wire, answer, time.monotonic() - began)
         if self.limits.read is None and not self.call.deadline.chosen:
             timeout["read"] = self._pause(wire, answer)
+        if self.service.judge is not None:
+            await self._look(answer, outcome)
         return outcome
+
+    async def _look(self, answer: Any, outcome: Outcome) -> None:
+        """Have the service's classifier see as much of the body as it needs."""
+        look = look_of(self.service, self.request.method, outcome)
+        if look is not None:
+            await answer.stream.look(look, self.call.deadline.at)
+            outcome.body = look.body
 
     async def drop(self, attempt: Attempt) -> None:
         """Close an answer that nobody will read."""

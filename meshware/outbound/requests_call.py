@@ -22,11 +22,12 @@ from meshware.outbound import fallbacks, faults
 from meshware.outbound import wire as wires
 from meshware.outbound.drive import drive
 from meshware.outbound.exchange import SLACK, Limits, answer_of, finite, headers_for, host_for
+from meshware.outbound.looks import look_of
 from meshware.outbound.race import alarm, due
 from meshware.outbound.reaper import Cut, reaper
 from meshware.outbound.requests_errors import cause_of, twin
 from meshware.outbound.requests_replies import replied
-from meshware.outbound.wire import Dial, Wire
+from meshware.outbound.wire import Dial, Wire, WireResponse
 
 if TYPE_CHECKING:
     from meshware.core.call import Attempt, Call
@@ -210,7 +211,7 @@ class RequestsCall:
         if not wire.cut.put_off(deadline.at if deadline.chosen else float("inf")):
             answer.close()
             return Outcome(elapsed=elapsed, cause=wire.cut.cause(begun=True), connect=wire.connected_in)
-        return answer_of(
+        outcome = answer_of(
             answer.status_code,
             answer.headers,
             elapsed=elapsed,
@@ -218,6 +219,18 @@ class RequestsCall:
             endless=getattr(answer.raw, "length_remaining", 0) is None,
             asked=attempt.asked,
         )
+        if self.service.judge is not None:
+            self._look(wire, answer, outcome)
+        return outcome
+
+    def _look(self, wire: Wire, answer: requests.Response, outcome: Outcome) -> None:
+        """Have the service's classifier see as much of the body as it needs."""
+        look = look_of(self.service, str(self.request.method), outcome)
+        inner = getattr(answer.raw, "_original_response", None)
+        if look is not None and isinstance(inner, WireResponse):
+            wire.bound(self._patience(outcome.stream))
+            inner.look(look, self.call.deadline.at)
+            outcome.body = look.body
 
     # What goes wrong on purpose
 
@@ -257,7 +270,7 @@ class RequestsCall:
             self.call.ended(attempt, Ending.COMPLETE, outcome.elapsed, time.monotonic())
             return answer
         wire.bound(self._patience(outcome.stream))
-        wire.follow(answer.raw, partial(_ended, self.call, attempt, outcome.elapsed - wire.reading))
+        wire.follow(answer.raw, partial(_ended, self.call, attempt, outcome.elapsed - wire.reading + wire.looked))
         if self.call.deadline.chosen:
             reaper().watch(wire.cut)
             meshed = meshed_response(answer)

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from meshware.core.outcome import Ending
 from meshware.outbound.exchange import STALL
 from meshware.outbound.heads import begin
+from meshware.outbound.looks import PIECE, Chunks, Look
 
 if TYPE_CHECKING:
     from urllib3 import HTTPResponse
@@ -46,7 +47,7 @@ class Wire:
 
     __slots__ = (
         "_ended", "answer", "authority", "connect_for", "connected_in", "cut", "dialled", "ending", "endpoint",
-        "eof", "failed", "headers", "last", "patience", "reading", "request", "sent", "socket",
+        "eof", "failed", "headers", "last", "looked", "patience", "reading", "request", "sent", "socket",
     )  # fmt: skip
 
     def __init__(self, request: object, cut: Cut, *, connect_for: float, patience: float, endpoint: Dial) -> None:
@@ -62,6 +63,7 @@ class Wire:
         self.dialled = False
         self.sent = False
         self.reading = 0.0
+        self.looked = 0.0  # of that, the part after the headers in which the body was looked at
         self.last = 0.0
         self.eof = False
         self.failed = False
@@ -159,6 +161,30 @@ class _Bytes(io.RawIOBase):
         super().close()
 
 
+class _Again(io.RawIOBase):
+    """Bytes that have been read already, then the rest; or the error that ended them."""
+
+    def __init__(self, ahead: bytes, error: Exception | None, rest: io.BufferedReader) -> None:
+        super().__init__()
+        self._ahead, self._error, self._rest = memoryview(ahead), error, rest
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        if self._ahead:
+            count = min(len(buffer), len(self._ahead))
+            buffer[:count], self._ahead = self._ahead[:count], self._ahead[count:]
+            return count
+        if self._error is not None:
+            raise self._error
+        return self._rest.readinto1(buffer)
+
+    def close(self) -> None:
+        self._rest.close()
+        super().close()
+
+
 class WireResponse(http.client.HTTPResponse):
     """http.client's response: reads through _Bytes, skips 1xx, wants whole headers, tells its end."""
 
@@ -179,6 +205,34 @@ class WireResponse(http.client.HTTPResponse):
                 return status
             http.client.parse_headers(self.fp)
         raise http.client.BadStatusLine(f"more than {INTERIM_LIMIT} interim answers")
+
+    def look(self, look: Look, until: float) -> None:
+        """Read ahead until enough is known, the body is over or broken, or the time (monotonic) has come.
+
+        Whoever reads the body gets all of it, as it came, and what broke it then.
+        """
+        rest: Any = self.fp
+        if rest is None:
+            return
+        ahead, error, before = bytearray(), None, self.wire.reading
+        try:
+            self._read_ahead(rest, ahead, look, until)
+        except Exception as caught:
+            error = caught
+        self.wire.looked = self.wire.reading - before
+        self.fp = io.BufferedReader(_Again(bytes(ahead), error, rest))
+
+    def _read_ahead(self, rest: Any, ahead: bytearray, look: Look, until: float) -> None:
+        chunks = Chunks() if self.chunked else None
+        while not look.full and time.monotonic() < until:
+            left = PIECE if self.length is None else min(PIECE, self.length - len(ahead))
+            piece = rest.read1(left) if left > 0 else b""
+            if not piece:
+                return
+            ahead += piece
+            look.add(piece if chunks is None else chunks.feed(piece))
+            if chunks is not None and chunks.over:
+                return
 
     def _read_and_discard_trailer(self) -> None:
         super()._read_and_discard_trailer()  # type: ignore[misc]

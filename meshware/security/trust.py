@@ -68,7 +68,9 @@ RULES = {
     "authorization": "request, the same: as with `set-cookie`; what is kept is for the same credentials only",
     "cookie": "request, the same",
     "range": "request, the same: a part is not kept",
-    "content-type": "answer: text/event-stream marks a body without a natural end",
+    "content-type": "answer: text/event-stream marks a body without a natural end; `classify` looks into JSON only",
+    "content-encoding": "answer, with `classify`: gzip and deflate are undone for the look, nothing else is looked at",
+    "grpc-status": "answer, with `classify` grpc: moves only that endpoint",
 }
 """Every header that meshware reads, and its rule."""
 

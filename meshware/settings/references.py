@@ -104,6 +104,42 @@ def function(value: Any) -> Any:
     return found
 
 
+CLASSIFIERS = ("graphql", "jsonrpc", "grpc")
+"""Those that are built in, by their names."""
+
+LONGEST_LOOK = 65_536
+
+
+def classifier(value: Any) -> Any:
+    """A built-in classifier's name, one of the user's own, a function, or the import path of either."""
+    if value is None or value in CLASSIFIERS:
+        return value
+    found = value
+    if isinstance(value, str):
+        if ":" not in value:
+            expected = f"one of {', '.join(CLASSIFIERS)}, or an import path `module:name`"
+            raise Refused(expected, nearest(value, CLASSIFIERS))
+        try:
+            found = imported(value)
+        except SettingsError as error:
+            raise Refused(error.problems[0].expected) from error
+    if isinstance(found, type):
+        found = _made(found)
+    if not callable(getattr(found, "classify", found)):
+        raise Refused("a classifier (`needs_body` and `classify(request, outcome)`), or such a function")
+    needs = getattr(found, "needs_body", 0)
+    if not isinstance(needs, int) or isinstance(needs, bool) or not 0 <= needs <= LONGEST_LOOK:
+        raise Refused(f"a classifier whose `needs_body` is a number of bytes from 0 to {LONGEST_LOOK:,}, not {needs!r}")
+    return found
+
+
+def _made(kind: type) -> Any:
+    try:
+        return kind()
+    except Exception as error:
+        raise Refused(f"a classifier that can be made without arguments ({error!r})") from error
+
+
 def path(text: str) -> str:
     """The path of a file or directory that is there."""
     if not os.path.exists(text):

@@ -35,6 +35,7 @@ Weight = Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False, strict=True),
 Count = Annotated[int, Field(ge=1, le=1_000_000, strict=True), Number]
 _POSITIVE_SECONDS = {"type": "number", "exclusiveMinimum": 0, "maximum": grammar.LONGEST}
 Path = Annotated[str, AfterValidator(references.path)]
+ClassifierChoice = Annotated[Any, PlainValidator(references.classifier), WithJsonSchema({"type": ["string", "null"]})]
 
 
 class Model(BaseModel):
@@ -465,6 +466,11 @@ class Policy(Model):
     )
     panic: Share = Field(
         0.5, description="With the guard on, share of available endpoints under which all are used (Envoy: 50 %)."
+    )
+    classify: ClassifierChoice = Field(
+        None,
+        description="What judges answers beside their status: `graphql` or `jsonrpc` (a 200 that is an error), `grpc` "
+        "(`grpc-status` in the headers), a classifier of your own, or its import path `module:name`.",
     )
     host: Annotated[str, AfterValidator(grammar.http_name)] = Field(
         "logical", description="Host header sent: `logical`, `endpoint`, or a given name."

@@ -35,6 +35,7 @@ def read(headers, *, trusted=False, maximum=None):
 
 def test_these_are_the_headers():
     read = {TIMEOUT, ATTEMPT, REPORT, FAULT, LOAD, LOAD_BINARY, SERVER_TIMING, RETRIED, RETRY_AFTER, "content-type"}
+    read |= {"content-encoding", "grpc-status"}
     kept = {"cache-control", "vary", "set-cookie", "authorization", "cookie", "range"}
     assert set(RULES) == read | kept
 

@@ -381,3 +381,39 @@ def test_a_service_of_another_kind_of_slowness_takes_nothing_of_the_defaults_in_
     own = {"ejection": {"slow": {"p95s": 3.0}}}
     loaded = load({"defaults": slow, **one_service(**own)}).services["shop"].ejection.slow
     assert (loaded.seconds, loaded.p95s, loaded.minimum) == (None, 3.0, 7)
+
+
+class Wants:
+    """A classifier that asks for too much, or for nonsense."""
+
+    def __init__(self, needs_body):
+        self.needs_body = needs_body
+
+    def classify(self, request, outcome):
+        """Nobody asks."""
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ("graphqll", "one of graphql, jsonrpc, grpc, or an import path"),
+        ("no.such.module:thing", "a module that can be imported"),
+        ("math:pi", "a classifier (`needs_body` and `classify(request, outcome)`), or such a function"),
+        (Wants(65_537), "a number of bytes from 0 to 65,536, not 65537"),
+        (Wants(True), "a number of bytes from 0 to 65,536, not True"),
+        (Wants, "that can be made without arguments"),
+        (7, "a classifier"),
+    ],
+)
+def test_what_is_no_classifier_is_refused(value, said):
+    (problem,) = refusal(one_service(classify=value))
+    assert problem.path == "services.shop.classify"
+    assert said in problem.expected
+    if value == "graphqll":
+        assert problem.nearest == "graphql"
+
+
+@pytest.mark.parametrize("value", ["grpc", None, Wants(0), "meshware.core.outcome:StatusClassifier"])
+def test_a_classifier_is_a_name_an_object_or_where_one_stands(value):
+    chosen = load(one_service(classify=value)).services["shop"].classify
+    assert chosen is value or chosen.needs_body == 0

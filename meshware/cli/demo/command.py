@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-import signal
+from collections.abc import Sequence
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +11,9 @@ import click
 from rich.console import Console
 from rich.live import Live
 
+from meshware.cli.demo.outage import outage
 from meshware.cli.demo.plan import SHORTEST, Fault, incident
+from meshware.cli.demo.terminable import terminable
 from meshware.core.errors import MissingExtra
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ NEEDS = ("django", "flask", "gunicorn", "requests", "starlette", "tenacity", "uv
 """What the demo's servers are made of."""
 
 
-@click.command()
+@click.group(invoke_without_command=True)
 @click.option(
     "--seconds",
     type=click.IntRange(min=SHORTEST, max=3600),
@@ -34,7 +35,8 @@ NEEDS = ("django", "flask", "gunicorn", "requests", "starlette", "tenacity", "uv
 )
 @click.option("--json", "as_json", is_flag=True, help="Print only the figures, as JSON, when all runs are over.")
 @click.option("--seed", type=int, default=1, show_default=True, help="Of the callers' arrival times.")
-def demo(seconds: int, as_json: bool, seed: int) -> None:
+@click.pass_context
+def demo(ctx: click.Context, seconds: int, as_json: bool, seed: int) -> None:
     """Watch one incident three times: without meshware, decorated, and with it.
 
     Starts real servers on free loopback ports: a storefront (Flask under gunicorn, 2 workers x 4 threads)
@@ -54,9 +56,9 @@ def demo(seconds: int, as_json: bool, seed: int) -> None:
     An error is a status of 500 or more or no answer in 3 s, and is charged as 3 s. Shares are counted by
     the replicas themselves. Takes a little over three times --seconds; Ctrl-C ends it and all its servers.
     """
-    missing = [name for name in NEEDS if find_spec(name) is None]
-    if missing:
-        raise click.ClickException(str(MissingExtra(missing[0], "demo")))
+    if ctx.invoked_subcommand is not None:
+        return
+    refuse_missing(NEEDS)
     results = _watched(seconds, seed, Console(stderr=as_json))
     if as_json:
         click.echo(json.dumps(results, indent=2))
@@ -66,37 +68,23 @@ def demo(seconds: int, as_json: bool, seed: int) -> None:
     Console().print(side_by_side(results))
 
 
+demo.add_command(outage)
+
+
+def refuse_missing(modules: Sequence[str]) -> None:
+    """What the servers are made of must be there."""
+    missing = [name for name in modules if find_spec(name) is None]
+    if missing:
+        raise click.ClickException(str(MissingExtra(missing[0], "demo")))
+
+
 def _watched(seconds: float, seed: int, console: Console) -> dict[str, Any]:
     """All runs behind a live view; ends them all on Ctrl-C and SIGTERM."""
     from meshware.cli.demo.view import View
 
     view = View()
-    try:
-        with Live(view, console=console, refresh_per_second=4, transient=True):
-            return asyncio.run(_terminable(three_runs(view, seconds=seconds, faults=incident(seconds), seed=seed)))
-    except (KeyboardInterrupt, asyncio.CancelledError):
-        raise click.exceptions.Exit(130) from None
-    except BaseExceptionGroup as group:
-        raise _first(group) from None
-
-
-async def _terminable(runs: Any) -> dict[str, Any]:
-    task = asyncio.ensure_future(runs)
-    for number in (
-        signal.SIGINT,
-        signal.SIGTERM,
-    ):  # asyncio's own cancels between any two steps of the loop's callbacks
-        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
-    found: dict[str, Any] = await task
-    return found
-
-
-def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """The first plain error of a group."""
-    error: BaseException = group
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error
+    with Live(view, console=console, refresh_per_second=4, transient=True):
+        return terminable(three_runs(view, seconds=seconds, faults=incident(seconds), seed=seed))
 
 
 async def three_runs(

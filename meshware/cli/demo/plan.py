@@ -27,6 +27,7 @@ class Kind(Enum):
     KILLED = "killed"
     SLOW = "slow"
     FAILING = "failing"
+    FROZEN = "frozen"
 
 
 @dataclass(frozen=True, slots=True)

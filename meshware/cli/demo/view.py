@@ -17,7 +17,7 @@ from meshware.cli.demo.calibrate import Pace
 from meshware.cli.demo.plan import Fault, Kind, service_of
 from meshware.cli.demo.run import Progress
 
-COLOURS = {Kind.HEALTHY: "green", Kind.KILLED: "red", Kind.SLOW: "yellow", Kind.FAILING: "magenta"}
+COLOURS = {Kind.HEALTHY: "green", Kind.KILLED: "red", Kind.SLOW: "yellow", Kind.FAILING: "magenta", Kind.FROZEN: "blue"}
 RECENT = 3.0
 """Seconds over which the live view takes a share."""
 

@@ -12,7 +12,7 @@ import httpx2
 import pytest
 import requests
 from clients import calling
-from faults.upstream import CHUNKED, _then, answer
+from faults.behaviours import CHUNKED, _then, answer
 
 from meshware.core.availability import Bar
 from meshware.core.events import PluginFailed

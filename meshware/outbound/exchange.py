@@ -67,8 +67,8 @@ def finite(seconds: Any) -> float | None:
 
 
 def headers_for(call: Call, attempt: Attempt, now: float) -> dict[str, str]:
-    """What goes out with an attempt: the time it has left and its number, a question, and what observers add."""
-    headers = {TIMEOUT: f"{max(0.0, attempt.deadline - now):.3f}"}
+    """What goes out with an attempt: the time its call has left, its number, a question, and what observers add."""
+    headers = {TIMEOUT: f"{max(0.0, call.deadline.at - now):.3f}"}
     if attempt.number > 1:
         headers[ATTEMPT] = str(attempt.number)
     if now >= attempt.endpoint.ask_at and attempt.endpoint.asks(now):

@@ -145,13 +145,14 @@ class MeshClient:
 class _Exchange:
     """One attempt on its way: there, in the replica, and back."""
 
-    __slots__ = ("arrival", "attempt", "call", "client", "draw", "operation", "wire", "work")
+    __slots__ = ("arrival", "attempt", "call", "client", "draw", "expires", "operation", "wire", "work")
 
     def __init__(self, client: MeshClient, call: Call, attempt: Attempt, arrival: Arrival) -> None:
         self.client, self.call, self.attempt, self.arrival = client, call, attempt, arrival
         self.operation, self.draw = arrival.operation, arrival.draw
         self.work = arrival.work if attempt.number == 1 and not attempt.hedge else arrival.again
         self.wire = client.wires[attempt.endpoint.address]
+        self.expires = call.deadline.at
 
     def leave(self, at: float) -> None:
         """Send it, unless its caller has given up by then."""

@@ -33,7 +33,7 @@ class OracleClient:
         seed: int,
     ) -> None:
         self.events, self.tally = events, tally
-        self._deadline = scenario.deadline
+        self.deadline = scenario.deadline
         self._works = {each.path: each.work for each in scenario.operations}
         self._all = [(each, scenario.distance(locality, each.locality)) for each in replicas.values()]
         self._ways, self._drained = self._all, set[str]()
@@ -58,7 +58,7 @@ class OracleClient:
         self.tally.asked(replica.address, self.events.now)
         exchange = _Exchange(self, arrival, distance / 2)
         self.events.at(self.events.now + distance / 2, replica.arrive, exchange)
-        self.events.at(arrival.at + self._deadline, exchange.late)
+        self.events.at(arrival.at + self.deadline, exchange.late)
 
     def drain(self, address: str, out: bool) -> None:
         """A drained replica is as good as gone, until it is put back."""
@@ -77,11 +77,12 @@ def expected(replica: Replica, distance: float, work: float, operation: str) -> 
 class _Exchange:
     """One request on its way."""
 
-    __slots__ = ("arrival", "client", "draw", "operation", "over", "wire", "work")
+    __slots__ = ("arrival", "client", "draw", "expires", "operation", "over", "wire", "work")
 
     def __init__(self, client: OracleClient, arrival: Arrival, wire: float) -> None:
         self.client, self.arrival, self.wire = client, arrival, wire
         self.operation, self.work, self.draw = arrival.operation, arrival.work, arrival.draw
+        self.expires = arrival.at + client.deadline
         self.over = False
 
     def reply(self, status: int, report: LoadReport | None) -> None:

@@ -27,6 +27,9 @@ class Exchange(Protocol):
     draw: float
     """Uniform in [0, 1): a replica that fails with some probability fails this one if that is more."""
 
+    expires: float
+    """When its caller no longer waits for it."""
+
     operation: str
     """What is asked for: a replica may be slow at one thing only."""
 
@@ -52,10 +55,21 @@ class Job:
 
 
 class Replica:
-    """One server. `present` is what is in it and on the wire to it, for who knows everything."""
+    """One server. `present` is what is in it and on the wire to it, for who knows everything.
+
+    `room`: so many may wait; it begins nothing then that nobody waits for. None: as many as come.
+    """
 
     def __init__(
-        self, address: str, events: Events, *, slots: int, speed: float, locality: Locality, reports: bool = False
+        self,
+        address: str,
+        events: Events,
+        *,
+        slots: int,
+        speed: float,
+        locality: Locality,
+        reports: bool = False,
+        room: int | None = None,
     ) -> None:
         self.address = address
         self.events = events
@@ -63,6 +77,7 @@ class Replica:
         self.speed = speed
         self.locality = locality
         self.reports = reports
+        self.room = room
         self.present = 0
         self.slower: dict[str, float] = {}
         self.failing = 0.0
@@ -88,8 +103,10 @@ class Replica:
             self.events.at(self.events.now + FAST_FAILURE, self._fail, exchange)
         elif len(self._jobs) < self.slots:
             self._start(exchange)
-        else:
+        elif self.room is None or len(self._queue) < self.room:
             self._queue.append(exchange)
+        else:
+            self.events.at(self.events.now + FAST_FAILURE, self._fail, exchange, 503)
 
     def set_speed(self, speed: float) -> None:
         """From now on work takes so much less or more time, that in hand included; 0 is a standstill."""
@@ -140,10 +157,18 @@ class Replica:
             return
         del self._jobs[job]
         self.present -= 1
-        if self._queue:
-            self._start(self._queue.popleft())
+        self._go_on()
         job.exchange.reply(200, self.report(1.0))
 
-    def _fail(self, exchange: Exchange) -> None:
+    def _go_on(self) -> None:
+        """Begin what has waited longest."""
+        while self._queue:
+            exchange = self._queue.popleft()
+            if self.room is None or self.events.now < exchange.expires:
+                self._start(exchange)
+                return
+            self.present -= 1
+
+    def _fail(self, exchange: Exchange, status: int = 500) -> None:
         self.present -= 1
-        exchange.reply(500, self.report(1.0, 1.0))
+        exchange.reply(status, self.report(1.0, 1.0))

@@ -52,6 +52,7 @@ class Simulation:
                 speed=each.speed,
                 locality=Locality.parse(each.locality),
                 reports=scenario.reports,
+                room=None if each.queue is None else int(each.queue * each.slots * each.speed / scenario.mean_work),
             )
             for number, each in enumerate(scenario.members())
         ]

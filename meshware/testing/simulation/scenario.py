@@ -60,6 +60,11 @@ class Replicas(Model):
     speed: Positive = Field(1.0, description="Work done per second and slot.")
     locality: str = Field("", description="`cloud/region/zone`, as many parts as are known.")
     weight: Natural = Field(1.0, description="Weight in the settings.")
+    queue: Natural | None = Field(
+        None,
+        description="Seconds of healthy work that may wait; what comes on top is answered 503 at once, and what its "
+        "caller has given up is not begun. Without end, unless given.",
+    )
 
 
 class Clients(Model):

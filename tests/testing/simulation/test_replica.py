@@ -13,8 +13,8 @@ from meshware.testing.simulation.replica import Replica
 class Sent:
     """An exchange that remembers when and how it ended."""
 
-    def __init__(self, events, work, *, draw=0.5, operation="/items"):
-        self.events, self.work, self.draw, self.operation = events, work, draw, operation
+    def __init__(self, events, work, *, draw=0.5, operation="/items", expires=1e9):
+        self.events, self.work, self.draw, self.operation, self.expires = events, work, draw, operation, expires
         self.ended = self.report = None
 
     def reply(self, status, report):
@@ -142,3 +142,14 @@ def test_otherwise_it_tells_nothing(events, send):
     sent = send(0.1)
     events.run(1.0)
     assert sent.report is None
+
+
+def test_a_bounded_queue_refuses_what_comes_on_top_and_begins_nothing_that_nobody_waits_for(events):
+    replica = Replica("10.0.0.1:80", events, slots=1, speed=1.0, locality=Locality(), room=2)
+    sent = [Sent(events, 1.0), Sent(events, 1.0, expires=0.5), Sent(events, 1.0), Sent(events, 1.0)]
+    for each in sent:
+        replica.present += 1
+        replica.arrive(each)
+    events.run(10.0)
+    assert [each.ended for each in sent] == [(1.0, 200), None, (2.0, 200), (0.001, 503)]
+    assert replica.present == 0

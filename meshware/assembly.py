@@ -24,19 +24,26 @@ from meshware.breaking.outliers import OutlierOptions
 from meshware.breaking.plugged import PluggedCircuit
 from meshware.breaking.record import EjectionOptions
 from meshware.breaking.slowness import SlowOptions
+from meshware.core.criticality import Criticality
 from meshware.core.endpoint import Endpoint, Locality
 from meshware.core.events import GuardTurned
 from meshware.core.fault import Fault
 from meshware.core.operations import Operations
 from meshware.core.outcome import Outcome, StatusClassifier, Verdict
-from meshware.core.policy import Circuit, Rng, Strategy
+from meshware.core.policy import Circuit, Limiter, Rng, Strategy
 from meshware.core.request import Request
 from meshware.core.service import Service
 from meshware.discovery.arrival import FirstAnswer
 from meshware.discovery.source import Source
 from meshware.fallback.fallback import Fallback, FallbackOptions, reply_of
 from meshware.health.prober import Prober
+from meshware.limiting.admission import Admission, AdmissionOptions, Rate
+from meshware.limiting.combined import CombinedLimiter
+from meshware.limiting.concurrency import LimitOptions
 from meshware.limiting.in_flight import InFlightLimit, InFlightOptions
+from meshware.limiting.queue_age import QueueOptions
+from meshware.limiting.rate import RateOptions
+from meshware.limiting.throttle import ThrottleOptions
 from meshware.retrying.attempt_timeout import AttemptTimeout, NoAttemptTimeout
 from meshware.retrying.budget import BudgetOptions, RetryBudget
 from meshware.retrying.hedging import HedgeOptions, Hedging
@@ -137,6 +144,24 @@ def fault_of(settings: FaultSettings, loaded: float, now: float) -> Fault:
         until=end,
         counts=settings.counts,
     )
+
+
+def admission(settings: MeshSettings, *, rng: Rng) -> Admission | None:
+    """Which requests are taken on; None: all."""
+    inbound = settings.inbound
+    kind, queue = inbound.limit.kind, inbound.queue
+    options = AdmissionOptions(
+        kind=None if kind == "off" else kind,
+        limit=LimitOptions(**inbound.limit.model_dump(exclude={"kind"})),
+        queue=QueueOptions(queue.target, queue.interval) if queue.enabled else None,
+        feasible=inbound.feasible,
+        rates=tuple(
+            Rate(RateOptions(each.rate, each.burst), each.prefix, each.by == "caller") for each in inbound.rate_limits
+        ),
+        prefixes={prefix: Criticality(each) for prefix, each in inbound.criticality.items()},
+        exempt=inbound.exempt,
+    )
+    return None if options == AdmissionOptions(feasible=False, exempt=inbound.exempt) else Admission(options, rng=rng)
 
 
 def board(
@@ -319,12 +344,20 @@ class ServiceParts:
             breaker=settings.breaker,
         )
 
-    def limiter(self, service: Service) -> InFlightLimit | None:
-        """Unless it is off."""
-        settings = service.settings.limits
-        if not settings.enabled:
-            return None
-        return InFlightLimit(InFlightOptions(**settings.model_dump(exclude={"enabled", "feasible"})))
+    def limiter(self, service: Service) -> Limiter | None:
+        """As set; in-flight limit alone where nothing else is."""
+        settings = service.settings
+        limits, rate, throttle = settings.limits, settings.rate_limit, settings.throttle
+        in_flight = None
+        if limits.enabled:
+            in_flight = InFlightLimit(InFlightOptions(**limits.model_dump(exclude={"enabled", "feasible"})))
+        if rate is None and not throttle.enabled:
+            return in_flight
+        return CombinedLimiter(
+            in_flight,
+            None if rate is None else RateOptions(rate.rate, rate.burst),
+            ThrottleOptions(throttle.k, throttle.window) if throttle.enabled else None,
+        )
 
     def retry(self, service: Service) -> Retries:
         """As set."""

@@ -18,6 +18,7 @@ from threading import Lock
 from typing import Any, ParamSpec, Protocol, TypeVar
 
 from meshware.core.caller import Caller, nothing
+from meshware.core.criticality import Criticality
 from meshware.core.deadline import Deadline
 from meshware.core.fault import Ordered
 
@@ -84,15 +85,28 @@ class Counted(Protocol):
         ...
 
 
+class Admitted(Protocol):
+    """The place that a request was given by who limits them (limiting/admission.py)."""
+
+    def answered(self, status: int, now: float) -> None:
+        """Its answer begins with this status."""
+        ...
+
+    def end(self) -> None:
+        """It works no more. Idempotent."""
+        ...
+
+
 class _Life:
     """The phase, shared by every view of one context; and whether it is a request's, or only a part's."""
 
-    __slots__ = ("counted", "phase", "whole")
+    __slots__ = ("admitted", "counted", "phase", "whole")
 
-    def __init__(self, *, whole: bool = True, counted: Counted | None = None) -> None:
+    def __init__(self, *, whole: bool = True, counted: Counted | None = None, admitted: Admitted | None = None) -> None:
         self.phase = _ACTIVE
         self.whole = whole
         self.counted = counted
+        self.admitted = admitted
 
 
 class RequestContext:
@@ -100,9 +114,12 @@ class RequestContext:
 
     `operation` and `retry` are what `operation()` and `no_retry()` say where the call is made: those put a
     view of the context in force, so that other threads and tasks of the same request do not notice.
+    `criticality` is how much it matters that the request is served; calls made for it say the same.
     """
 
-    __slots__ = ("_caller", "_life", "_purse", "attempt", "deadline", "fault", "mesh", "operation", "retry")
+    __slots__ = (
+        "_caller", "_life", "_purse", "attempt", "criticality", "deadline", "fault", "mesh", "operation", "retry",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -113,15 +130,18 @@ class RequestContext:
         allowance: int | None = ALLOWANCE,
         caller: Caller | None = None,
         counted: Counted | None = None,
+        admitted: Admitted | None = None,
+        criticality: Criticality = Criticality.DEFAULT,
     ) -> None:
         self._caller = caller
         self.deadline = deadline
         self.mesh = mesh
         self.attempt = attempt
+        self.criticality = criticality
         self.fault: Ordered | None = None  # what a trusted caller asks to go wrong with the calls made for him
         self.operation: str | None = None
         self.retry = True
-        self._life = _Life(counted=counted)
+        self._life = _Life(counted=counted, admitted=admitted)
         self._purse = _Purse(allowance)
 
     @property
@@ -133,6 +153,11 @@ class RequestContext:
     def counted(self) -> Counted | None:
         """The request among those that are served; None where nobody counts."""
         return self._life.counted
+
+    @property
+    def admitted(self) -> Admitted | None:
+        """The place that it was given; None where nobody limits."""
+        return self._life.admitted
 
     @property
     def retried(self) -> bool:
@@ -172,8 +197,10 @@ class RequestContext:
             self.uncounted()
 
     def uncounted(self) -> None:
-        """It is no more among what this process is busy with, if it was. Idempotent."""
-        counted = self._life.counted
+        """It is no more among what this process is busy with, if it was, and holds no place. Idempotent."""
+        counted, admitted = self._life.counted, self._life.admitted
+        if admitted is not None:
+            admitted.end()
         try:
             if counted is not None:
                 counted.end()

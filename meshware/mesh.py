@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from meshware.core.policy import Rng
     from meshware.core.request import Request
     from meshware.core.service import Service
+    from meshware.limiting.admission import Admission
     from meshware.settings.schema import MeshSettings, PluginChoice
     from meshware.sharing.board import Board
     from meshware.sharing.counts import Count
@@ -66,6 +67,7 @@ class Mesh:
         self._names: Mapping[tuple[str, str, int], Service] = {}
         self.plugin_failures = 0
         self.load = Load(clock)
+        self.admission: Admission | None = None
         self._loaded = clock()
         self._put(settings, {})
         _alive.add(self)
@@ -171,6 +173,15 @@ class Mesh:
         now = self.clock()
         return {name: each.source.status(now) for name, each in self.services.items() if each.source is not None}
 
+    def inbound(self) -> dict[str, Any]:
+        """What this process takes on: requests that hold a place, the limit (None: none), and how many were refused, by
+        the reason. As plain data; empty where nothing is ever refused.
+        """
+        admission = self.admission
+        if admission is None:
+            return {}
+        return {"in_flight": admission.in_flight, "limit": admission.limit, "refused": dict(admission.refused)}
+
     def board(self) -> dict[str, Any]:
         """Where this host's workers share what they learn, which do, and what all of them have in flight; or, under
         `reason`, why this one does not. As plain data."""
@@ -202,7 +213,7 @@ class Mesh:
     def _put(
         self, settings: MeshSettings, previous: Mapping[str, Service], found: Mapping[str, Service] | None = None
     ) -> None:
-        from meshware.assembly import HOOKS, assemble, board
+        from meshware.assembly import HOOKS, admission, assemble, board
 
         observers = self._observers
         if settings.observers != self._named:
@@ -236,6 +247,8 @@ class Mesh:
             if self._board is not None:
                 self._board.close(self.clock())
             self._board = board(settings, services=self._attended.now, serves=self.load, emit=self._emit)
+        if self.admission is None or settings.inbound != self.settings.inbound:
+            self.admission = admission(settings, rng=self._rng)
         self.settings = settings
         self.load.slots = settings.slots
         self.services = services
@@ -286,6 +299,7 @@ class Mesh:
             self._board.after_fork()
         self._attended.after_fork()
         self._keeper.after_fork()
+        self.admission = None
         self._put(self.settings, {}, self.services)
 
     def __repr__(self) -> str:

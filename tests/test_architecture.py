@@ -33,7 +33,7 @@ KNOWS: dict[str, set[str]] = {
     "hands": {"core"},
     "housekeeper": {"core", "hands"},
     "assembly": {"core", "plugins", "settings", *POLICY},
-    "mesh": MESH | {"health", "sharing"},
+    "mesh": MESH | {"health", "limiting", "sharing"},
     "outbound": {"core", "context", "plugins", "mesh", "breaking", "fallback", "security"},
     "telemetry": {"core", "context", "mesh"},
     "testing": MESH | POLICY,

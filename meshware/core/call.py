@@ -20,6 +20,7 @@ from meshware.core.errors import CircuitOpen, DeadlineExceeded, MeshError, NoEnd
 from meshware.core.outcome import Cause, Ending, Outcome, Verdict
 
 if TYPE_CHECKING:
+    from meshware.core.criticality import Criticality
     from meshware.core.endpoint import Endpoint
     from meshware.core.operations import Operation
     from meshware.core.policy import Hedging, Lease, Limiter, Rng
@@ -45,6 +46,7 @@ class Context(Protocol):
     """What the call takes from the inbound request it is part of (see meshware/context.py)."""
 
     retry: bool
+    criticality: Criticality
 
     def deadline_for(self, now: float) -> Deadline | None:
         """The deadline to inherit now, if any."""

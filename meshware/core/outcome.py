@@ -89,12 +89,13 @@ class Outcome:
     whose body has no natural end (event stream, upgrade). `error` is the client's own exception. `headers` are the
     answer's, in any case; `body` its first bytes, where the service's classifier has asked for them, uncompressed. The
     call adds its verdict, and how many it `found` in flight at the endpoint when it began (None: nobody knows).
-    `injected`: a fault that was asked for had its part in it.
+    `injected`: a fault that was asked for had its part in it. `refused`: the answer says that the request was never
+    begun, as in an overload.
     """
 
     __slots__ = (
-        "body", "cause", "connect", "elapsed", "error", "first_byte", "found", "headers", "injected", "report",
-        "retry_after", "retried", "sent", "status", "stream", "verdict",
+        "body", "cause", "connect", "elapsed", "error", "first_byte", "found", "headers", "injected",
+        "refused", "report", "retry_after", "retried", "sent", "status", "stream", "verdict",
     )  # fmt: skip
 
     def __init__(
@@ -110,6 +111,7 @@ class Outcome:
         report: LoadReport | None = None,
         retry_after: float | None = None,
         retried: bool = False,
+        refused: bool = False,
         stream: bool = False,
         headers: Mapping[str, str] | None = None,
     ) -> None:
@@ -123,6 +125,7 @@ class Outcome:
         self.report = report
         self.retry_after = retry_after
         self.retried = retried
+        self.refused = refused
         self.stream = stream
         self.headers = headers
         self.body = b""
@@ -136,7 +139,8 @@ class Outcome:
 
 
 class StatusClassifier:
-    """The default: 5xx is a failure, 429 and 503 with Retry-After an overload, all else a success.
+    """The default: 5xx is a failure, 429, 503 with Retry-After and what says that it was refused an overload,
+    all else a success.
 
     Thread-safe (it has no state). A local cause or our own cut says nothing of the endpoint.
     """
@@ -151,6 +155,6 @@ class StatusClassifier:
             return Verdict.NEUTRAL if neutral else Verdict.FAILURE
         if status < 500 and status != 429:
             return Verdict.SUCCESS
-        if status == 429 or (status == 503 and outcome.retry_after is not None):
+        if status == 429 or outcome.refused or (status == 503 and outcome.retry_after is not None):
             return Verdict.OVERLOADED
         return Verdict.FAILURE

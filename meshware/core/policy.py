@@ -297,10 +297,17 @@ class Hedging(Protocol):
 
 
 class Limiter(Protocol):
-    """Refuses calls in overload, before anything is sent. `in_flight` and `limit` are this worker's."""
+    """Refuses calls in overload, before anything is sent."""
 
-    in_flight: int
-    limit: float
+    @property
+    def in_flight(self) -> int:
+        """Calls under way, this worker's."""
+        ...
+
+    @property
+    def limit(self) -> float:
+        """How many it thinks that there may be, by itself."""
+        ...
 
     def others(self, in_flight: float, limits: Sequence[float]) -> None:
         """What the other workers of this host have in flight, and the limits that each has learned."""

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from meshware.context import ALLOWANCE, RequestContext, enter, leave
 from meshware.health.prober import PATH
 from meshware.inbound.asgi_caller import AsgiCaller
-from meshware.inbound.door import EXPIRED, Door, marks, open_own_mesh
+from meshware.inbound.door import Door, Refused, marks, open_own_mesh
 from meshware.outbound.instrument import instrument as instrument_clients
 from meshware.security.trust import LOAD, REQUEST
 
@@ -35,8 +35,8 @@ class MeshMiddleware:
     that it stops there: Starlette makes its middleware no earlier. A server that never asks gets it with each
     request. A mesh that was opened here is closed when the server shuts down.
 
-    A request whose deadline has passed on arrival is answered 504, a websocket is closed before it is
-    accepted, and the app is not called.
+    A request that is refused (docs/overload.md), such as one whose deadline has passed on arrival, is answered 504,
+    503 or 429, a websocket is closed before it is accepted, and the app is not called.
     """
 
     def __init__(
@@ -73,8 +73,8 @@ class MeshMiddleware:
                 return
         caller = AsgiCaller(scope, receive)
         context = _opened(self._ready(), scope, caller=caller)
-        if context is None:
-            await _expired(scope, send)
+        if isinstance(context, Refused):
+            await _refused(scope, send, context)
             return
         token = enter(context)
         try:
@@ -95,8 +95,8 @@ class MeshMiddleware:
 
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         context = _opened(self._ready(), scope, allowance=None)  # it may live for days
-        if context is None:
-            await send({"type": "websocket.close", "code": 1013, "reason": "deadline exceeded"})  # try again later
+        if isinstance(context, Refused):
+            await send({"type": "websocket.close", "code": 1013, "reason": context.text.strip()})  # try again later
             return
         token = enter(context)
         try:
@@ -153,16 +153,22 @@ class MeshMiddleware:
 
 def _opened(
     door: Door, scope: Scope, *, caller: AsgiCaller | None = None, allowance: int | None = ALLOWANCE
-) -> RequestContext | None:
-    """The context by what the headers say; None when it has no time left."""
-    told = [header for header in scope["headers"] if header[0] in _READ]
-    peer = _peer(scope)
-    if not told:
-        return door.open(peer=peer, caller=caller, allowance=allowance, counted=caller is not None)
-    said: dict[bytes, list[str]] = {name: [] for name in _READ}
-    for name, value in told:
-        said[name].append(value.decode("latin-1"))
-    return door.open(*said.values(), peer=peer, caller=caller, allowance=allowance, counted=caller is not None)
+) -> RequestContext | Refused:
+    """The context by what the headers say; or why there is none."""
+    said: dict[str, list[str]] = {}
+    for name, value in scope["headers"]:
+        if name in _READ:
+            said.setdefault(_READ[name], []).append(value.decode("latin-1"))
+    method = "WEBSOCKET" if caller is None else scope["method"]
+    return door.open(
+        said,
+        method,
+        scope["path"],
+        peer=_peer(scope),
+        caller=caller,
+        allowance=allowance,
+        counted=caller is not None,
+    )
 
 
 def _peer(scope: Scope) -> str:
@@ -199,8 +205,8 @@ def _answering(send: Send, context: RequestContext, caller: AsgiCaller | None) -
     return forward
 
 
-_READ = dict.fromkeys(header.encode() for header in REQUEST)
-"""The headers that we read, as the door wants them."""
+_READ = {header.encode(): header for header in REQUEST}
+"""The headers that we read, by what ASGI calls them."""
 
 _OVER = {"lifespan.startup.failed", "lifespan.shutdown.complete", "lifespan.shutdown.failed"}
 """With these the app says that it will serve nothing more."""
@@ -217,11 +223,11 @@ _ENDS = {
 """After these, without more body to come, the answer has gone out."""
 
 
-async def _expired(scope: Scope, send: Send) -> None:
-    """The answer to who no longer waits for one."""
-    headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", b"%d" % len(EXPIRED))]
-    await send({"type": "http.response.start", "status": 504, "headers": headers})
-    await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else EXPIRED})
+async def _refused(scope: Scope, send: Send, refused: Refused) -> None:
+    """The answer to one that is not begun."""
+    headers = [(name.lower().encode(), value.encode()) for name, value in refused.headers()]
+    await send({"type": "http.response.start", "status": refused.status, "headers": headers})
+    await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else refused.text.encode()})
 
 
 def _ended_by_leaving(error: BaseException) -> bool:

@@ -6,28 +6,32 @@ A door reads its framework's headers and says what it found; what is believed of
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+import time
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from math import ceil
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from meshware.context import ALLOWANCE, RequestContext, current
+from meshware.context import ALLOWANCE, Admitted, RequestContext, current
 from meshware.core.caller import Caller
+from meshware.core.criticality import Criticality
 from meshware.core.deadline import Deadline
 from meshware.core.errors import CircuitOpen, DeadlineExceeded, NoEndpoint, Overloaded
 from meshware.health.load import Served
+from meshware.limiting.admission import Ticket
+from meshware.limiting.arrival import Arrival, Refusal
 from meshware.mesh import Mesh
 from meshware.security.orca import IN_FLIGHT, NAMED, SERVICE_TIME, SLOTS, write
 from meshware.security.trust import (
-    ATTEMPT,
+    FAULT,
     LOAD,
     LOAD_BINARY,
-    REPORT,
+    MARKS,
+    REFUSED,
     RETRIED,
-    TIMEOUT,
+    RETRY_AFTER,
     Inbound,
     TrustedPeers,
-    fault_order,
     read_headers,
 )
 from meshware.telemetry.log import EventLog
@@ -35,8 +39,8 @@ from meshware.telemetry.log import EventLog
 if TYPE_CHECKING:
     from meshware.settings.schema import MeshSettings
 
-EXPIRED = b"the deadline had passed before the request was begun\n"
-"""The body of the 504 to who no longer waits for an answer."""
+LONGEST_WAIT = 3600.0
+"""Seconds; who says that a request has waited longer, or will come so much later, has another clock."""
 
 
 def open_mesh(settings: Any) -> Mesh:
@@ -65,51 +69,99 @@ def refusal(error: Exception) -> tuple[str, int, dict[str, str]]:
     raise error
 
 
+class Refused(NamedTuple):
+    """A request is refused before the app knows of it: the answer that it gets."""
+
+    status: int
+    reason: str
+    retry_after: int | None = None
+
+    @property
+    def text(self) -> str:
+        """The body: one line for who reads it."""
+        return REASONS[self.reason] + "\n"
+
+    def headers(self) -> list[tuple[str, str]]:
+        """All of the answer's headers, a mark for clients of ours among them."""
+        headers = [("Content-Type", "text/plain; charset=utf-8"), ("Content-Length", str(len(self.text)))]
+        headers.append((REFUSED, self.reason))
+        return headers if self.retry_after is None else [*headers, (RETRY_AFTER, str(self.retry_after))]
+
+
+REASONS = {
+    "expired": "the deadline had passed before the request was begun",
+    "deadline": "the deadline leaves too little time for an answer",
+    "rate": "too many requests",
+    "queue": "overloaded: the request had waited too long",
+    "limit": "overloaded: too many requests at once",
+    "sheddable": "overloaded: only what matters more is served",
+}
+"""Why a request may be refused, as the header REFUSED and as the answer's body say it."""
+
+EXPIRED = Refused(504, "expired")
+"""For who no longer waits for an answer."""
+
+
 class Door:
     """A mesh's door in: opens the context of each request. Thread-safe.
 
-    What the settings say of requests is looked up once, and again when they were reloaded.
+    What the settings say of requests is looked up once, and again when they were reloaded. `wall` tells the seconds
+    since 1970, for what servers in front say of when they got a request.
     """
 
-    __slots__ = ("_rules", "mesh")
+    __slots__ = ("_rules", "_wall", "mesh")
 
-    def __init__(self, mesh: Mesh) -> None:
+    def __init__(self, mesh: Mesh, *, wall: Callable[[], float] = time.time) -> None:
         self.mesh = mesh
+        self._wall = wall
         self._rules = _Rules.of(mesh.settings)
 
     def open(
         self,
-        timeouts: Sequence[str] = (),
-        attempts: Sequence[str] = (),
-        reports: Sequence[str] = (),
-        faults: Sequence[str] = (),
+        said: dict[str, list[str]],
+        method: str,
+        path: str,
         *,
         peer: str = "",
         caller: Caller | None = None,
         allowance: int | None = ALLOWANCE,
         counted: bool = True,
-    ) -> RequestContext | None:
-        """The context of a request that begins now; None when its deadline has passed: answer 504 then.
+    ) -> RequestContext | Refused:
+        """The context of a request that begins now; or the answer to one that is not begun.
 
-        `timeouts`, `attempts`, `reports` and `faults` are all values of the headers of trust.REQUEST, `peer` is who
-        sent them; `allowance` is how many retries the calls made for it may spend, None as many as their services pay
-        for; `counted`: it is among what this process is busy with until its answer has gone out.
+        `said` are all values of the headers in trust.REQUEST that are there, `peer` is who sent them; `allowance` is
+        how many retries the calls made for it may spend, None as many as their services pay for; `counted`: it is
+        among what this process is busy with until its answer has gone out.
         Nothing is in force yet: enter the context for as long as code of the app runs, then end it by `done`.
         """
         mesh, rules = self.mesh, self._current()
-        told = timeouts or attempts or reports or faults
-        inbound = rules.read(timeouts, attempts, reports, faults, peer) if told else rules.unsaid
+        inbound = rules.read(said, peer) if said else rules.unsaid
         now = mesh.clock()
         deadline = _deadline(inbound.timeout, now)
         if deadline is not None and deadline.at <= now:
-            return None
+            return EXPIRED
+        ticket: Ticket | Refusal | None = None
+        criticality = inbound.criticality or Criticality.DEFAULT
+        if mesh.admission is not None:
+            arrival = Arrival(method, path, inbound.criticality, inbound.caller, peer, deadline, self._waited(inbound))
+            ticket, criticality = _admitted(mesh, arrival, now)
+        if isinstance(ticket, Refusal):
+            return Refused(*ticket)
         served = rules.begin(mesh, inbound, peer) if counted and rules.reports else None
         context = RequestContext(
-            deadline, mesh=mesh, attempt=inbound.attempt, allowance=allowance, caller=caller, counted=served
-        )
+            deadline, mesh=mesh, attempt=inbound.attempt, allowance=allowance, caller=caller, counted=served,
+            admitted=ticket, criticality=criticality,
+        )  # fmt: skip
         if inbound.fault is not None:
             context.fault = inbound.fault
         return context
+
+    def _waited(self, inbound: Inbound) -> float | None:
+        """Seconds since a server in front got it, by two clocks; None where none says so, or nobody can mean it."""
+        if inbound.started is None:
+            return None
+        waited = self._wall() - inbound.started
+        return waited if abs(waited) < LONGEST_WAIT else None
 
     def probed(self, method: str, peer: str) -> str | None:
         """What to say, in a 204's header LOAD, to who asks at PATH how busy this server is.
@@ -144,18 +196,17 @@ class _Rules(NamedTuple):
         reports = bool(peers) and settings.load_reports != "off"  # what nobody may hear is not counted
         return cls(settings, unsaid, _unasked_timeout(), peers, reports, settings.load_reports == "always")
 
-    def read(
-        self, timeouts: Sequence[str], attempts: Sequence[str], reports: Sequence[str], faults: Sequence[str], peer: str
-    ) -> Inbound:
+    def read(self, said: dict[str, list[str]], peer: str) -> Inbound:
         """What the headers say; the peer is looked at only when there is a mark of his to believe or not."""
-        said, maximum = {TIMEOUT: timeouts, ATTEMPT: attempts, REPORT: reports}, self.unsaid.timeout
-        ordered = bool(faults) and self.settings.fault_headers
-        trusted = bool(attempts or reports or ordered) and self.trusts(peer)
-        inbound = read_headers(said.__getitem__, trusted=trusted, maximum=maximum)
+        if FAULT in said and not self.settings.fault_headers:
+            del said[FAULT]
+        maximum = self.unsaid.timeout
+        trusted = not MARKS.isdisjoint(said) and self.trusts(peer)
+        inbound = read_headers(lambda name: said.get(name, ()), trusted=trusted, maximum=maximum)
         if maximum is None and inbound.timeout is not None and inbound.timeout > self.unasked:
             # a deadline that was set stands above that default: a stranger must not lengthen it
             inbound = replace(inbound, timeout=None)
-        return replace(inbound, fault=fault_order(faults)) if trusted and ordered else inbound
+        return inbound
 
     def begin(self, mesh: Mesh, inbound: Inbound, peer: str) -> Served | None:
         """The request among those that are served; one that a door around this one has counted is not another."""
@@ -172,22 +223,46 @@ class _Rules(NamedTuple):
         return served
 
 
+def _admitted(mesh: Mesh, arrival: Arrival, now: float) -> tuple[Ticket | Refusal | None, Criticality]:
+    """The request's place, and how much it matters; one that a door around this one has let in is let in."""
+    outer, admission = current(), mesh.admission
+    assert admission is not None
+    if outer is not None and outer.mesh is mesh and outer.admitted is not None:
+        return None, outer.criticality
+    try:
+        criticality = admission.criticality(arrival.criticality, arrival.path)
+        return admission.admit(arrival, criticality, now), criticality
+    except Exception as error:  # a fault of our own never ends a request
+        mesh.failed("admission", error)
+        return None, Criticality.DEFAULT
+
+
 def marks(context: RequestContext, status: int, headers: Iterable[tuple[Any, Any]] = ()) -> list[tuple[str, str]]:
     """What we add to the headers of an answer, which begins now with these; called once per answer.
 
     That this tier has retried, on an answer that the tier above might retry; to who may hear it, how busy we are.
     """
     added = [(RETRIED, "1")] if status >= 500 and context.retried else []
-    counted = context.counted
-    if counted is None:
+    counted, admitted = context.counted, context.admitted
+    if counted is None and admitted is None:
         return added
-    counted.failed = status >= 500
     said = {_text(name): value for name, value in headers}
-    if counted.told and LOAD not in said and LOAD_BINARY not in said:  # the app may know better
-        added += _report(context.mesh)
+    if counted is not None:
+        counted.failed = status >= 500
+        if counted.told and LOAD not in said and LOAD_BINARY not in said:  # the app may know better
+            added += _report(context.mesh)
+    if admitted is not None:
+        _answered(context.mesh, admitted, status)
     if _text(said.get("content-type", "")).startswith("text/event-stream"):  # it waits for events, which is no work
         context.uncounted()
     return added
+
+
+def _answered(mesh: Mesh, admitted: Admitted, status: int) -> None:
+    try:
+        admitted.answered(status, mesh.clock())
+    except Exception as error:  # a fault of our own never ends a request
+        mesh.failed("admission", error)
 
 
 def _report(mesh: Mesh) -> list[tuple[str, str]]:

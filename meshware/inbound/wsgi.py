@@ -8,11 +8,12 @@ closes. Exceptions of the app pass, ours among them: they are for its own handle
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from meshware.context import RequestContext, enter, leave
 from meshware.health.prober import PATH
-from meshware.inbound.door import EXPIRED, Door, marks, open_mesh
+from meshware.inbound.door import Door, Refused, marks, open_mesh
 from meshware.outbound.instrument import instrument as instrument_clients
 from meshware.security.trust import LOAD, REQUEST
 
@@ -28,7 +29,8 @@ class MeshMiddleware:
     `settings`: a mapping, a dotted module path, or the settings model; or a ready `mesh`. `instrument=False`
     leaves the clients alone: then mount `MeshAdapter` yourself. Raises SettingsError with every problem.
 
-    A request whose deadline has passed on arrival is answered 504, and the app is not called.
+    A request that is refused (docs/overload.md), such as one whose deadline has passed on arrival, is answered 504,
+    503 or 429, and the app is not called.
     """
 
     def __init__(
@@ -49,10 +51,11 @@ class MeshMiddleware:
             if report is not None:
                 start_response("204 No Content", [(LOAD, report)])
                 return []
-        said = (_values(environ, each) for each in _READ)
-        context = self._door.open(*said, peer=environ.get("REMOTE_ADDR", ""))
-        if context is None:
-            return _expired(environ, start_response)
+        said = {name: environ[key].split(",", 1) for key, name in _READ if key in environ}
+        path = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
+        context = self._door.open(said, environ["REQUEST_METHOD"], path, peer=environ.get("REMOTE_ADDR", ""))
+        if isinstance(context, Refused):
+            return _refused(environ, start_response, context)
         token = enter(context)
         try:
             body = self.app(environ, _marking(start_response, context))
@@ -68,11 +71,10 @@ class MeshMiddleware:
         return body
 
 
-def _expired(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-    """The answer to who no longer waits for one."""
-    headers = [("Content-Type", "text/plain; charset=utf-8"), ("Content-Length", str(len(EXPIRED)))]
-    start_response("504 Gateway Timeout", headers)
-    return [] if environ["REQUEST_METHOD"] == "HEAD" else [EXPIRED]
+def _refused(environ: WSGIEnvironment, start_response: StartResponse, refused: Refused) -> Iterable[bytes]:
+    """The answer to one that is not begun."""
+    start_response(f"{refused.status} {HTTPStatus(refused.status).phrase}", refused.headers())
+    return [] if environ["REQUEST_METHOD"] == "HEAD" else [refused.text.encode()]
 
 
 def _inert(body: Iterable[bytes], environ: WSGIEnvironment) -> bool:
@@ -125,17 +127,11 @@ def _marking(start_response: StartResponse, context: RequestContext) -> Any:
     """The server's `start_response`, with what we have to say of the answer."""
 
     def answer(status: str, headers: list[tuple[str, str]], *exc_info: Any) -> Callable[[bytes], object]:
-        added = marks(context, 500 if status[:1] == "5" else 200, headers)
+        added = marks(context, int(status[:3]) if status[:3].isdecimal() else 500, headers)
         return start_response(status, [*headers, *added] if added else headers, *exc_info)
 
     return answer
 
 
-_READ = tuple("HTTP_" + header.upper().replace("-", "_") for header in REQUEST)
-"""What WSGI calls the headers that we read."""
-
-
-def _values(environ: WSGIEnvironment, key: str) -> list[str]:
-    """All values of a header; WSGI servers join repeated ones by a comma."""
-    value = environ.get(key)
-    return [] if value is None else value.split(",", 1)
+_READ = tuple(("HTTP_" + header.upper().replace("-", "_"), header) for header in REQUEST)
+"""What WSGI calls the headers that we read; its servers join the values of repeated ones by a comma."""

@@ -6,16 +6,20 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from meshware.context import LONGEST
+from meshware.core.criticality import Criticality
 from meshware.core.outcome import LoadReport, Outcome
 from meshware.security.orca import read_report, read_service_time
 from meshware.security.trust import (
     ATTEMPT,
+    CRITICALITY,
     LOAD,
     LOAD_BINARY,
+    REFUSED,
     REPORT,
     RETRIED,
     RETRY_AFTER,
     SERVER_TIMING,
+    SHEDDABLE,
     TIMEOUT,
     retry_after,
 )
@@ -31,6 +35,9 @@ LEAST = 0.001
 
 STALL = 1.0
 """Seconds without a byte after which a body that we cut was stalled, not merely long."""
+
+
+_DEFAULT = Criticality.DEFAULT
 
 
 class Limits(NamedTuple):
@@ -71,6 +78,9 @@ def headers_for(call: Call, attempt: Attempt, now: float) -> dict[str, str]:
     headers = {TIMEOUT: f"{max(0.0, call.deadline.at - now):.3f}"}
     if attempt.number > 1:
         headers[ATTEMPT] = str(attempt.number)
+    context = call.context
+    if context is not None and context.criticality is not _DEFAULT:
+        headers[CRITICALITY] = context.criticality.value
     if now >= attempt.endpoint.ask_at and attempt.endpoint.asks(now):
         headers[REPORT] = "1"
         attempt.asked = True
@@ -97,16 +107,23 @@ def answer_of(
     asked: bool = False,
 ) -> Outcome:
     """The facts of an answer whose headers have come; `endless`: no length was told; `asked`: for a load report."""
+    refused = headers.get(REFUSED) if status in _REFUSALS else None
+    waits = status in (429, 503) and refused != SHEDDABLE  # what matters more is still served there
     return Outcome(
         elapsed=elapsed,
         status=status,
         connect=connect,
         report=report_of(headers) if asked else None,
-        retry_after=retry_after(headers.get(RETRY_AFTER)) if status in (429, 503) else None,
+        retry_after=retry_after(headers.get(RETRY_AFTER)) if waits else None,
+        refused=refused is not None,
         retried=status >= 429 and RETRIED in headers,
         headers=headers,
         stream=status == 101 or (endless and headers.get("content-type", "").startswith("text/event-stream")),
     )
+
+
+_REFUSALS = frozenset({429, 503, 504})
+"""The statuses of refusals."""
 
 
 def report_of(headers: Mapping[str, str]) -> LoadReport | None:

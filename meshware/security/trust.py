@@ -12,11 +12,19 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from typing import TypeVar
 
+from meshware.core.criticality import Criticality
 from meshware.core.fault import Fault, Ordered
 
 TIMEOUT = "x-meshware-timeout"
 """Seconds left for the attempt, relative, so clocks need not agree."""
+
+GRPC_TIMEOUT = "grpc-timeout"
+"""The same, as gRPC says it: `500m` is half a second."""
+
+ENVOY_TIMEOUT = "x-envoy-expected-rq-timeout-ms"
+"""The same, as Envoy says it: milliseconds."""
 
 ATTEMPT = "x-meshware-attempt"
 """The number of the attempt, from 2 on."""
@@ -36,8 +44,21 @@ FAULT_DELAY_CAP = 10.0
 FAULT_LONGEST = 200
 """Characters of such a wish that are looked at."""
 
-REQUEST = (TIMEOUT, ATTEMPT, REPORT, FAULT)
-"""What the doors in read of a request, in the order in which they hand it on."""
+CRITICALITY = "x-meshware-criticality"
+"""On a request: `critical`, `default` or `sheddable`; calls made for it say the same."""
+
+CALLER = "x-meshware-caller"
+"""On a request: who makes it, by a name that rate limits are kept by."""
+
+REQUEST_START = "x-request-start"
+QUEUE_START = "x-queue-start"
+"""On a request: when the server in front got it, since 1970, as nginx, Apache and Heroku say it."""
+
+REFUSED = "x-meshware-refused"
+"""On an answer: the request was refused unread, and why; the server is loaded, not broken."""
+
+SHEDDABLE = "sheddable"
+"""Said there, it means that what matters more than this request is still served."""
 
 LOAD = "endpoint-load-metrics"
 LOAD_BINARY = "endpoint-load-metrics-bin"
@@ -54,7 +75,14 @@ RETRY_AFTER_CAP = 10.0
 
 RULES = {
     TIMEOUT: "request, from anybody: a deadline; it never lengthens the configured maximum",
+    GRPC_TIMEOUT: "request, from anybody: the same; 1 to 8 digits and one of H M S m u n",
+    ENVOY_TIMEOUT: "request, from anybody: the same; at most 9 digits, milliseconds. The least of the three holds",
     ATTEMPT: "request, from trusted peers: the attempt's number",
+    CRITICALITY: "request, from trusted peers: `critical`, `default` or `sheddable`",
+    CALLER: "request, from trusted peers: 1 to 64 of A-Z a-z 0-9 . _ : / -",
+    REQUEST_START: "request, from trusted peers: seconds, ms, us or ns since 1970, with or without `t=`",
+    QUEUE_START: "request, the same, when the former is not there",
+    REFUSED: "answer, 429, 503 and 504: an overload and no failure; `sheddable` says that others are still served",
     REPORT: "request, from trusted peers: `1` asks for a load report; nobody else gets one",
     FAULT: "request, from trusted peers where `fault_headers` is on: a fault in the calls to one service; capped",
     LOAD: "answer, when a strategy in force listens: ORCA as TEXT, JSON or BIN; moves only that endpoint",
@@ -74,6 +102,16 @@ RULES = {
 }
 """Every header that meshware reads, and its rule."""
 
+REQUEST = (
+    TIMEOUT, GRPC_TIMEOUT, ENVOY_TIMEOUT, ATTEMPT, REPORT, FAULT, CRITICALITY, CALLER, REQUEST_START, QUEUE_START,
+)  # fmt: skip
+"""What the doors in read of a request."""
+
+MARKS = frozenset(REQUEST) - {TIMEOUT, GRPC_TIMEOUT, ENVOY_TIMEOUT}
+"""Those that only trusted peers are believed."""
+
+T = TypeVar("T")
+
 KNOWN = 1024
 """Peers of which it is kept whether they are trusted: to read an address costs more than all else of a request."""
 
@@ -82,6 +120,11 @@ LONGEST_ADDRESS = 64
 
 _SECONDS = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?", re.ASCII)
 _WHOLE = re.compile(r"[0-9]{1,9}", re.ASCII)
+_GRPC = re.compile(r"([0-9]{1,8})([HMSmun])", re.ASCII)
+_UNITS = {"H": 3600.0, "M": 60.0, "S": 1.0, "m": 1e-3, "u": 1e-6, "n": 1e-9}
+_START = re.compile(r"(?:t=)?([0-9]{10}(?:\.[0-9]{1,9})?|[0-9]{13}(?:\.[0-9]{1,6})?|[0-9]{16}|[0-9]{19})", re.ASCII)
+_CALLER = re.compile(r"[A-Za-z0-9._:/-]{1,64}", re.ASCII)
+_CRITICALITIES = {each.value: each for each in Criticality}
 
 
 def seconds(text: str) -> float | None:
@@ -96,16 +139,42 @@ def retry_after(text: str | None) -> float | None:
     return min(float(text), RETRY_AFTER_CAP)
 
 
+def grpc_timeout(text: str) -> float | None:
+    """`grpc-timeout` in seconds: a whole number of at most 8 digits, more than 0, and its unit; else None."""
+    found = _GRPC.fullmatch(text) if len(text) <= 9 else None
+    return None if found is None else int(found[1]) * _UNITS[found[2]] or None
+
+
+def envoy_timeout(text: str) -> float | None:
+    """Envoy's whole milliseconds in seconds; None for 0, which is no limit there, and for any other form."""
+    return (int(text) / 1000 or None) if len(text) <= 9 and _WHOLE.fullmatch(text) else None
+
+
+def started(text: str) -> float | None:
+    """Seconds since 1970 at which a server in front got the request; None in any other form.
+
+    How many digits there are tells the unit: 10 seconds, 13 milliseconds, 16 microseconds, 19 nanoseconds.
+    """
+    found = _START.fullmatch(text) if len(text) <= 24 else None
+    if found is None:
+        return None
+    whole = found[1].partition(".")[0]
+    return float(found[1]) / 10.0 ** (len(whole) - 10)
+
+
 @dataclass(frozen=True, slots=True)
 class Inbound:
     """What a request's headers say. `timeout` is seconds, 0.0 when already expired, None when not said; `asked`:
-    a load report is asked for, by one who may have it.
+    a load report is asked for, by one who may have it. `started`: when a server in front got it, seconds since 1970.
     """
 
     timeout: float | None = None
     attempt: int = 1
     asked: bool = False
     fault: Ordered | None = None
+    criticality: Criticality | None = None
+    caller: str | None = None
+    started: float | None = None
 
 
 def read_headers(get: Callable[[str], Sequence[str]], *, trusted: bool, maximum: float | None = None) -> Inbound:
@@ -113,12 +182,33 @@ def read_headers(get: Callable[[str], Sequence[str]], *, trusted: bool, maximum:
 
     A deadline of 0 means that it has passed. None comes out longer than `maximum`.
     """
-    timeout = _single(get(TIMEOUT), seconds)
-    if maximum is not None:
-        timeout = maximum if timeout is None else min(timeout, maximum)
-    attempt = _single(get(ATTEMPT), seconds) if trusted else None
-    number = max(1, int(attempt)) if attempt is not None and attempt < 100 else 1
-    return Inbound(timeout, number, trusted and asks(get(REPORT)))
+    timeout = maximum
+    for header, read in _TIMEOUTS:
+        said = _single(get(header), read)
+        if said is not None and (timeout is None or said < timeout):
+            timeout = said
+    return _marked(get, timeout) if trusted else Inbound(timeout)
+
+
+_TIMEOUTS = ((TIMEOUT, seconds), (GRPC_TIMEOUT, grpc_timeout), (ENVOY_TIMEOUT, envoy_timeout))
+
+
+def _marked(get: Callable[[str], Sequence[str]], timeout: float | None) -> Inbound:
+    """What a trusted peer says beside the deadline."""
+    attempt = _single(get(ATTEMPT), seconds)
+    return Inbound(
+        timeout,
+        max(1, int(attempt)) if attempt is not None and attempt < 100 else 1,
+        asks(get(REPORT)),
+        fault_order(get(FAULT)),
+        _single(get(CRITICALITY), _CRITICALITIES.get),
+        _single(get(CALLER), _caller),
+        _single(get(REQUEST_START) or get(QUEUE_START), started),
+    )
+
+
+def _caller(text: str) -> str | None:
+    return text if len(text) <= 64 and _CALLER.fullmatch(text) else None
 
 
 _NAME = r"[a-z0-9_](?:[a-z0-9_.-]{0,251}[a-z0-9_])?(?::[1-9][0-9]{0,4})?"
@@ -155,7 +245,7 @@ def asks(values: Sequence[str]) -> bool:
     return len(values) == 1 and values[0] == "1"
 
 
-def _single(values: Sequence[str], read: Callable[[str], float | None]) -> float | None:
+def _single(values: Sequence[str], read: Callable[[str], T | None]) -> T | None:
     return read(values[0]) if len(values) == 1 else None
 
 

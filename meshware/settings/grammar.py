@@ -88,6 +88,16 @@ def tls_name(text: str) -> str:
     return http_name(text)
 
 
+_PREFIX = re.compile(r"(?:/[A-Za-z0-9._~!$&'()*+,;=:@%-]*)+", re.ASCII)
+
+
+def path_prefix(text: str) -> str:
+    """A path under which requests are alike: `/admin` is `/admin` and all below it, not `/administration`."""
+    if len(text) > 256 or not _PREFIX.fullmatch(text):
+        raise ValueError("a path, like /admin: it begins with / and has no ? or #, at most 256 characters")
+    return text
+
+
 def network(value: Any) -> IPv4Network | IPv6Network:
     """An address range, as text or ready made."""
     if isinstance(value, IPv4Network | IPv6Network):

@@ -306,6 +306,27 @@ class LimitSettings(Model):
         return self
 
 
+class ThrottleSettings(Model):
+    """When a client refuses by itself what a service would refuse, for services that are not ours (Google SRE book)."""
+
+    enabled: bool = Field(False, description="Whether calls are throttled when the service says that it is overloaded.")
+    k: Annotated[float, Field(ge=1.1, le=100, allow_inf_nan=False, strict=True), Number] = Field(
+        2.0,
+        description="Calls let out for each that is accepted (SRE book: 2). What is let out can grow by this factor in "
+        "a window: nearer to 1 it hardly recovers.",
+    )
+    window: Annotated[Seconds, Field(ge=0.1)] = Field(2.0, description="Seconds after which a call counts half.")
+
+
+class RateSettings(Model):
+    """How many calls a second."""
+
+    rate: Annotated[float, Field(gt=0, le=1e6, allow_inf_nan=False, strict=True), Number] = Field(
+        description="Calls a second in the long run; 0.1 is one in ten seconds."
+    )
+    burst: Count = Field(description="Calls at once, after a rest.")
+
+
 class TlsSettings(Model):
     """How `https://<name>` is verified. The logical name is what the certificate must be for."""
 
@@ -456,6 +477,12 @@ class Policy(Model):
     ejection: EjectionSettings = Field(EjectionSettings(), description="When an endpoint is taken out.")
     circuit: CircuitSettings = Field(CircuitSettings(), description="When the whole service is refused.")
     limits: LimitSettings = Field(LimitSettings(), description="When calls are refused before anything is sent.")
+    throttle: ThrottleSettings = Field(
+        ThrottleSettings(), description="When calls are refused because the service refuses most of them."
+    )
+    rate_limit: RateSettings | None = Field(
+        None, description="How many calls a second each worker process lets out; any number unless set."
+    )
     fallback: FallbackSettings | None = Field(None, description="What a caller gets in place of a failure.")
     faults: tuple[FaultSettings, ...] = Field((), description="What goes wrong on purpose, to see what becomes of it.")
     slow_start: SecondsOrNone = Field(
@@ -564,6 +591,122 @@ class BoardSettings(Model):
     )
 
 
+PathPrefix = Annotated[str, AfterValidator(grammar.path_prefix)]
+
+
+class InboundLimitSettings(Model):
+    """How many requests one worker process works on at once: a number, or a kind, or a section."""
+
+    kind: Literal["off", "fixed", "aimd", "gradient"] = Field(
+        "off",
+        description="`fixed`: `start` of them. `aimd`: one more while answers are good, a tenth less when one is late. "
+        "`gradient`: less while answers take longer than usual (Netflix, Gradient2).",
+    )
+    start: Count = Field(20, description="The limit that is `fixed`, or the first of those that learn (Netflix: 20).")
+    least: Count = Field(20, description="The limit is never less; not of `fixed`.")
+    most: Count = Field(200, description="The limit is never more; not of `fixed`.")
+    timeout: Seconds = Field(5.0, description="Seconds after which an answer is late; of `aimd` only.")
+    backoff: Annotated[float, Field(ge=0.5, lt=1, allow_inf_nan=False, strict=True), Number] = Field(
+        0.9, description="Factor on the limit after a late answer; of `aimd` only."
+    )
+    tolerance: Annotated[float, Field(ge=1, le=100, allow_inf_nan=False, strict=True), Number] = Field(
+        1.5, description="So many times as long as usual answers may take; of `gradient` only."
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short(cls, data: Any) -> Any:
+        if isinstance(data, str):
+            return {"kind": data}
+        return {"kind": "fixed", "start": data} if isinstance(data, int) and not isinstance(data, bool) else data
+
+    @model_validator(mode="after")
+    def _means_something(self) -> InboundLimitSettings:
+        idle = sorted(self.model_fields_set - {"kind"} - _OF_LIMIT[self.kind])
+        if idle:
+            raise ValueError(f"`{idle[0]}` means nothing for the kind `{self.kind}`")
+        if self.kind == "fixed" and "start" not in self.model_fields_set:
+            raise ValueError("`fixed` needs `start`, the number of requests at once")
+        if self.kind in ("aimd", "gradient") and not self.least <= self.start <= self.most:
+            raise ValueError(
+                f"`start` ({self.start}) is not from `least` ({self.least}) to `most` ({self.most}), where it stays"
+            )
+        return self
+
+
+_LEARNED = {"start", "least", "most"}
+_OF_LIMIT: dict[str, set[str]] = {
+    "off": set(), "fixed": {"start"}, "aimd": _LEARNED | {"timeout", "backoff"}, "gradient": _LEARNED | {"tolerance"},
+}  # fmt: skip
+"""What each kind of limit has besides its kind."""
+
+
+class InboundQueueSettings(Model):
+    """When requests are refused that have waited too long before they reached us (CoDel)."""
+
+    enabled: bool = Field(
+        False,
+        description="Whether what has waited is refused at all. Servers in front among `trusted_peers` say when they "
+        "got it, by `X-Request-Start` or `X-Queue-Start`.",
+    )
+    target: Seconds = Field(0.02, description="Seconds of wait that are no harm (Facebook: 0.005).")
+    interval: Seconds = Field(
+        0.1, description="Seconds; if in these all have waited longer than `target`, there is a queue that stays."
+    )
+
+    @model_validator(mode="after")
+    def _looks_longer_than_it_waits(self) -> InboundQueueSettings:
+        if self.target >= self.interval:
+            raise ValueError(
+                f"`target` ({self.target:g} s) is not below `interval` ({self.interval:g} s): a wait that is no harm "
+                "is shorter than the time in which a queue should be empty once"
+            )
+        return self
+
+
+class InboundRateSettings(RateSettings):
+    """How many requests a second one worker process takes."""
+
+    rate: Annotated[float, Field(gt=0, le=1e6, allow_inf_nan=False, strict=True), Number] = Field(
+        description="Requests a second in the long run; 0.1 is one in ten seconds."
+    )
+    burst: Count = Field(description="Requests at once, after a rest.")
+    prefix: PathPrefix = Field("/", description="Of requests to this path and those below it.")
+    by: Literal["caller", "all"] = Field(
+        "caller",
+        description="`caller`: of each, by the name in `x-meshware-caller` if one of `trusted_peers` says it, else by "
+        "the peer's address (of IPv6 its /64). `all`: of all together.",
+    )
+
+
+class InboundSettings(Model):
+    """Which requests are refused before the app knows of them: docs/overload.md."""
+
+    limit: InboundLimitSettings = Field(
+        InboundLimitSettings(), description="How many requests one worker process works on at once."
+    )
+    queue: InboundQueueSettings = Field(
+        InboundQueueSettings(), description="What becomes of requests that have waited before they reached us."
+    )
+    feasible: bool = Field(
+        True,
+        description="Whether a request is refused (504) whose deadline leaves less than the last good answers to its "
+        "method and path took (their 20th percentile).",
+    )
+    rate_limits: tuple[InboundRateSettings, ...] = Field(
+        (),
+        description="Requests a second; each that one falls under must have room. Refused ones are answered 429.",
+    )
+    criticality: dict[PathPrefix, Literal["critical", "default", "sheddable"]] = Field(
+        {},
+        description="How much requests matter, by the longest prefix of their path. What one of `trusted_peers` says "
+        "(`x-meshware-criticality`) stands above it.",
+    )
+    exempt: tuple[PathPrefix, ...] = Field(
+        (), description="Paths whose requests are never refused but when they have expired, such as `/healthz`."
+    )
+
+
 class MeshSettings(Model):
     """All settings of one mesh."""
 
@@ -588,6 +731,9 @@ class MeshSettings(Model):
         (),
         description="Networks whose callers are believed when they say which attempt of theirs a request is: "
         "that is its `RequestContext.attempt`, else 1; and who may hear how busy this server is.",
+    )
+    inbound: InboundSettings = Field(
+        InboundSettings(), description="Which requests are refused before the app knows of them."
     )
     fault_headers: bool = Field(
         False,

@@ -12,6 +12,7 @@ from meshware.inbound.asgi import MeshMiddleware as AsgiMiddleware
 from meshware.inbound.door import Door
 from meshware.inbound.wsgi import MeshMiddleware as WsgiMiddleware
 from meshware.mesh import Mesh
+from meshware.security.trust import ATTEMPT, FAULT, TIMEOUT
 
 ASKED = "inventory;abort=503"
 ORDERED = Ordered("inventory", Fault(abort=503))
@@ -42,15 +43,15 @@ def mesh_with():
 )
 def test_a_fault_is_taken_of_trusted_peers_where_that_is_said(mesh_with, settings, peer, fault):
     mesh = mesh_with(**settings)
-    context = Door(mesh).open(faults=[ASKED], peer=peer)
+    context = Door(mesh).open({FAULT: [ASKED]}, "GET", "/", peer=peer)
     assert context.fault == fault
-    assert Door(mesh).open(peer=peer).fault is None
+    assert Door(mesh).open({}, "GET", "/", peer=peer).fault is None
     assert (mesh.services["inventory"].faults is not None) is settings.get("fault_headers", False)
 
 
 def test_a_deadline_is_read_beside_it(mesh_with):
     mesh = mesh_with(fault_headers=True, trusted_peers=["10.0.0.0/8"], request_timeout=5.0)
-    context = Door(mesh).open(["1"], ["2"], (), [ASKED], peer=FRIEND)
+    context = Door(mesh).open({TIMEOUT: ["1"], ATTEMPT: ["2"], FAULT: [ASKED]}, "GET", "/", peer=FRIEND)
     assert (context.fault, context.attempt, context.deadline.timeout) == (ORDERED, 2, 1.0)
 
 

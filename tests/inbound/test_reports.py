@@ -340,8 +340,8 @@ def test_a_fault_in_counting_never_ends_a_request(monkeypatch):
     door = Door(mesh)
     with monkeypatch.context() as patched:
         patched.setattr(mesh.load, "begin", broken)
-        assert door.open(reports=["1"], peer="127.0.0.1").counted is None
-    context = door.open(reports=["1"], peer="127.0.0.1")
+        assert door.open({ASKED: ["1"]}, "GET", "/", peer="127.0.0.1").counted is None
+    context = door.open({ASKED: ["1"]}, "GET", "/", peer="127.0.0.1")
     monkeypatch.setattr(mesh.load, "figures", broken)
     monkeypatch.setattr(mesh.load, "ended", broken)
     assert marks(context, 200) == []

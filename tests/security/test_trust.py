@@ -6,15 +6,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
+from meshware.core.criticality import Criticality
 from meshware.core.fault import Fault, Ordered
 from meshware.security.trust import (
     ATTEMPT,
-    FAULT,
+    CALLER,
+    CRITICALITY,
+    ENVOY_TIMEOUT,
     FAULT_DELAY_CAP,
+    GRPC_TIMEOUT,
     KNOWN,
     LOAD,
     LOAD_BINARY,
+    QUEUE_START,
+    REFUSED,
     REPORT,
+    REQUEST,
+    REQUEST_START,
     RETRIED,
     RETRY_AFTER,
     RULES,
@@ -22,10 +30,13 @@ from meshware.security.trust import (
     TIMEOUT,
     Inbound,
     TrustedPeers,
+    envoy_timeout,
     fault_order,
+    grpc_timeout,
     read_headers,
     retry_after,
     seconds,
+    started,
 )
 
 
@@ -34,10 +45,11 @@ def read(headers, *, trusted=False, maximum=None):
 
 
 def test_these_are_the_headers():
-    read = {TIMEOUT, ATTEMPT, REPORT, FAULT, LOAD, LOAD_BINARY, SERVER_TIMING, RETRIED, RETRY_AFTER, "content-type"}
-    read |= {"content-encoding", "grpc-status"}
+    answers = {LOAD, LOAD_BINARY, SERVER_TIMING, RETRIED, REFUSED, RETRY_AFTER, "content-type"}
+    answers |= {"content-encoding", "grpc-status"}
     kept = {"cache-control", "vary", "set-cookie", "authorization", "cookie", "range"}
-    assert set(RULES) == read | kept
+    assert set(RULES) == {*REQUEST} | answers | kept
+    assert len(REQUEST) == 10
 
 
 # The deadline: from anybody, since it can only shorten
@@ -204,3 +216,108 @@ def test_of_many_peers_only_the_last_are_kept():
 def test_it_is_known_whether_anybody_is_trusted():
     assert TrustedPeers(["10.0.0.0/8"])
     assert not TrustedPeers()
+
+
+# Deadlines as gRPC and Envoy say them
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("1H", 3600.0),
+        ("2M", 120.0),
+        ("3S", 3.0),
+        ("500m", 0.5),
+        ("250u", 0.00025),
+        ("1n", 1e-9),
+        ("99999999S", 99999999.0),
+    ],
+)
+def test_a_grpc_timeout_is_digits_and_a_unit(text, seconds):
+    assert grpc_timeout(text) == pytest.approx(seconds)
+    assert read({GRPC_TIMEOUT: [text]}).timeout == pytest.approx(seconds)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "S", "1", "0S", "00000000m", "1s", "1h", "-1S", "+1S", "1.5S", "1 S", " 1S", "1S ", "1S\n", "1SS", "nanS",
+     "infS", "1_0S", "1e3S", "0x1S", "\u0661S", "\uff11S", "123456789S", "1" * (1 << 20) + "S", "1\x00S"],
+    ids=lambda each: repr(each[:12]),
+)  # fmt: skip
+def test_a_grpc_timeout_in_any_other_form_says_nothing(text):
+    assert grpc_timeout(text) is None
+    assert read({GRPC_TIMEOUT: [text]}, maximum=2.0).timeout == 2.0
+
+
+def test_envoys_timeout_is_whole_milliseconds():
+    assert envoy_timeout("1500") == 1.5
+    assert read({ENVOY_TIMEOUT: ["250"]}).timeout == 0.25
+
+
+@pytest.mark.parametrize("text", [*WRONG, "0", "000", "1.0"], ids=lambda each: repr(each[:12]))
+def test_envoys_timeout_in_any_other_form_says_nothing(text):
+    assert envoy_timeout(text) is None
+
+
+def test_the_least_of_the_three_holds_and_they_never_lengthen():
+    said = {TIMEOUT: ["3"], GRPC_TIMEOUT: ["2S"], ENVOY_TIMEOUT: ["1000"]}
+    assert read(said).timeout == 1.0
+    assert read(said | {ENVOY_TIMEOUT: ["9000"]}).timeout == 2.0
+    assert read(said | {TIMEOUT: ["0.5"]}).timeout == 0.5
+    assert read(said, maximum=0.1).timeout == 0.1
+    assert read(said | {ENVOY_TIMEOUT: ["1", "1"]}).timeout == 2.0
+
+
+# What trusted peers say of a request
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("t=1512379167.574", 1512379167.574),
+        ("1512379167.574", 1512379167.574),
+        ("1512379167", 1512379167.0),
+        ("1512379167574", 1512379167.574),
+        ("t=1512379167574", 1512379167.574),
+        ("t=1512379167574123", 1512379167.574123),
+        ("1512379167574123000", 1512379167.574123),
+    ],
+)
+def test_when_a_server_in_front_got_it_is_read_in_each_usual_unit(text, seconds):
+    assert started(text) == pytest.approx(seconds, abs=1e-5)
+    assert read({REQUEST_START: [text]}, trusted=True).started == pytest.approx(seconds, abs=1e-5)
+    assert read({QUEUE_START: [text]}, trusted=True).started == pytest.approx(seconds, abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [*sorted(set(WRONG) - {"9" * 10}), "t=", "t=1", "T=1512379167", "t=t=1512379167", "151237916757", "1512379167."],
+    ids=lambda each: repr(each[:12]),
+)  # fmt: skip
+def test_a_start_in_any_other_form_says_nothing(text):
+    assert started(text) is None
+
+
+@pytest.mark.parametrize("each", Criticality)
+def test_criticality_is_one_of_three_words(each):
+    assert read({CRITICALITY: [each.value]}, trusted=True).criticality is each
+
+
+@pytest.mark.parametrize("text", ["", "CRITICAL", "critical ", "important", "critical,critical", "x" * (1 << 20)])
+def test_any_other_word_says_nothing(text):
+    assert read({CRITICALITY: [text]}, trusted=True).criticality is None
+
+
+@pytest.mark.parametrize("name", ["shop", "spiffe://prod/ns/shop", "a" * 64])
+def test_a_caller_is_a_plain_name(name):
+    assert read({CALLER: [name]}, trusted=True).caller == name
+
+
+@pytest.mark.parametrize("name", ["", "a" * 65, "sh op", "shöp", "shop\n"])
+def test_any_other_name_says_nothing(name):
+    assert read({CALLER: [name]}, trusted=True).caller is None
+
+
+def test_a_stranger_says_nothing_of_all_that():
+    said = {CRITICALITY: ["critical"], CALLER: ["shop"], REQUEST_START: ["t=1512379167"], ATTEMPT: ["2"], REPORT: ["1"]}
+    assert read(said) == Inbound()

@@ -15,18 +15,20 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHt
 from meshware.context import RequestContext, enter, leave
 from meshware.health.prober import PATH
 from meshware.inbound.django.mesh import door
-from meshware.inbound.door import EXPIRED, marks
+from meshware.inbound.door import Refused, marks
 from meshware.outbound.instrument import instrument as instrument_clients
 from meshware.security.trust import LOAD, REQUEST
 
-_READ = tuple("HTTP_" + header.upper().replace("-", "_") for header in REQUEST)
+_READ = tuple(("HTTP_" + header.upper().replace("-", "_"), header) for header in REQUEST)
+"""What META calls the headers that we read; the values of repeated ones are joined by a comma."""
 
 
 class MeshMiddleware:
     """First in MIDDLEWARE, so that the others' calls are covered too. Raises SettingsError with every problem.
 
-    The clients of the process are instrumented unless `settings.MESHWARE_INSTRUMENT` is False. A request whose
-    deadline has passed on arrival is answered 504, and no view is called.
+    The clients of the process are instrumented unless `settings.MESHWARE_INSTRUMENT` is False. A request that is
+    refused (docs/overload.md), such as one whose deadline has passed on arrival, is answered 504, 503 or 429, and no
+    view is called.
     """
 
     sync_capable = True
@@ -48,8 +50,8 @@ class MeshMiddleware:
         if request.path == PATH and (report := self._probed(request)) is not None:
             return report
         context = self._opened(request)
-        if context is None:
-            return HttpResponse(EXPIRED, status=504, content_type="text/plain")
+        if isinstance(context, Refused):
+            return HttpResponse(context.text, status=context.status, headers=dict(context.headers()))
         token = enter(context)
         try:
             return _followed(self.get_response(request), context)
@@ -64,8 +66,8 @@ class MeshMiddleware:
         if request.path == PATH and (report := self._probed(request)) is not None:
             return report
         context = self._opened(request)
-        if context is None:
-            return HttpResponse(EXPIRED, status=504, content_type="text/plain")
+        if isinstance(context, Refused):
+            return HttpResponse(context.text, status=context.status, headers=dict(context.headers()))
         token = enter(context)
         try:
             return _followed(await self.get_response(request), context)
@@ -81,15 +83,10 @@ class MeshMiddleware:
         report = self._door.probed(request.method or "", request.META.get("REMOTE_ADDR") or "")
         return None if report is None else HttpResponse(status=204, headers={LOAD: report})
 
-    def _opened(self, request: HttpRequest) -> RequestContext | None:
-        said = (_values(request, each) for each in _READ)
-        return self._door.open(*said, peer=request.META.get("REMOTE_ADDR") or "")
-
-
-def _values(request: HttpRequest, key: str) -> list[str]:
-    """All values of a header; repeated ones are joined by a comma."""
-    value = request.META.get(key)
-    return [] if value is None else value.split(",", 1)
+    def _opened(self, request: HttpRequest) -> RequestContext | Refused:
+        meta = request.META
+        said = {name: meta[key].split(",", 1) for key, name in _READ if key in meta}
+        return self._door.open(said, request.method or "", request.path, peer=meta.get("REMOTE_ADDR") or "")
 
 
 def _followed(response: HttpResponseBase, context: RequestContext) -> HttpResponseBase:

@@ -11,11 +11,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from meshware.core.errors import CircuitOpen, DeadlineExceeded, MeshError, NoEndpoint, Overloaded
+from meshware.core.outcome import Outcome, Verdict
 from meshware.core.reply import Reply
 
 if TYPE_CHECKING:
     from meshware.core.request import Request
     from meshware.fallback.last_good import LastGood
+
+_BAD = (Verdict.FAILURE, Verdict.OVERLOADED)
 
 COVERED = (DeadlineExceeded, NoEndpoint, CircuitOpen, Overloaded)
 """Errors of ours that a fallback stands in for; others tell the developer what to mend."""
@@ -55,9 +58,11 @@ class Fallback:
         ours_to_mend = isinstance(error, MeshError) and not isinstance(error, COVERED)
         return self._options.errors and request.method in self._options.methods and not ours_to_mend
 
-    def covers_status(self, request: Request, status: int | None) -> bool:
-        """Whether this final answer may be replaced."""
-        return status in self._options.statuses and request.method in self._options.methods
+    def covers_answer(self, request: Request, outcome: Outcome) -> bool:
+        """Whether this final answer may be replaced: by its status, or since it says 200 and was judged a failure."""
+        status = outcome.status
+        judged = status is not None and status < 400 and outcome.verdict in _BAD
+        return (judged or status in self._options.statuses) and request.method in self._options.methods
 
     def kept(self, request: Request, url: str, now: float) -> Reply | None:
         """The last good answer, if any is kept."""

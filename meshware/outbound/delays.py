@@ -40,10 +40,13 @@ def late(call: Call, attempt: Attempt, seconds: float) -> Outcome | None:
     began = now = time.monotonic()
     cut = attempt.cancel = Cut(alarm(attempt), lambda now: due(call, attempt, now))
     reaper().watch(cut)
-    while not cut.fired and now < began + seconds:
-        time.sleep(min(SLICE, began + seconds - now))
-        now = time.monotonic()
-    if cut.release():
+    try:
+        while not cut.fired and now < began + seconds:
+            time.sleep(min(SLICE, began + seconds - now))
+            now = time.monotonic()
+    finally:
+        whole = cut.release()
+    if whole:
         return None
     return Outcome(elapsed=now - began, cause=cut.cause(begun=True))
 

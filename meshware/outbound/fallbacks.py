@@ -70,7 +70,7 @@ def _covered(call: Call, failure: BaseException | Outcome) -> bool:
     if fallback is None:
         return False
     if isinstance(failure, Outcome):
-        return bool(fallback.covers_status(call.request, failure.status))
+        return bool(fallback.covers_answer(call.request, failure))
     return bool(fallback.covers_error(call.request, failure))
 
 

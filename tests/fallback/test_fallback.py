@@ -6,6 +6,7 @@ import pytest
 from world import NAME, World, request
 
 from meshware.core import errors
+from meshware.core.outcome import Outcome, Verdict
 from meshware.core.reply import Reply
 from meshware.fallback.fallback import Fallback, FallbackOptions, made, reply_of
 from meshware.settings.load import load
@@ -31,16 +32,24 @@ def test_what_the_developer_must_mend_is_not_covered():
     assert not Fallback(FallbackOptions()).covers_error(request(), errors.InsecureService(NAME))
 
 
+def covered(status, verdict=Verdict.FAILURE, method="GET", **options):
+    outcome = Outcome(elapsed=0.1, status=status)
+    outcome.verdict = verdict
+    return Fallback(FallbackOptions(**options)).covers_answer(request(method), outcome)
+
+
 def test_statuses_are_covered_as_set():
-    fallback = Fallback(FallbackOptions())
-    assert [
-        status for status in (None, 200, 404, 429, 500, 502, 503, 504) if fallback.covers_status(request(), status)
-    ] == [
-        502,
-        503,
-        504,
-    ]
-    assert not fallback.covers_status(request("POST"), 503)
+    assert [status for status in (404, 429, 500, 502, 503, 504) if covered(status)] == [502, 503, 504]
+    assert covered(503, Verdict.OVERLOADED)
+    assert not covered(503, method="POST")
+    assert covered(404, Verdict.SUCCESS, statuses=frozenset({404}))
+
+
+def test_an_answer_that_says_200_and_was_judged_a_failure_is_covered():
+    assert covered(200, Verdict.FAILURE)
+    assert not covered(200, Verdict.SUCCESS)
+    assert not covered(200, Verdict.FAILURE, method="POST")
+    assert not covered(None)
 
 
 @pytest.mark.parametrize(
@@ -90,7 +99,7 @@ def test_the_settings_make_it():
     assert fallback.store.until({}, 0.0) == 5.0
     assert fallback.function(None, None, None) == "hello"
     assert fallback.static == Reply(203, (("content-type", "application/json"),), b"[1]", "static")
-    assert fallback.covers_status(request("POST"), 500)
+    assert fallback.covers_answer(request("POST"), Outcome(elapsed=0.1, status=500))
     assert not fallback.covers_error(request("POST"), ConnectionError())
 
 

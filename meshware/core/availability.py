@@ -61,6 +61,10 @@ class Availability:
             return True
         return not any(until > now and bar is not Bar.WARMING for bar, until in tuple(self.bars.items()))
 
+    def until(self, now: float) -> float:
+        """When it may be picked as far as is known: `now`, or when its last bar falls (inf: not by itself)."""
+        return max([now, *(until for bar, until in tuple(self.bars.items()) if bar is not Bar.WARMING)])
+
     def expire(self, now: float) -> None:
         """Drop the bars whose time has passed: only for who makes the picker anew right after."""
         for bar, until in tuple(self.bars.items()):

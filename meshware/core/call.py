@@ -224,7 +224,7 @@ class Call:
         trial = None
         if service.ejection.waiting and not self.tried:
             trial = service.ejection.trial(left > 1, now)
-        endpoint, lease = trial or (service.pick(self, now), None)
+        endpoint, lease = trial or (service.pick(self, began), None)
         self.number += not hedge
         attempt = Attempt(endpoint, self.number, began, deadline, connect_by)
         attempt.fair, attempt.hedge, attempt.lease = fair, hedge, lease
@@ -441,9 +441,11 @@ class Call:
         if self._spare() < 1 or not service.retry.allows(self.request, outcome):
             return None
         same = not service.untried(self, now)
-        if same and not (attempt.endpoint.availability.available(now) and repeats_at_same(outcome)):
+        if same and not repeats_at_same(outcome):
             return None
         after = service.retry.delay(self.number + 1, outcome, same_endpoint=same, rng=self.rng)
+        if same:  # it may have asked for time
+            after = max(after, attempt.endpoint.availability.until(now) - now)
         if now + after >= self.deadline.at or not self._pay(now):
             return None
         try:
@@ -657,5 +659,5 @@ def carries(request: Request) -> bool:
 
 
 def repeats_at_same(outcome: Outcome) -> bool:
-    """Whether the same endpoint may be tried again when there is no other: nothing sent, or a gateway error."""
-    return not outcome.sent or outcome.status in (502, 503, 504)
+    """Whether the same endpoint may be tried again when there is no other: nothing sent, a gateway error, its wish."""
+    return not outcome.sent or outcome.status in (502, 503, 504) or outcome.retry_after is not None

@@ -90,11 +90,11 @@ class Outcome:
     answer's, in any case; `body` its first bytes, where the service's classifier has asked for them, uncompressed. The
     call adds its verdict, and how many it `found` in flight at the endpoint when it began (None: nobody knows).
     `injected`: a fault that was asked for had its part in it. `refused`: the answer says that the request was never
-    begun, as in an overload.
+    begun, as in an overload. `final`: it says that it must not be sent again (gRPC's push-back).
     """
 
     __slots__ = (
-        "body", "cause", "connect", "elapsed", "error", "first_byte", "found", "headers", "injected",
+        "body", "cause", "connect", "elapsed", "error", "final", "first_byte", "found", "headers", "injected",
         "refused", "report", "retry_after", "retried", "sent", "status", "stream", "verdict",
     )  # fmt: skip
 
@@ -112,6 +112,7 @@ class Outcome:
         retry_after: float | None = None,
         retried: bool = False,
         refused: bool = False,
+        final: bool = False,
         stream: bool = False,
         headers: Mapping[str, str] | None = None,
     ) -> None:
@@ -126,6 +127,7 @@ class Outcome:
         self.retry_after = retry_after
         self.retried = retried
         self.refused = refused
+        self.final = final
         self.stream = stream
         self.headers = headers
         self.body = b""

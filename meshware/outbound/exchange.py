@@ -14,6 +14,7 @@ from meshware.security.trust import (
     CRITICALITY,
     LOAD,
     LOAD_BINARY,
+    PUSHBACK,
     REFUSED,
     REPORT,
     RETRIED,
@@ -21,6 +22,7 @@ from meshware.security.trust import (
     SERVER_TIMING,
     SHEDDABLE,
     TIMEOUT,
+    pushback,
     retry_after,
 )
 
@@ -109,13 +111,18 @@ def answer_of(
     """The facts of an answer whose headers have come; `endless`: no length was told; `asked`: for a load report."""
     refused = headers.get(REFUSED) if status in _REFUSALS else None
     waits = status in (429, 503) and refused != SHEDDABLE  # what matters more is still served there
+    pushed = headers.get(PUSHBACK) if status >= 400 else None
+    wait = retry_after(headers.get(RETRY_AFTER)) if waits else None
+    if pushed is not None:
+        wait = pushback(pushed)
     return Outcome(
         elapsed=elapsed,
         status=status,
         connect=connect,
         report=report_of(headers) if asked else None,
-        retry_after=retry_after(headers.get(RETRY_AFTER)) if waits else None,
+        retry_after=wait,
         refused=refused is not None,
+        final=pushed is not None and wait is None,
         retried=status >= 429 and RETRIED in headers,
         headers=headers,
         stream=status == 101 or (endless and headers.get("content-type", "").startswith("text/event-stream")),

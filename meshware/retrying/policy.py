@@ -38,7 +38,7 @@ class Retries:
 
     def allows(self, request: Request, outcome: Outcome) -> bool:
         """Whether sending it again after this outcome does no harm and may help."""
-        if outcome.verdict is Verdict.SUCCESS or outcome.retried or not request.replayable:
+        if outcome.verdict is Verdict.SUCCESS or outcome.retried or outcome.final or not request.replayable:
             return False
         if outcome.cause is not None and not outcome.sent:
             return True
@@ -47,10 +47,11 @@ class Retries:
         return outcome.status is None or outcome.status in self.options.statuses
 
     def delay(self, number: int, outcome: Outcome, *, same_endpoint: bool, rng: Rng) -> float:
-        """Seconds before attempt `number`: the full back-off at the same endpoint, none where nothing was sent."""
+        """Seconds before attempt `number`: none where nothing was sent, and at the same endpoint the full back-off,
+        or as long as it has asked for if that is more."""
         ceiling = min(self.options.cap, self.options.base * 2.0 ** (number - 2))
         if same_endpoint:
-            return self.options.cap
+            return max(self.options.cap, outcome.retry_after or 0.0)
         if not outcome.sent and number == 2:
             return 0.0
         return rng.random() * ceiling

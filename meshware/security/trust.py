@@ -73,6 +73,9 @@ RETRY_AFTER = "retry-after"
 RETRY_AFTER_CAP = 10.0
 """Seconds; a longer wish is cut to it."""
 
+PUSHBACK = "grpc-retry-pushback-ms"
+"""On an answer: milliseconds to wait before a retry; anything that is no such number forbids it (gRPC's A6)."""
+
 RULES = {
     TIMEOUT: "request, from anybody: a deadline; it never lengthens the configured maximum",
     GRPC_TIMEOUT: "request, from anybody: the same; 1 to 8 digits and one of H M S m u n",
@@ -90,6 +93,7 @@ RULES = {
     SERVER_TIMING: "answer, when neither is there: `total;dur=` in milliseconds, as the callee's own time",
     RETRIED: "answer: the callee has retried; this answer is not retried again",
     RETRY_AFTER: f"answer, 429 and 503: whole seconds, at most {RETRY_AFTER_CAP:.0f}",
+    PUSHBACK: f"answer, 400 and above: milliseconds, at most {RETRY_AFTER_CAP:.0f} s; all else: no retry",
     "cache-control": "request and answer, where last good answers are kept: what must not be kept or used",
     "vary": "answer, the same: the request's headers that it is kept for",
     "set-cookie": "answer, the same: with it nothing is kept, unless the settings say so; it is never shown again",
@@ -137,6 +141,11 @@ def retry_after(text: str | None) -> float | None:
     if text is None or len(text) > 9 or not _WHOLE.fullmatch(text):
         return None
     return min(float(text), RETRY_AFTER_CAP)
+
+
+def pushback(text: str) -> float | None:
+    """`grpc-retry-pushback-ms` in seconds, capped; None, for a negative or unreadable one, forbids a retry."""
+    return min(int(text) / 1000, RETRY_AFTER_CAP) if len(text) <= 9 and _WHOLE.fullmatch(text) else None
 
 
 def grpc_timeout(text: str) -> float | None:

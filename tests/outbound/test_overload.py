@@ -56,3 +56,18 @@ def test_calls_say_how_much_their_request_matters(criticality):
     call = world.call(context=RequestContext(criticality=criticality))
     said = headers_for(call, call.begin(world.now), world.now).get("x-meshware-criticality")
     assert said == (None if criticality is Criticality.DEFAULT else criticality.value)
+
+
+@pytest.mark.parametrize("text", ["-1", "", "soon", "1.5", "1" * 10, "\u0661"])
+def test_a_negative_or_unreadable_push_back_forbids_a_retry(text):
+    outcome = answered(503, grpc_retry_pushback_ms=text, retry_after="1")
+    assert outcome.final
+    assert outcome.retry_after is None
+
+
+def test_a_push_back_is_a_time_in_milliseconds_and_goes_before_retry_after():
+    outcome = answered(503, grpc_retry_pushback_ms="1500", retry_after="7")
+    assert outcome.retry_after == 1.5
+    assert not outcome.final
+    assert answered(502, grpc_retry_pushback_ms="999999999").retry_after == 10.0
+    assert answered(200, grpc_retry_pushback_ms="-1").final is False

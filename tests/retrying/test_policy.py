@@ -66,6 +66,16 @@ def test_an_answer_of_a_tier_that_has_retried_is_final():
     assert not RETRIES.allows(request(), outcome(status=503, retried=True))
 
 
+def test_an_answer_that_forbids_it_is_final():
+    assert not RETRIES.allows(request(), outcome(status=503, final=True))
+
+
+def test_the_same_endpoint_is_left_alone_for_as_long_as_it_asks():
+    busy = outcome(status=503, retry_after=3.0)
+    assert RETRIES.delay(2, busy, same_endpoint=True, rng=random.Random(1)) == 3.0
+    assert RETRIES.delay(2, busy, same_endpoint=False, rng=random.Random(1)) <= 0.25
+
+
 def test_the_methods_and_statuses_are_settings():
     mine = Retries(RetryOptions(methods=frozenset({"POST"}), statuses=frozenset({500})))
     assert mine.allows(request("POST"), outcome(status=500))

@@ -18,6 +18,7 @@ from meshware.security.trust import (
     KNOWN,
     LOAD,
     LOAD_BINARY,
+    PUSHBACK,
     QUEUE_START,
     REFUSED,
     REPORT,
@@ -45,7 +46,7 @@ def read(headers, *, trusted=False, maximum=None):
 
 
 def test_these_are_the_headers():
-    answers = {LOAD, LOAD_BINARY, SERVER_TIMING, RETRIED, REFUSED, RETRY_AFTER, "content-type"}
+    answers = {LOAD, LOAD_BINARY, SERVER_TIMING, RETRIED, REFUSED, RETRY_AFTER, PUSHBACK, "content-type"}
     answers |= {"content-encoding", "grpc-status"}
     kept = {"cache-control", "vary", "set-cookie", "authorization", "cookie", "range"}
     assert set(RULES) == {*REQUEST} | answers | kept

@@ -88,6 +88,11 @@ class Counted(Protocol):
 class Admitted(Protocol):
     """The place that a request was given by who limits them (limiting/admission.py)."""
 
+    @property
+    def held(self) -> bool:
+        """Whether there is anything to give back."""
+        ...
+
     def answered(self, status: int, now: float) -> None:
         """Its answer begins with this status."""
         ...

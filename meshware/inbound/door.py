@@ -244,15 +244,15 @@ def marks(context: RequestContext, status: int, headers: Iterable[tuple[Any, Any
     """
     added = [(RETRIED, "1")] if status >= 500 and context.retried else []
     counted, admitted = context.counted, context.admitted
-    if counted is None and admitted is None:
+    if admitted is not None:
+        _answered(context.mesh, admitted, status)
+    if counted is None and (admitted is None or not admitted.held):
         return added
     said = {_text(name): value for name, value in headers}
     if counted is not None:
         counted.failed = status >= 500
         if counted.told and LOAD not in said and LOAD_BINARY not in said:  # the app may know better
             added += _report(context.mesh)
-    if admitted is not None:
-        _answered(context.mesh, admitted, status)
     if _text(said.get("content-type", "")).startswith("text/event-stream"):  # it waits for events, which is no work
         context.uncounted()
     return added

@@ -184,6 +184,11 @@ class Ticket:
         self._arrival = arrival
         self._began = now
 
+    @property
+    def held(self) -> bool:
+        """Whether it has a place."""
+        return self._number in self._open
+
     def answered(self, status: int, now: float) -> None:
         """Its answer begins with this status."""
         self._admission.answered(self._arrival, now - self._began, status, now)
@@ -195,4 +200,4 @@ class Ticket:
     __del__ = end
 
     def __repr__(self) -> str:
-        return f"<Ticket {'with' if self._number in self._open else 'without'} a place>"
+        return f"<Ticket {'with' if self.held else 'without'} a place>"

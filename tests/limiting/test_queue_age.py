@@ -66,3 +66,9 @@ def test_a_pause_is_no_queue():
     made = queue()
     made.refuses(0.5, DEFAULT, 0.05)
     assert not made.refuses(0.5, DEFAULT, 30.0)
+
+
+def test_the_least_wait_counts_as_none_as_soon_as_it_is_seen():
+    made = queue(base=5.0)
+    made.refuses(4.0, DEFAULT, 0.2)
+    assert share_refused(made, [4.5] * 200, start=0.3) > 0.8

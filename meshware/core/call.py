@@ -436,7 +436,10 @@ class Call:
         return Deliver(self._held) if self._held is not None else Raise(self._error(outcome))
 
     def _retry(self, attempt: Attempt, outcome: Outcome, now: float) -> Retry | None:
-        """The next attempt, picked and paid for; None when this outcome stands."""
+        """The next attempt, picked and paid for; None when this outcome stands.
+
+        The first one elsewhere costs the service's budget nothing where nothing was sent (gRPC's A6: transparent).
+        """
         service = self.service
         if self._spare() < 1 or not service.retry.allows(self.request, outcome):
             return None
@@ -446,27 +449,30 @@ class Call:
         after = service.retry.delay(self.number + 1, outcome, same_endpoint=same, rng=self.rng)
         if same:  # it may have asked for time
             after = max(after, attempt.endpoint.availability.until(now) - now)
-        if now + after >= self.deadline.at or not self._pay(now):
+        free = self.number == 1 and not (outcome.sent or same or self._hedged)
+        if now + after >= self.deadline.at or not self._pay(now, free=free):
             return None
         try:
             held = self._attempt(now, now + after)
         except NoEndpoint:
-            self._refund(now)
+            self._refund(now, free=free)
             return None
-        held.paid = True
+        held.paid, held.free = True, free
         return Retry(held, after)
 
-    def _pay(self, now: float) -> bool:
-        """From the service's budget, and from the inbound request's allowance."""
-        if not self.service.budget.withdraw(now):
+    def _pay(self, now: float, *, free: bool = False) -> bool:
+        """From the service's budget, unless free of it, and from the inbound request's allowance."""
+        if not free and not self.service.budget.withdraw(now):
             return False
         if self.context is not None and not self.context.spend():
-            self.service.budget.give_back(now)
+            if not free:
+                self.service.budget.give_back(now)
             return False
         return True
 
-    def _refund(self, now: float) -> None:
-        self.service.budget.give_back(now)
+    def _refund(self, now: float, *, free: bool = False) -> None:
+        if not free:
+            self.service.budget.give_back(now)
         if self.context is not None:
             self.context.give_back()
 
@@ -599,7 +605,7 @@ class Call:
         service = self.service
         try:
             if attempt.paid and unsent:
-                self._refund(now)
+                self._refund(now, free=attempt.free)
             service.ejection.release(attempt, now)
         finally:  # whichever policy fails at it
             attempt.lease = None

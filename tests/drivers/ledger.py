@@ -49,7 +49,8 @@ class Ledger:
     def _answered(self, call, attempt, outcome, step, now):
         self.sent.add(attempt)
         if isinstance(step, Retry):
-            self._pay()
+            if not step.attempt.free:
+                self._pay()
             if call.context is not None:
                 self.spent[call.context] = self.spent.get(call.context, 0) + 1
         elif isinstance(step, Deliver) and step.attempt.outcome.verdict is Verdict.SUCCESS:
@@ -57,7 +58,8 @@ class Ledger:
 
     def _abandoned(self, call, attempt, now):
         if attempt.paid and attempt not in self.sent:
-            self.tokens += 1000
+            if not attempt.free:
+                self.tokens += 1000
             if call.context is not None:
                 self.spent[call.context] -= 1
 

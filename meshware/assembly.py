@@ -369,6 +369,8 @@ class ServiceParts:
                 cap=settings.cap,
                 methods=frozenset(settings.methods),
                 statuses=frozenset(settings.statuses),
+                on=frozenset(settings.on),
+                headers=frozenset(settings.headers),
             )
         )
 

@@ -104,6 +104,20 @@ def function(value: Any) -> Any:
     return found
 
 
+CONDITIONS = (
+    "5xx", "gateway-error", "connect-failure", "reset", "reset-before-request", "retriable-status-codes",
+    "retriable-headers",
+)  # fmt: skip
+"""After what a call is sent again, in Envoy's words."""
+
+
+def condition(value: str) -> str:
+    """One of Envoy's conditions that we know."""
+    if value not in CONDITIONS:
+        raise Refused(f"one of {', '.join(CONDITIONS)}", nearest(value, CONDITIONS))
+    return value
+
+
 CLASSIFIERS = ("graphql", "jsonrpc", "grpc")
 """Those that are built in, by their names."""
 

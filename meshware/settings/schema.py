@@ -110,7 +110,24 @@ class RetrySettings(Model):
     statuses: tuple[Annotated[int, Field(ge=400, le=599, strict=True), Number], ...] = Field(
         (429, 502, 503, 504), description="Answers that are tried elsewhere (Envoy: gateway-error)."
     )
+    on: tuple[Annotated[str, AfterValidator(references.condition)], ...] = Field(
+        ("connect-failure", "reset", "retriable-status-codes"),
+        description="After what, in Envoy's words: `5xx` (and no answer at all), `gateway-error` (502, 503, 504), "
+        "`connect-failure`, `reset` (no answer: broken or late), `reset-before-request` (nothing was sent), "
+        "`retriable-status-codes` (with `statuses`), `retriable-headers` (with `headers`). `methods` hold for all.",
+    )
+    headers: tuple[Annotated[str, AfterValidator(str.lower)], ...] = Field(
+        (), description="Names of headers: a failed answer that has one is tried elsewhere, by `retriable-headers`."
+    )
     budget: BudgetSettings = Field(BudgetSettings(), description="What retries are paid from, per service.")
+
+    @model_validator(mode="after")
+    def _conditions_have_what_they_need(self) -> RetrySettings:
+        if bool(self.headers) != ("retriable-headers" in self.on):
+            raise ValueError("`headers` and `retriable-headers` in `on` go together")
+        if "statuses" in self.model_fields_set and "retriable-status-codes" not in self.on:
+            raise ValueError("`statuses` go with `retriable-status-codes` in `on`")
+        return self
 
 
 class HedgeSettings(Model):

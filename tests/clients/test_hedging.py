@@ -9,7 +9,8 @@ import time
 import pytest
 import requests
 from clients.httpx_faces import FACES, Async
-from faults.upstream import answer, in_flight
+from faults.behaviours import answer
+from faults.upstream import in_flight
 
 URL = "http://inventory/ok"
 SETTINGS = {"strategy": "round_robin", "hedge": {"share": 1.0}, "retry": {"budget": {"ratio": 1.0}}, "timeout": 3.0}

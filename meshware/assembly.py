@@ -36,6 +36,8 @@ from meshware.core.service import Service
 from meshware.discovery.arrival import FirstAnswer
 from meshware.discovery.source import Source
 from meshware.fallback.fallback import Fallback, FallbackOptions, reply_of
+from meshware.health.asking import Called, Http, HttpOptions, Tcp, TlsOptions
+from meshware.health.checks import CheckOptions, Checks
 from meshware.health.prober import Prober
 from meshware.limiting.admission import Admission, AdmissionOptions, Rate
 from meshware.limiting.combined import CombinedLimiter
@@ -55,6 +57,7 @@ from meshware.settings.schema import (
     EndpointSettings,
     FallbackSettings,
     FaultSettings,
+    HealthCheckSettings,
     LastGoodSettings,
     MeshSettings,
     PluginChoice,
@@ -68,6 +71,9 @@ if TYPE_CHECKING:
 
 PENALTY = 5.0
 """Seconds that a failed attempt counts at least, when the timeout is not shorter (linkerd2-proxy: 5)."""
+
+GRACE = 0.5
+"""Seconds that a health check of ours has beside its own limit: to find out where a name leads."""
 
 HOOKS = ("on_begin", "on_answer", "on_end", "on_abandon", "on_done", "on_fallback", "on_fault")
 """An observer's methods that are called for each call."""
@@ -255,7 +261,46 @@ def _service(name: str, settings: ServiceSettings, parts: ServiceParts) -> Servi
         tls=settings.tls,
     )
     service.judge = _judge(service, settings.classify)
+    if settings.health_check is not None:
+        service.checks = _checks(service, settings.health_check)
     return service
+
+
+def _checks(service: Service, chosen: HealthCheckSettings) -> Checks:
+    """Its health checks; for its own ways of asking there is some time beside their own limit."""
+    return Checks(
+        CheckOptions(
+            interval=chosen.interval,
+            healthy=chosen.healthy,
+            unhealthy=chosen.unhealthy,
+            slow_start=service.settings.slow_start,
+        ),
+        service=service,
+        ask=_ask(service, chosen),
+        limit=chosen.timeout if chosen.call is not None else chosen.timeout + GRACE,
+        passed=lambda endpoint, now: service.ejection.connected(endpoint, True, now) if service.used else None,
+        reset=partial(_reset, service),
+    )
+
+
+def _ask(service: Service, chosen: HealthCheckSettings) -> Callable[[Endpoint], None]:
+    if chosen.call is not None:
+        return Called(chosen.call)
+    tls = None
+    if service.tls is not None:
+        name = service.tls.server_name or service.name.partition(":")[0]
+        tls = TlsOptions(name, service.tls.ca, service.tls.cert, service.tls.key)
+    if chosen.http is None:
+        return Tcp(timeout=chosen.timeout, tls=tls)
+    http, host = chosen.http, chosen.http.host or service.host
+    options = HttpOptions(
+        host=service.name if host == "logical" else host,
+        path=http.path,
+        method=http.method,
+        expected=http.expected,
+        headers=http.headers,
+    )
+    return Http(options, timeout=chosen.timeout, tls=tls)
 
 
 def _judge(service: Service, chosen: Any) -> Judge | None:

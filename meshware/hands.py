@@ -16,8 +16,8 @@ from typing import Any
 
 from meshware.core.service import described
 
-MOST = 4
-"""Hands at work at once; and as many more where so many hang."""
+MOST, LESSER = 4, 2
+"""Hands at work at once, and as many more where so many hang; and of all these those at work for what can wait."""
 
 Done = Callable[[Any, Exception | None, float], None]
 
@@ -30,6 +30,7 @@ class Job:
     work: Callable[[], Any]
     limit: float
     done: Done
+    lesser: bool = False
     until: float = inf
     hung: bool = False
 
@@ -45,6 +46,7 @@ class Hands:
         self._wake = wake
         self._jobs: dict[Hashable, Job] = {}
         self._queue: deque[Job] = deque()
+        self._lesser: deque[Job] = deque()
         self._at_work: list[Job] = []
         self._ready: deque[tuple[Job, Any, Exception | None]] = deque()
 
@@ -53,15 +55,16 @@ class Hands:
         """Whether there is a result to collect."""
         return bool(self._ready)
 
-    def give(self, key: Hashable, work: Callable[[], Any], *, limit: float, done: Done) -> bool:
+    def give(self, key: Hashable, work: Callable[[], Any], *, limit: float, done: Done, lesser: bool = False) -> bool:
         """Have `work` done; `done(result, error, now)` is called from a later `poll`, once.
 
-        False, and nothing is done, while an earlier job of this key is under way, hung ones included.
+        False, and nothing is done, while an earlier job of this key is under way, hung ones included. Of `lesser` jobs,
+        such as health checks, no more than two are at work, hung ones included: the others find a hand all the same.
         """
         if key in self._jobs:
             return False
-        job = self._jobs[key] = Job(key, work, limit, done)
-        self._queue.append(job)
+        job = self._jobs[key] = Job(key, work, limit, done, lesser)
+        (self._lesser if lesser else self._queue).append(job)
         return True
 
     def poll(self, now: float) -> None:
@@ -77,10 +80,16 @@ class Hands:
                 self.hung += 1
                 job.hung, job.until = True, inf
                 job.done(None, TimeoutError(f"no answer in {job.limit:g} s"), now)
-        while self._queue and self._free():
-            if not self._begin(self._queue[0], now):
+        while (queue := self._next()) and self._free():
+            if not self._begin(queue[0], now):
                 return  # no thread to be had: tried again at the next poll
-            self._at_work.append(self._queue.popleft())
+            self._at_work.append(queue.popleft())
+
+    def _next(self) -> deque[Job]:
+        """Where the next job is; empty when there is none."""
+        if self._queue or sum(job.lesser for job in self._at_work) >= LESSER:
+            return self._queue
+        return self._lesser
 
     def _free(self) -> bool:
         hung = sum(job.hung for job in self._at_work)

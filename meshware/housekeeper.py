@@ -184,15 +184,17 @@ class Housekeeper:
     def _keep(self, service: Service, now: float) -> bool:
         if service.source is not None:
             service.source.keep(now, self.hands)
+        checks = service.checks
+        checking = checks is not None and checks.keep(now, self.hands)
         if not service.used:
-            return False
+            return checking
         if service.inbox:
             service.settle(now)
         if service.retired:
             return False
         ejection = service.ejection
         ejection.review(now)
-        busy = service.changed or bool(ejection.waiting)
+        busy = checking or service.changed or bool(ejection.waiting)
         if service.stale(now):
             service.refresh(now)
         for endpoint in ejection.probes(now) if ejection.waiting else ():

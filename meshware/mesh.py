@@ -160,7 +160,8 @@ class Mesh:
     def status(self) -> dict[str, dict[str, dict[str, Any]]]:
         """Per service and endpoint: its state and what is in flight, as plain data.
 
-        `age`, of a discovered one: seconds since its source last confirmed it.
+        `age`, of a discovered one: seconds since its source last confirmed it. `health`, where it is checked: what the
+        last check said, and its age.
         """
         now = self.clock()
         return {
@@ -231,11 +232,13 @@ class Mesh:
             breathe=partial(time.sleep, 0),
         )
         for name, service in services.items():
-            if service.source is not None and previous.get(name) is not service:
+            looked_after = service.source is not None or service.checks is not None
+            if looked_after and previous.get(name) is not service:
                 self._attended.add(service)
         for name, service in previous.items():
             if services.get(name) is not service:
                 service.retired = True
+                service.checks = None
                 if service.source is not None:
                     service.source.stop()
                     service.source = None
@@ -316,6 +319,8 @@ def _state(endpoint: Endpoint, service: Service, now: float) -> dict[str, Any]:
         state["locality"] = str(endpoint.locality)
     if endpoint.priority:
         state["priority"] = endpoint.priority
+    if service.checks is not None:
+        state["health"] = service.checks.status(endpoint, now)
     return state if service.source is None else state | {"age": service.source.status(now)["age"]}
 
 

@@ -143,3 +143,24 @@ def test_without_a_thread_the_job_waits(work, monkeypatch):
         assert not work.results
     work.until(lambda: work.results, 100.0)
     assert work.results[0][1] == 1
+
+
+def test_what_can_wait_leaves_hands_to_the_others():
+    free, began = threading.Event(), []
+    hands = Hands(lambda: None)
+
+    def give(name, work, *, lesser=False):
+        hands.give(name, work, limit=60, done=lambda result, error, now: None, lesser=lesser)
+
+    for number in range(4):
+        give(number, lambda number=number: (began.append(number), free.wait(30)), lesser=True)
+    give("other", lambda: began.append("other"))
+    hands.poll(0.0)
+    assert sum(job.lesser for job in hands._at_work) == 2
+    assert len(hands._at_work) == 3
+    free.set()
+    deadline = time.monotonic() + 20
+    while len(began) < 5 and time.monotonic() < deadline:
+        hands.poll(0.0)
+        time.sleep(0.01)
+    assert sorted(map(str, began)) == ["0", "1", "2", "3", "other"]

@@ -36,11 +36,15 @@ _status = StatusClassifier().classify
 
 
 class Json:
-    """What the classifiers of JSON bodies share. Thread-safe: no state."""
+    """Judges a 200 by its JSON: `failed` says whether one answer has failed. Thread-safe: no state of its own.
+
+    Without the `word` in the body an answer is good. A batch has failed when all of it has.
+    """
 
     needs_body = MOST
-    word = b""
-    """Without it in the body the answer is good."""
+
+    def __init__(self, word: bytes, failed: Callable[[Any], bool]) -> None:
+        self._word, self._failed = word, failed
 
     def wants_body(self, outcome: Outcome) -> bool:
         """Whether this answer's body is to be read: a 200 that says it is JSON."""
@@ -48,30 +52,19 @@ class Json:
 
     def classify(self, request: Request, outcome: Outcome) -> Verdict:
         """By status, and a 200 by what it says."""
-        if outcome.status == 200 and self.word in outcome.body and self.failed(parsed(outcome.body)):
-            return Verdict.FAILURE
+        if outcome.status == 200 and self._word in outcome.body:
+            said = parsed(outcome.body)
+            if all(map(self._failed, said if isinstance(said, list) and said else [said])):
+                return Verdict.FAILURE
         return _status(request, outcome)
 
-    def failed(self, said: Any) -> bool:
-        """Whether this says that the endpoint has failed."""
-        raise NotImplementedError
 
-
-class GraphQL(Json):
-    """A 200 with `errors` and no `data` is a failure (GraphQL 7.1: nothing was executed, or nothing came of it)."""
-
-    word = b'"errors"'
-
-    def failed(self, said: Any) -> bool:
-        """A batch has failed when all of it has."""
-        answers = said if isinstance(said, list) and said else [said]
-        return all(self._failed(each) for each in answers)
-
-    def _failed(self, said: Any) -> bool:
-        if not isinstance(said, dict) or said.get("data") is not None:
-            return False
-        errors = said.get("errors")
-        return isinstance(errors, list) and bool(errors) and not all(map(_callers_own, errors))
+def graphql_failed(said: Any) -> bool:
+    """`errors` and no `data`, not all of them the caller's own: nothing was executed, or nothing came of it."""
+    if not isinstance(said, dict) or said.get("data") is not None:
+        return False
+    errors = said.get("errors")
+    return isinstance(errors, list) and bool(errors) and not all(map(_callers_own, errors))
 
 
 def _callers_own(error: Any) -> bool:
@@ -80,22 +73,13 @@ def _callers_own(error: Any) -> bool:
     return isinstance(code, str) and code in CALLERS_OWN
 
 
-class JsonRpc(Json):
-    """A 200 with an `error` is a failure (JSON-RPC 2.0, section 5)."""
-
-    word = b'"error"'
-
-    def failed(self, said: Any) -> bool:
-        """A batch has failed when all of it has."""
-        answers = said if isinstance(said, list) and said else [said]
-        return all(self._failed(each) for each in answers)
-
-    def _failed(self, said: Any) -> bool:
-        if not isinstance(said, dict) or said.get("error") is None:
-            return False
-        error = said["error"]
-        code = error.get("code") if isinstance(error, dict) else None
-        return not (isinstance(code, int) and code in CALLERS_CODES)
+def jsonrpc_failed(said: Any) -> bool:
+    """An `error` that is not the caller's own (JSON-RPC 2.0, section 5)."""
+    if not isinstance(said, dict) or said.get("error") is None:
+        return False
+    error = said["error"]
+    code = error.get("code") if isinstance(error, dict) else None
+    return not (isinstance(code, int) and code in CALLERS_CODES)
 
 
 class Grpc:
@@ -111,7 +95,11 @@ class Grpc:
         return Verdict.OVERLOADED if code == RESOURCE_EXHAUSTED else _status(request, outcome)
 
 
-CLASSIFIERS: dict[str, Callable[[], Classifier]] = {"graphql": GraphQL, "jsonrpc": JsonRpc, "grpc": Grpc}
+CLASSIFIERS: dict[str, Callable[[], Classifier]] = {
+    "graphql": lambda: Json(b'"errors"', graphql_failed),
+    "jsonrpc": lambda: Json(b'"error"', jsonrpc_failed),
+    "grpc": Grpc,
+}
 """By the names that settings use."""
 
 

@@ -31,6 +31,22 @@ class EndpointRestored(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class EndpointUnhealthy(Event):
+    """An endpoint fails its health checks, and is not picked any more."""
+
+    address: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointHealthy(Event):
+    """An endpoint passes its health checks again, after so many seconds away."""
+
+    address: str
+    away: float
+
+
+@dataclass(frozen=True, slots=True)
 class CircuitOpened(Event):
     """The service's circuit opened: calls are refused until a trial succeeds."""
 

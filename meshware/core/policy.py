@@ -401,8 +401,32 @@ class Hands(Protocol):
         *,
         limit: float,
         done: Callable[[Any, Exception | None, float], None],
+        lesser: bool = False,
     ) -> bool:
-        """Have `work` done, then `done(result, error, now)` called; False while the key's last one is under way."""
+        """Have `work` done, then `done(result, error, now)` called; False while the key's last one is under way.
+
+        `lesser` jobs leave hands to the others.
+        """
+        ...
+
+
+class Checks(Protocol):
+    """A service's active health checks. The housekeeper keeps them going."""
+
+    def keep(self, now: float, hands: Hands) -> bool:
+        """Do what is due; whether more is due soon. Must not block."""
+        ...
+
+    def word(self, endpoint: Endpoint) -> float:
+        """What this worker has found itself: when it was found ailing, or minus when well again; 0.0: nothing."""
+        ...
+
+    def follow(self, endpoint: Endpoint, word: float, mine: bool, now: float) -> None:
+        """The latest word of this host's other workers, as above; and whether this worker is the one who checks."""
+        ...
+
+    def status(self, endpoint: Endpoint, now: float) -> dict[str, Any]:
+        """What was said last, and how many seconds ago, as plain data."""
         ...
 
 

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         Arrival,
         AttemptTimeout,
         Budget,
+        Checks,
         Circuit,
         Ejection,
         Guard,
@@ -78,7 +79,8 @@ class Service:
     """
 
     __slots__ = (
-        *sorted(PARTS), "__weakref__", "_gone", "arrival", "attended", "changed", "connect_timeout", "emit",
+        *sorted(PARTS), "__weakref__", "_gone", "arrival", "attended", "changed", "checks", "connect_timeout",
+        "emit",
         "endpoints", "faults", "feasible", "fleet", "host", "idle", "judge", "learner", "name", "panic", "panic_below",
         "parts", "penalty", "picker", "retired", "rng", "settings", "source", "timeout", "timeout_chosen", "tls",
         "used", "warm_floor",
@@ -146,6 +148,7 @@ class Service:
         self.tls = tls
         self.faults: Any = None  # what is to go wrong on purpose (routing/faults.py); the doors ask it
         self.source: Source | None = None
+        self.checks: Checks | None = None  # its active health checks, where it has any
         self.judge: Judge | None = None  # what classifies answers, where their status is not enough
         self.arrival: Arrival | None = None
         self.fleet: dict[Meter, Any] = {}
@@ -285,7 +288,7 @@ class Service:
 
     def quiet(self) -> bool:
         """Whether nothing will be due here before the next call or change: no use in looking after it."""
-        return self.source is None and not (self.used and self._busy())
+        return self.source is None and self.checks is None and not (self.used and self._busy())
 
     def _busy(self) -> bool:
         if self.retired:

@@ -40,6 +40,45 @@ def share(value: Any) -> Any:
     return value
 
 
+_STATUSES = re.compile(r"([1-5][0-9][0-9])(?:-([1-5][0-9][0-9]))?", re.ASCII)
+_TARGET = re.compile(r"/[!-~]*", re.ASCII)
+_FIELD = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", re.ASCII)
+_VALUE = re.compile(r"[\t -~]*", re.ASCII)
+
+
+def statuses(value: Any) -> tuple[int, int]:
+    """`200` or `200-299`, as a range with both its ends."""
+    if isinstance(value, tuple | list) and len(value) == 2:
+        value = f"{value[0]}-{value[1]}"
+    found = None if isinstance(value, bool) else _STATUSES.fullmatch(str(value))
+    low, high = (0, -1) if found is None else (int(found[1]), int(found[2] or found[1]))
+    if high < low:
+        raise ValueError("a status like 200, or a range of them like 200-299")
+    return low, high
+
+
+def some(ranges: tuple[tuple[int, int], ...]) -> tuple[tuple[int, int], ...]:
+    """At least one."""
+    if not ranges:
+        raise ValueError("at least one status: else nobody is ever well")
+    return ranges
+
+
+def target(text: str) -> str:
+    """What may stand in a request's first line: a path, with or without a query."""
+    if not _TARGET.fullmatch(text):
+        raise ValueError("a path that begins with / and has no spaces, like /health")
+    return text
+
+
+def headers(named: dict[str, str]) -> dict[str, str]:
+    """Names and values as HTTP has them."""
+    for name, value in named.items():
+        if not _FIELD.fullmatch(name) or not _VALUE.fullmatch(value):
+            raise ValueError(f"a header's name and value, in ASCII and without line ends, not {name!r}: {value!r}")
+    return named
+
+
 def address(text: str) -> str:
     """`host:port`, with a host name, an IPv4 address, or an IPv6 address in brackets."""
     host, colon, port = text.rpartition(":")

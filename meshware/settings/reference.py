@@ -17,6 +17,7 @@ PLUGIN = "PluginChoice"
 SHORT: dict[str, list[Schema]] = {
     "EndpointSettings": [{"type": "string", "description": "`host:port`"}],
     "LastGoodSettings": [{"type": "boolean", "description": "whether, with the defaults"}],
+    "HealthCheckSettings": [{"const": "tcp", "description": "a connection"}],
     PLUGIN: [
         {"type": "string", "description": "its name"},
         {"type": "object", "minProperties": 1, "maxProperties": 1, "description": "`{name: {option: value}}`"},

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Collection
 from difflib import get_close_matches
-from inspect import Parameter, signature
+from inspect import Parameter, iscoroutinefunction, signature
 from typing import Any, Protocol, TypeVar
 
 from meshware import plugins
@@ -152,6 +152,14 @@ def _made(kind: type) -> Any:
         return kind()
     except Exception as error:
         raise Refused(f"a classifier that can be made without arguments ({error!r})") from error
+
+
+def check(value: Any) -> Any:
+    """A health check of the user's own, or its import path: an ordinary function, which may block."""
+    found = function(value)
+    if iscoroutinefunction(found):
+        raise Refused("an ordinary function: checks run on threads, where nobody awaits a coroutine")
+    return found
 
 
 def path(text: str) -> str:

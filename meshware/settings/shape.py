@@ -14,7 +14,7 @@ from meshware.settings.grammar import service_name
 
 SECTIONS = {
     "retry", "budget", "hedge", "ejection", "circuit", "limits", "locality", "tls", "fallback", "static", "last_good",
-    "outliers", "rate_limit", "slow", "throttle",
+    "outliers", "rate_limit", "slow", "throttle", "health_check", "http",
 }  # fmt: skip
 """Sections of a service's settings that are merged with the defaults' key by key."""
 

@@ -36,6 +36,9 @@ if TYPE_CHECKING:
 SECOND = 1.0
 """Between two looks at what changes slowly: what is recent, and whose places are whose."""
 
+AWAKE = 5.0
+"""Seconds after its last sweep for which a worker is taken for awake; an idle one sweeps once a second."""
+
 QUIET = 2.0
 """Seconds after the last answer in which sweeps go on."""
 
@@ -94,6 +97,7 @@ class Board:
         self.sweeps = 0
         self._busy_until = self._looked = 0.0
         self._news: list[float] = []
+        self._was_first = False
         self._places: dict[Endpoint, Place] = {}
         self._purses: dict[Service, Purse] = {}
         self._seated: dict[Service, tuple[Endpoint, ...]] = {}
@@ -219,7 +223,7 @@ class Board:
 
     def _seat(self, member: Membership, now: float) -> None:
         """Places for the endpoints that are called; none for those that have gone."""
-        services = [each for each in self._services() if each.used and not each.retired]
+        services = [each for each in self._services() if (each.used or each.checks is not None) and not each.retired]
         if all(self._seated.get(each) is each.endpoints for each in services) and len(services) == len(self._seated):
             return
         wanted = {endpoint: service for service in services for endpoint in service.endpoints}
@@ -294,11 +298,19 @@ class Board:
         """Say which endpoints we have ejected or taken back, and follow what the others say."""
         news = start_of("news")
         for place in self._places.values():
-            if place.say(*place.service.ejection.word(place.endpoint)):
+            said = place.say(*place.service.ejection.word(place.endpoint))
+            if place.report() or said:
                 member.floats[news + member.row] = now
-        heard = list(member.floats[news : news + member.high])
-        if heard == self._news:
+        heard, first = list(member.floats[news : news + member.high]), self._first(member, now)
+        if heard == self._news and first is self._was_first:
             return
-        self._news = heard
+        self._news, self._was_first = heard, first
         for endpoint, place in self._places.items():
             place.service.ejection.follow(endpoint, *place.word(member.high), now)
+            place.obey(member.high, first, now)
+
+    def _first(self, member: Membership, now: float) -> bool:
+        """Whether this is the first row whose worker is there and awake: that one checks health for all."""
+        beats = start_of("beat")
+        member.floats[beats + member.row] = now
+        return not any(now - AWAKE < beat < now + AWAKE for beat in member.floats[beats : beats + member.row])

@@ -14,18 +14,19 @@ WORKERS, ENDPOINTS, SERVICES = 64, 512, 64
 """A board has room for so many; who comes later goes on alone, and a mesh's further endpoints are each worker's own."""
 
 SERVED = ("served_in_flight", "served_slots", "served_rps", "served_eps", "served_busy")
-OF_WORKERS = ("pid", "news", *SERVED)
-"""One cell a worker: process id, when it last had news of ejections, and what it is busy with itself."""
+OF_WORKERS = ("pid", "news", "beat", *SERVED)
+"""One cell a worker: process id, when it last had news of ejections, when it swept last, and what it is busy with."""
 
 OF_ENDPOINTS = (
     "version", "load", "good", "logs", "bad", "bads", "late", "recent_good", "recent_logs", "recent_bad", "recent_bads",
-    "recent_late", "word", "until",
+    "recent_late", "word", "until", "health",
 )  # fmt: skip
 """One cell a worker and endpoint.
 
 `load` in flight. Since the worker began: `good` answers and the sum of their seconds' logarithms, `bad` ones and the
 sum of the seconds that they count, and how many of these were `late`. The same of the last few seconds. `word`: when
-it was ejected, or minus when it came back; `until` when it is out.
+it was ejected, or minus when it came back; `until` when it is out. `health`: when it was found
+ailing, or minus when it was well again.
 """
 
 OF_SERVICES = ("tokens", "calls", "in_flight", "limit")

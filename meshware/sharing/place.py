@@ -50,12 +50,15 @@ class Place:
         self.endpoint.alone()
         self.endpoint.detach(TOLD)
         self.service.ejection.follow(self.endpoint, 0.0, 0.0, now)
+        if self.service.checks is not None:
+            self.service.checks.follow(self.endpoint, 0.0, True, now)
 
     def end(self, now: float) -> None:
         """It is, and we say nothing of it any more."""
         self.alone(now)
         self._write("load", 0.0)
         self._write("word", 0.0)
+        self._write("health", 0.0)
 
     def publish(self) -> list[Answer]:
         """Say what was heard since the last time, and what that was."""
@@ -106,6 +109,23 @@ class Place:
         latest = max(words, key=abs, default=0.0)
         until = self._floats[self._row_of("until") + words.index(latest)] if latest > 0 else 0.0
         return (latest, until) if abs(latest) < inf and until == until else (0.0, 0.0)
+
+    def report(self) -> bool:
+        """Say what this worker's health checks have found; whether that is news."""
+        checks = self.service.checks
+        word = 0.0 if checks is None else checks.word(self.endpoint)
+        if self._floats[self._row_of("health") + self._row] == word:
+            return False
+        self._write("health", word)
+        return True
+
+    def obey(self, high: int, mine: bool, now: float) -> None:
+        """Follow what the others' health checks have found; `mine`: it is this worker's turn to check."""
+        if self.service.checks is not None:
+            words = self._slice("health", high)
+            words[self._row : self._row + 1] = [0.0]
+            latest = max(words, key=abs, default=0.0)
+            self.service.checks.follow(self.endpoint, latest if abs(latest) < inf else 0.0, mine, now)
 
     def _tell(self, tally: Tally, now: float) -> None:
         good, _, bad, _, _ = tally

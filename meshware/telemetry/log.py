@@ -27,6 +27,8 @@ SHOWN = 5
 _TEXTS: dict[type[object], tuple[int, str]] = {
     events.EndpointEjected: (logging.WARNING, "{service}: {address} ejected {wait}: {reason}"),
     events.EndpointRestored: (logging.INFO, "{service}: {address} is back after {away:.1f} s"),
+    events.EndpointUnhealthy: (logging.WARNING, "{service}: {address} fails its health checks: {reason}"),
+    events.EndpointHealthy: (logging.INFO, "{service}: {address} is healthy again after {away:.1f} s"),
     events.CircuitOpened: (logging.WARNING, "{service}: circuit open {wait}"),
     events.CircuitClosed: (logging.INFO, "{service}: circuit closed"),
     events.GuardTurned: (logging.WARNING, "{service}: fleet guard on: most calls fail, whichever endpoint"),

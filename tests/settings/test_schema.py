@@ -417,3 +417,61 @@ def test_what_is_no_classifier_is_refused(value, said):
 def test_a_classifier_is_a_name_an_object_or_where_one_stands(value):
     chosen = load(one_service(classify=value)).services["shop"].classify
     assert chosen is value or chosen.needs_body == 0
+
+
+# Health checks
+
+
+@pytest.mark.parametrize(
+    ("check", "path", "said"),
+    [
+        ({}, "", "one of `http` (a section), `tcp` (true) and `call` (a function), and only one"),
+        ({"tcp": True, "http": {}}, "", "and only one"),
+        (
+            {"tcp": True, "timeout": 6.0},
+            "",
+            "a check may take longer (`timeout`, 6 s) than there is between",
+        ),
+        ({"tcp": True, "interval": 0.01}, ".interval", "it means: Seconds between two checks of an endpoint"),
+        ({"tcp": True, "unhealthy": 0}, ".unhealthy", "it means: Checks in a row that failed after which it is out"),
+        ({"http": {"path": "health"}}, ".http.path", "a path that begins with / and has no spaces"),
+        ({"http": {"path": "/a b"}}, ".http.path", "a path that begins with /"),
+        ({"http": {"path": "/a\r\nX: y"}}, ".http.path", "a path that begins with /"),
+        ({"http": {"headers": {"X": "a\r\nY: b"}}}, ".http.headers", "without line ends"),
+        ({"http": {"headers": {"X y": "a"}}}, ".http.headers", "without line ends"),
+        ({"http": {"method": "CONNECT"}}, ".http.method", "'GET', 'HEAD', 'OPTIONS' or 'POST'"),
+        ({"http": {"expected": [700]}}, ".http.expected[0]", "a status like 200, or a range of them like 200-299"),
+        ({"http": {"expected": ["299-200"]}}, ".http.expected[0]", "a status like 200"),
+        ({"http": {"expected": [True]}}, ".http.expected[0]", "a status like 200"),
+        ({"http": {"expected": []}}, ".http.expected", "at least one status"),
+        ({"call": "no.such.module:check"}, ".call", "a module that can be imported"),
+        ({"call": "math:pi"}, ".call", "a function, or its import path"),
+        ({"call": "asyncio:sleep"}, ".call", "an ordinary function"),
+    ],
+)
+def test_a_health_check_that_makes_no_sense_is_refused(check, path, said):
+    (problem,) = refusal(one_service(health_check=check))
+    assert problem.path == f"services.shop.health_check{path}"
+    assert said in problem.expected
+
+
+def test_health_checks_are_off_unless_set_and_tcp_is_enough_of_a_setting():
+    assert load(one_service()).services["shop"].health_check is None
+    chosen = load(one_service(health_check="tcp")).services["shop"].health_check
+    assert (chosen.tcp, chosen.interval, chosen.timeout, chosen.healthy, chosen.unhealthy) == (True, 5.0, 1.0, 2, 3)
+
+
+def test_good_statuses_are_numbers_or_ranges():
+    check = {"http": {"expected": [200, "204", "300-399"]}}
+    chosen = load(one_service(health_check=check)).services["shop"].health_check
+    assert chosen.http.expected == ((200, 200), (204, 204), (300, 399))
+    assert load(load(one_service(health_check=check))).services["shop"].health_check == chosen
+
+
+def test_a_service_checked_in_another_way_takes_only_the_times_of_the_defaults():
+    defaults = {"health_check": {"http": {"path": "/health"}, "interval": 7.0}}
+    loaded = load({"defaults": defaults, **one_service(health_check={"tcp": True})}).services["shop"].health_check
+    assert (loaded.http, loaded.tcp, loaded.interval) == (None, True, 7.0)
+    own = {"defaults": defaults, **one_service(health_check={"http": {"method": "HEAD"}})}
+    assert load(own).services["shop"].health_check.http.path == "/health"
+    assert load({"defaults": defaults, **one_service(health_check=None)}).services["shop"].health_check is None

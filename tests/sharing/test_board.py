@@ -86,6 +86,56 @@ def test_who_dies_leaves_his_ejections_to_the_others(hire):
     assert two.state(now=now + 20.0)["trial"]
 
 
+CHECK = {"call": "sharing.asked:ask", "healthy": 1, "unhealthy": 1}
+
+
+def checked(workers, now, ailing=()):
+    """Who asks whom, an interval later; everybody hears of it."""
+    for each in workers:
+        each.check(now=now, ailing=ailing)  # the endpoints become known
+    now = swept(workers, now + 0.1) + 7.0
+    for each in workers:
+        each.sweep(now=now)  # all are awake
+    asked = [each.check(now=now, ailing=ailing) for each in workers]
+    return asked, swept(workers, now)
+
+
+def test_one_worker_checks_health_for_all_and_the_others_follow(hire):
+    workers = hire(2, health_check=CHECK)
+    now = swept(workers, START)
+    asked, now = checked(workers, now, [A])
+    assert sorted(map(len, asked)) == [0, 3], "one of them asks all, the other nobody"
+    assert {each.state(now=now)["states"][A].partition(" ")[0] for each in workers} == {"unhealthy"}
+    assert {each.state(now=now)["states"][B] for each in workers} == {"available"}
+
+    asked, now = checked(workers, now)
+    assert sorted(map(len, asked)) == [0, 3]
+    assert not any("unhealthy" in each.state(now=now)["states"][A] for each in workers)
+
+
+@pytest.mark.parametrize("gone", ["killed", "asleep"])
+def test_when_the_one_who_checks_is_gone_another_takes_over(hire, gone):
+    workers = hire(3, health_check=CHECK)[:2]
+    now = swept(workers, START)
+    asked, now = checked(workers, now, [A])
+    first = workers[0] if asked[0] else workers[1]
+    (other,) = [each for each in workers if each is not first]
+    if gone == "killed" and hasattr(first, "kill"):
+        first.kill()
+    asked, now = checked([other], now + 10.0)
+    assert asked == [[A, B, C]]
+    assert "unhealthy" not in other.state(now=now)["states"][A]
+
+
+def test_services_that_are_checked_are_shared_though_nobody_calls_them(hire):
+    workers = hire(2, health_check=CHECK)
+    for each in workers:
+        each.rest()
+    now = swept(workers, START)
+    asked, _ = checked(workers, now)
+    assert sorted(map(len, asked)) == [0, 3]
+
+
 def test_a_retry_budget_is_one_for_the_host(hire):
     workers = one, two = hire(2)
     now = swept(workers, START)

@@ -10,6 +10,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from sharing import asked
 from sharing.obeying import obey
 from world import World
 
@@ -105,6 +106,19 @@ class Worker:
                 if not isinstance(each, EndpointsChanged)
             ],
         }
+
+    def check(self, now: float, ailing: list[str]) -> list[str]:
+        """Do the health checks that are due, and say who was asked."""
+        asked.ailing.clear()
+        asked.ailing.update(ailing)
+        asked.asked.clear()
+        assert self.world.service.checks is not None
+        self.world.service.checks.keep(now, asked.AtOnce(now))
+        return sorted(asked.asked)
+
+    def rest(self) -> None:
+        """As before the first call."""
+        self.world.service.used = False
 
     def withdraw(self, now: float) -> bool:
         return self.world.service.budget.withdraw(now)

@@ -7,7 +7,6 @@ arguments are its settings. It may say by `meshware_api` which version of the co
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from difflib import get_close_matches
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from threading import Lock
@@ -78,6 +77,8 @@ def _found(group: str, name: str) -> Any:
     if not points:
         kind = _registered.get((group, name))
         if kind is None:
+            from difflib import get_close_matches
+
             known = sorted(names(group))
             meant = "".join(f"; did you mean {each!r}?" for each in get_close_matches(name, known, n=1))
             installed_ones = ", ".join(known) or "none"

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from statistics import fmean, pstdev
+from math import sqrt
 from typing import NamedTuple
 
 from meshware.core.endpoint import Endpoint
@@ -41,7 +41,7 @@ def outliers(answers: Iterable[tuple[Endpoint, int, int]], options: OutlierOptio
     if len(rates) < options.hosts:
         return []
     values = [rate for rate, _, _ in rates]
-    mean = fmean(values)
-    least = mean - options.stdev * pstdev(values, mean)
+    mean = sum(values) / len(values)
+    least = mean - options.stdev * sqrt(sum((each - mean) ** 2 for each in values) / len(values))
     worst = sorted((one for one in rates if one[0] < least and one[1] >= FEW), key=lambda one: one[0])
     return [Found(each, f"{rate:.1%} succeeded, of the fleet {mean:.1%}") for rate, _, each in worst]

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 from contextlib import suppress
 from threading import Event, Lock
+from typing import TYPE_CHECKING
 
-Waiting = tuple[asyncio.AbstractEventLoop, asyncio.Event]
+if TYPE_CHECKING:
+    import asyncio
+
+    Waiting = tuple[asyncio.AbstractEventLoop, asyncio.Event]
 
 
 class FirstAnswer:
@@ -32,6 +35,8 @@ class FirstAnswer:
 
     async def wait_async(self, seconds: float) -> None:
         """The same for a task; its loop runs on."""
+        import asyncio
+
         waiting = (asyncio.get_running_loop(), asyncio.Event())
         with self._lock:
             if self._come.is_set():

@@ -5,14 +5,12 @@ A call is held at most as long as it has; an attempt is cut as if it waited for 
 
 from __future__ import annotations
 
-import asyncio
 import time
 from typing import TYPE_CHECKING
 
 from meshware.core.outcome import Outcome
 from meshware.outbound.race import alarm, due
 from meshware.outbound.reaper import Cut, reaper
-from meshware.outbound.scopes import Limit
 
 if TYPE_CHECKING:
     from meshware.core.call import Attempt, Call
@@ -30,6 +28,8 @@ def hold(call: Call, seconds: float) -> float:
 
 async def hold_async(call: Call, seconds: float) -> float:
     """The same on a loop."""
+    import asyncio
+
     began = time.monotonic()
     await asyncio.sleep(max(0.0, min(seconds, call.patience(began))))
     return began
@@ -53,6 +53,10 @@ def late(call: Call, attempt: Attempt, seconds: float) -> Outcome | None:
 
 async def late_async(call: Call, attempt: Attempt, seconds: float) -> Outcome | None:
     """The same on a loop."""
+    import asyncio
+
+    from meshware.outbound.scopes import Limit
+
     began, limit = time.monotonic(), Limit(call, attempt)
     try:
         async with limit:

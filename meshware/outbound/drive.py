@@ -8,7 +8,6 @@ Whatever else happens on the way out (cancellation, KeyboardInterrupt), the atte
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Awaitable, Callable
 
@@ -68,7 +67,7 @@ async def drive_async(
     drop: Callable[[Attempt], Awaitable[None]],
     *,
     since: float | None = None,
-    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    sleep: Callable[[float], Awaitable[None]] | None = None,
     clock: Clock = time.monotonic,
 ) -> Attempt:
     """Drive a call on the running loop; the same decisions as `drive`, since the call makes them."""
@@ -90,7 +89,7 @@ async def drive_async(
                     if outcome.cause is None:
                         await drop(attempt)
                     if after > 0:
-                        await sleep(after)
+                        await (sleep or _asleep)(after)
                     attempt = held
                 case Raise(error):
                     raise error
@@ -116,3 +115,9 @@ async def _awaited_async(call: Call, clock: Clock, since: float | None) -> Attem
     if arrival is not None:
         await arrival.wait_async(call.patience(began))
     return call.begin(clock(), since=began)
+
+
+async def _asleep(seconds: float) -> None:
+    import asyncio  # who has no loop need not have it
+
+    await asyncio.sleep(seconds)

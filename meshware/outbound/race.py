@@ -6,7 +6,6 @@ few at a time; the first attempt stays where it is. What is decided is the call'
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from contextvars import copy_context
 from queue import SimpleQueue
@@ -17,6 +16,8 @@ from meshware.core.attempt import Attempt, Deliver, Lost, Step, Wait
 from meshware.core.outcome import Ending, Outcome
 
 if TYPE_CHECKING:
+    from asyncio import Task
+
     from meshware.core.call import Call
 
 Clock = Callable[[], float]
@@ -156,7 +157,7 @@ class AsyncRace(_Race):
     ) -> None:
         super().__init__(call, first, clock)
         self._send, self._drop = send, drop
-        self._hedge: asyncio.Task[Turn] | None = None
+        self._hedge: Task[Turn] | None = None
 
     async def settle(self, attempt: Attempt, outcome: Outcome, step: Step) -> Turn:
         """What is to be done after this of the calling task: where the hedge decides, what follows from that."""
@@ -181,7 +182,9 @@ class AsyncRace(_Race):
     def _begin(self) -> None:
         hedge = self._call.hedge(self._clock())
         if hedge is not None:
-            self._hedge = asyncio.get_running_loop().create_task(self._run(hedge), name="meshware-hedge")
+            from asyncio import get_running_loop
+
+            self._hedge = get_running_loop().create_task(self._run(hedge), name="meshware-hedge")
             _running.add(self._hedge)
             self._hedge.add_done_callback(_over)
 
@@ -199,11 +202,11 @@ class AsyncRace(_Race):
             raise
 
 
-_running: set[asyncio.Task[Turn]] = set()
+_running: set[Task[Turn]] = set()
 """Hedges whose call may be over: a loop alone keeps no task alive."""
 
 
-def _over(task: asyncio.Task[Turn]) -> None:
+def _over(task: Task[Turn]) -> None:
     _running.discard(task)
     if not task.cancelled():
         task.exception()  # heard by who waits for it, if anybody does

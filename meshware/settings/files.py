@@ -10,7 +10,6 @@ import codecs
 import os
 import re
 import stat
-import tomllib
 from collections.abc import Callable
 from pathlib import PurePath
 from typing import NoReturn
@@ -79,6 +78,8 @@ def _bytes(name: str) -> bytes:
 
 
 def _toml(name: str, text: str) -> Source:
+    import tomllib
+
     for pattern, expected in _TOO_LONG:
         if found := pattern.search(text):
             _refuse_line(name, text.count("\n", 0, found.start()) + 1, text, expected)

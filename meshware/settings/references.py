@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Collection
-from difflib import get_close_matches
 from inspect import Parameter, iscoroutinefunction, signature
 from typing import Any, Protocol, TypeVar
 
@@ -171,6 +170,8 @@ def path(text: str) -> str:
 
 def nearest(name: str, known: Collection[str]) -> str | None:
     """The known name that was probably meant."""
+    from difflib import get_close_matches
+
     return next(iter(get_close_matches(name.lower(), known, n=1)), None)
 
 

@@ -203,14 +203,12 @@ class RequestContext:
 
     def uncounted(self) -> None:
         """It is no more among what this process is busy with, if it was, and holds no place. Idempotent."""
-        counted, admitted = self._life.counted, self._life.admitted
-        if admitted is not None:
-            admitted.end()
-        try:
-            if counted is not None:
-                counted.end()
-        except Exception as error:
-            self.mesh.failed("load report", error)
+        for what, held in (("admission", self._life.admitted), ("load report", self._life.counted)):
+            try:
+                if held is not None:
+                    held.end()
+            except Exception as error:
+                self.mesh.failed(what, error)
 
     def failed(self, error: BaseException) -> None:
         """The app has let this error through; a cancellation is no failure of its."""

@@ -15,6 +15,7 @@ from meshware.cli.check import _origin
 from meshware.settings.explain import explain
 from meshware.settings.load import load
 from meshware.settings.origin import Source
+from meshware.settings.schema import InboundSettings
 
 SPREAD = {"defaults": {"timeout": 3.0}, "services": {"a": {"endpoints": ["b:1"]}}}
 
@@ -58,7 +59,7 @@ def test_each_value_is_there_with_its_origin(file, monkeypatch):
 
 MESHS_OWN = {
     "service", "environment", "locality", "request_timeout", "trusted_peers", "observers", "board.enabled",
-    "board.directory", "load_reports", "slots",
+    "board.directory", "fault_headers", "load_reports", "slots",
 }  # fmt: skip
 
 
@@ -73,7 +74,8 @@ def test_the_values_are_all_of_the_services_settings(file):
                 yield f"{path}.{key}"
 
     expected = set(leaves(said["services"]["inventory"], "services.inventory"))
-    assert set(said["values"]) == expected | MESHS_OWN
+    inbound = set(leaves(InboundSettings().model_dump(), "inbound"))
+    assert set(said["values"]) == expected | inbound | MESHS_OWN
 
 
 def test_a_yaml_file_gives_its_lines(shop):

@@ -25,12 +25,18 @@ FAULTS = (
 UNSENT = ("refused", "syn-lost")
 """After which no request can have been read: a POST is safe."""
 
+BROKEN_BODIES = ("short", "stall-body")
+"""A trial is judged at its headers: these return with each, and break a few bodies before they are out again."""
+
 HALF_GOOD = ("reset-kept",)
 """Its every second answer is good: it is tried again and again, at no caller's cost."""
 
 FRAMEWORKS = ("flask", "django", "starlette")
 LIBRARIES = ("requests", "httpx2", "httpx")
 PAIRS = tuple(product(FRAMEWORKS, LIBRARIES))
+EVEN = "least_request"
+"""Each of three idle endpoints has a third: then a fault is met, and a fair share is a number."""
+
 DEADLINE = 1.0
 RATE = 110.0
 BACK = 30.0
@@ -59,7 +65,7 @@ class Cell:
     def __init__(self, framework, library, servers, bad, method):
         self.bad, self.ledger, self.served = bad, Ledger(), []
         addresses = [bad.address, *(each.address for each in servers)]
-        service = {"endpoints": addresses, "timeout": DEADLINE, "connect_timeout": 0.3}
+        service = {"endpoints": addresses, "timeout": DEADLINE, "connect_timeout": 0.3, "strategy": EVEN}
         settings = {"services": {"inventory": service}}
         self.mesh = Mesh.from_settings(settings, observers=[self.ledger])
         self._over = threading.Event()
@@ -128,6 +134,8 @@ def lived(cell, fault, seconds):
     while len(cell.served) < 60:
         time.sleep(0.02)
     began = time.monotonic()
+    there, tried = cell.ledger.share(cell.bad.address, 0.0, began)
+    assert there >= 0.1 * tried
     cell.bad.turn(fault)
     time.sleep(seconds)
     return began, time.monotonic()
@@ -135,13 +143,14 @@ def lived(cell, fault, seconds):
 
 def judge(cell, fault, began, ended, *, grace, few, late):
     """Errors, the time of each, and what the bad one still got; `few` are allowed where there are few in all."""
+    twice = 2 if fault in BROKEN_BODIES else 1
     bad, every = cell.errors(began, ended - DEADLINE)
-    assert bad <= max(0.01 * every, few), f"{bad} of {every} failed"
+    assert bad <= twice * max(0.01 * every, few), f"{bad} of {every} failed"
     assert max(each.elapsed for each in cell.served) <= DEADLINE + late
     since = began + grace
     while fault not in HALF_GOOD and since + 1.0 <= ended:
         there, tried = cell.ledger.share(cell.bad.address, since, since + 1.0)
-        assert there <= max(0.05 * tried, few), f"{there} of {tried} in the second from {since - began:.1f} s on"
+        assert there <= twice * max(0.05 * tried, few), f"{there} of {tried} from {since - began:.1f} s on"
         since += 0.25
 
 
@@ -152,7 +161,7 @@ def test_one_bad_endpoint_of_three(cell_of, fault, framework, library):
     cell = cell_of(fault, framework, library)
     began, ended = lived(cell, fault, 3.0)
     cell.bad.heal()
-    judge(cell, fault, began, ended, grace=1.0, few=5, late=2.0)
+    judge(cell, fault, began, ended, grace=1.5, few=5, late=2.0)
 
 
 @pytest.mark.parametrize("framework, library", [("flask", "requests"), ("starlette", "httpx2")])
@@ -186,6 +195,6 @@ def test_a_post_fails_only_where_it_may_have_been_read(cell_of, fault, framework
     cell = cell_of(fault, framework, library, "POST")
     began, ended = lived(cell, fault, 10.0)
     bad, every = cell.errors(began, ended - DEADLINE)
-    assert bad <= 0.01 * every
+    assert bad <= (0.02 if fault in BROKEN_BODIES else 0.01) * every
     if fault in UNSENT:
         assert all(each.good for each in cell.served)

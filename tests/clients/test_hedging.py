@@ -48,7 +48,7 @@ def face(request, mesh, session_of):
 @pytest.fixture
 def slow(mesh, face, upstreams):
     """`slow(behaviour)`: what an answer usually takes is known, and the first of the two does this from now on."""
-    for _ in range(110):
+    for _ in range(250):
         assert face.get(URL).text == "ok"
 
     def turn(behaviour):
@@ -131,7 +131,7 @@ def test_what_a_loser_still_sends_reaches_nobody(mesh, face, slow):
 
 def test_hedges_of_many_threads_leave_nothing_behind(mesh, slow, session_of, upstreams):
     session = session_of(mesh)
-    for _ in range(110):
+    for _ in range(250):
         session.get(URL)
     upstreams[0].answers["ok"] = lambda connection, seen: time.sleep(0.05) or connection.send(answer(200, b"late"))
     wrong = []

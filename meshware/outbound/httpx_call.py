@@ -227,7 +227,7 @@ class SyncCall(HttpxCall):
             self.file.rewind()
         if not self.way.reaches:
             attempt.hedge_at = None
-        cut = attempt.cancel = Cut(alarm(attempt), lambda now: due(self.call, attempt, now))
+        cut = attempt.cancel = Cut(alarm(attempt), lambda now: due(self.call, attempt, now), until=attempt.deadline)
         wire = self._wire(attempt, cut)
         reaper().watch(cut)
         timeout = self._timeout(behind(self.call, attempt))

@@ -79,7 +79,7 @@ class Dialler:
         wire.dialled = True
         self._connect_by = time.monotonic() + wire.connect_for
         if wire.cut is not None:
-            self._connect_by = min(self._connect_by, wire.cut.at)
+            self._connect_by = min(self._connect_by, wire.cut.until)
         return wire
 
     def shaken(self, stream: Any, since: float) -> None:

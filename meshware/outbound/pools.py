@@ -48,7 +48,7 @@ class _Cuttable:
         self._wire = wire = current.get()
         wire.dialled = True
         began = time.monotonic()
-        self.timeout = max(LEAST, min(wire.connect_for, wire.cut.at - began))
+        self.timeout = max(LEAST, min(wire.connect_for, wire.cut.until - began))
         super().connect()  # type: ignore[misc]
         wire.hold(self.sock)
         wire.connected_in = time.monotonic() - began

@@ -28,13 +28,17 @@ _log = logging.getLogger("meshware")
 class Cut:
     """The right to cut one attempt's socket at the monotonic time `at`, or once it has `lost`. Thread-safe.
 
-    `extend(now)` is asked when the time has come: until when to go on, or `now` (or earlier) to cut.
+    `extend(now)` is asked when the time has come: until when to go on, or `now` (or earlier) to cut. Until `until` the
+    attempt may connect, where that is another time than when to ask first.
     """
 
-    __slots__ = ("_extend", "_lock", "_socket", "at", "dead", "fired", "lost")
+    __slots__ = ("_extend", "_lock", "_socket", "at", "dead", "fired", "lost", "until")
 
-    def __init__(self, at: float, extend: Callable[[float], float] | None = None) -> None:
+    def __init__(
+        self, at: float, extend: Callable[[float], float] | None = None, *, until: float | None = None
+    ) -> None:
         self.at = at
+        self.until = at if until is None else until
         self._extend = extend
         self._lock = threading.RLock()  # a collected answer may release its cut on the very thread that fires another
         self._socket: socket.socket | None = None

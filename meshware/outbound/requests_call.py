@@ -186,7 +186,7 @@ class RequestsCall:
     def _wire(self, attempt: Attempt, headers: dict[str, str]) -> Wire:
         call, tls = self.call, self.service.tls
         endpoint = Dial(attempt.endpoint.host, attempt.endpoint.port, None if tls is None else tls.server_name)
-        cut = Cut(alarm(attempt), lambda now: due(call, attempt, now))
+        cut = Cut(alarm(attempt), lambda now: due(call, attempt, now), until=attempt.deadline)
         connect_for, patience = self.limits.connect_for(attempt), self.limits.patience(call, attempt)
         wire = Wire(self.request, cut, connect_for=connect_for, patience=patience, endpoint=endpoint)
         wire.headers, wire.authority = headers, self.url[:2]

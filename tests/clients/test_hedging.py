@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 import threading
 import time
 
@@ -150,3 +151,25 @@ def test_hedges_of_many_threads_leave_nothing_behind(mesh, slow, session_of, ups
         each.join(30)
     assert wrong == []
     assert settled(mesh)
+
+
+def test_a_connect_may_take_longer_than_the_first_attempt_has_before_it_is_hedged(
+    mesh_of, tls_upstream, ca, session_of, face_of, monkeypatch
+):
+    server = tls_upstream("inventory")
+    mesh = mesh_of(SETTINGS | {"tls": {"ca": ca}, "retry": {"attempts": 1}}, inventory=[server])
+    clients = [session_of(mesh), face_of(mesh)]
+    for client in clients:
+        for _ in range(110):
+            assert client.get("https://inventory/ok").text == "ok"
+    shake = ssl.SSLSocket.do_handshake
+
+    def slowly(sock, *args):
+        if sock.server_side:
+            time.sleep(0.1)
+        return shake(sock, *args)
+
+    monkeypatch.setattr(ssl.SSLSocket, "do_handshake", slowly)
+    server.answers["ok"] = lambda connection, seen: connection.send(answer(200, b"ok", Connection="close")) and False
+    for client in clients:
+        assert [client.get("https://inventory/ok").text for _ in range(3)] == ["ok"] * 3

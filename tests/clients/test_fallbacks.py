@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 
 import pytest
@@ -233,6 +234,7 @@ def test_where_a_function_raises_the_original_failure_stands_and_is_told(covered
     assert in_flight(mesh) == 0
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # the loop dies with its socket
 def test_a_function_that_is_interrupted_leaves_nothing_open(covered, client_of):
     def interrupted(request, failure, context):
         raise KeyboardInterrupt
@@ -242,6 +244,7 @@ def test_a_function_that_is_interrupted_leaves_nothing_open(covered, client_of):
     with pytest.raises(KeyboardInterrupt):
         client.get("http://inventory/status/503")
     assert in_flight(mesh) == 0
+    gc.collect()
 
 
 def test_an_async_function_is_awaited_where_the_client_is_async(covered, client_of):

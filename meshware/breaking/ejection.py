@@ -92,18 +92,22 @@ class EndpointEjection:
 
     def body(self, attempt: Attempt, broken: bool, now: float) -> None:
         """A successful answer's body has ended: it ends a row of failures, or adds one to it."""
-        record = self._records.get(attempt.endpoint)
+        endpoint = attempt.endpoint
+        record = self._records.get(endpoint)
         if record is None or (not broken and record.row == 0):
             return
         with self._lock:
-            if attempt.epoch != attempt.endpoint.epoch:
+            if broken and record.trial is attempt and self._may_go(endpoint, now):
+                events = self._eject(record, endpoint, "the body of its trial broke off", now)
+            elif attempt.epoch != endpoint.epoch:
                 return
-            if not broken:
+            elif not broken:
                 record.row = 0
                 return
-            record.window.take_back(now)
-            record.row += 1
-            events = self._consider(record, attempt.endpoint, now)
+            else:
+                record.window.take_back(now)
+                record.row += 1
+                events = self._consider(record, endpoint, now)
         for event in events:
             self._emit(event)
 
@@ -119,6 +123,7 @@ class EndpointEjection:
             record.window.success(now)
             if outcome.elapsed > record.over:
                 return self._eject(record, endpoint, "its trial was slow", now)
+            record.trial = attempt
             return self._restore(record, endpoint, now)
         if outcome.verdict is Verdict.OVERLOADED:
             if isinstance(lease, GateLease) and record.gate is not None:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import inf
+from typing import TYPE_CHECKING
 
 from meshware.breaking.gate import Gate
 from meshware.breaking.outliers import OutlierOptions
 from meshware.breaking.slowness import SlowOptions, times
 from meshware.breaking.windows import RateWindow
+
+if TYPE_CHECKING:
+    from meshware.core.attempt import Attempt
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,29 +40,16 @@ class Record:
     """What ejection knows of one endpoint."""
 
     __slots__ = (
-        "connecting",
-        "followed",
-        "gate",
-        "heard",
-        "over",
-        "probe_at",
-        "reason",
-        "refused",
-        "row",
-        "since",
-        "times",
-        "until",
-        "unconnected",
-        "wait",
-        "window",
-        "word",
-    )
+        "connecting", "followed", "gate", "heard", "over", "probe_at", "reason", "refused", "row", "since", "times",
+        "trial", "unconnected", "until", "wait", "window", "word",
+    )  # fmt: skip
 
     def __init__(self, options: EjectionOptions) -> None:
         self.window = RateWindow(options.window)
         self.times = None if options.slow is None else times()
         self.over = inf  # seconds after which its trial has come too late
         self.gate: Gate | None = None
+        self.trial: Attempt | None = None  # the last by which it came back: its body may still break off
         self.row = self.refused = self.unconnected = 0
         self.since = -inf  # of the last ejection or return
         self.until = self.wait = 0.0

@@ -242,16 +242,15 @@ class Call:
 
     def _spare(self) -> int:
         """Attempts that this call may still make; none after the first for a mirror or inside `no_retry()`."""
-        context = self.context
-        single = self.parent is not None or (context is not None and not context.retry)
-        return (1 if single else self.service.retry.attempts) - self.number
+        return (1 if self._single() else self.service.retry.attempts) - self.number
+
+    def _single(self) -> bool:
+        return self.parent is not None or (self.context is not None and not self.context.retry)
 
     # Hedging
 
     def _may_hedge(self, attempt: Attempt, hedging: Hedging, now: float) -> None:
-        if self.parent is not None or (self.context is not None and not self.context.retry):
-            return
-        wait = hedging.delay(self, now)
+        wait = None if self._single() else hedging.delay(self, now)
         if wait is not None:
             attempt.hedge_at = attempt.began + wait
             self._lock = Lock()

@@ -9,8 +9,8 @@ import time
 from typing import TYPE_CHECKING
 
 from meshware.core.outcome import Outcome
-from meshware.outbound.race import alarm, due
-from meshware.outbound.reaper import Cut, reaper
+from meshware.outbound.race import cut_of
+from meshware.outbound.reaper import reaper
 
 if TYPE_CHECKING:
     from meshware.core.call import Attempt, Call
@@ -38,7 +38,7 @@ async def hold_async(call: Call, seconds: float) -> float:
 def late(call: Call, attempt: Attempt, seconds: float) -> Outcome | None:
     """Wait before the attempt is sent; what became of it when it was cut meanwhile."""
     began = now = time.monotonic()
-    cut = attempt.cancel = Cut(alarm(attempt), lambda now: due(call, attempt, now))
+    cut = attempt.cancel = cut_of(call, attempt)
     reaper().watch(cut)
     try:
         while not cut.fired and now < began + seconds:

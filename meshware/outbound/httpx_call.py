@@ -19,7 +19,7 @@ from meshware.outbound.exchange import SLACK, answer_of, behind, headers_for, ho
 from meshware.outbound.httpx_bodies import Following, body_class
 from meshware.outbound.httpx_wire import Wire
 from meshware.outbound.looks import look_of
-from meshware.outbound.race import alarm, due
+from meshware.outbound.race import cut_of
 from meshware.outbound.reaper import Cut, reaper
 from meshware.outbound.scopes import Limit, Wanted
 
@@ -227,7 +227,7 @@ class SyncCall(HttpxCall):
             self.file.rewind()
         if not self.way.reaches:
             attempt.hedge_at = None
-        cut = attempt.cancel = Cut(alarm(attempt), lambda now: due(self.call, attempt, now), until=attempt.deadline)
+        cut = attempt.cancel = cut_of(self.call, attempt)
         wire = self._wire(attempt, cut)
         reaper().watch(cut)
         timeout = self._timeout(behind(self.call, attempt))

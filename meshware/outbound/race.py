@@ -6,6 +6,7 @@ few at a time; the first attempt stays where it is. What is decided is the call'
 
 from __future__ import annotations
 
+import os
 from collections.abc import Awaitable, Callable
 from contextvars import copy_context
 from queue import SimpleQueue
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from meshware.core.attempt import Attempt, Deliver, Lost, Step, Wait
 from meshware.core.outcome import Ending, Outcome
+from meshware.outbound.reaper import Cut
 
 if TYPE_CHECKING:
     from asyncio import Task
@@ -26,7 +28,6 @@ THREADS = 16
 """Hedges that may be out at once on threads of a process: what is beyond goes without."""
 
 _room = BoundedSemaphore(THREADS)
-
 
 Turn = tuple[Attempt, Outcome, Step]
 """An attempt, what became of it, and what follows from that."""
@@ -46,6 +47,11 @@ def due(call: Call, attempt: Attempt, now: float) -> float:
         begin()
     upcoming = alarm(attempt)
     return upcoming if now < upcoming else call.overdue(attempt, now)
+
+
+def cut_of(call: Call, attempt: Attempt) -> Cut:
+    """The right to cut an attempt whose socket can be reached; its alarm is the attempt's."""
+    return Cut(alarm(attempt), lambda now: due(call, attempt, now), until=attempt.deadline)
 
 
 class _Race:
@@ -210,3 +216,13 @@ def _over(task: Task[Turn]) -> None:
     _running.discard(task)
     if not task.cancelled():
         task.exception()  # heard by who waits for it, if anybody does
+
+
+def _after_fork() -> None:
+    """The parent's hedges did not come along, nor whoever held the semaphore's lock."""
+    global _room
+    _room = BoundedSemaphore(THREADS)
+    _running.clear()
+
+
+os.register_at_fork(after_in_child=_after_fork)

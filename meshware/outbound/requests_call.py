@@ -23,8 +23,8 @@ from meshware.outbound import wire as wires
 from meshware.outbound.drive import drive
 from meshware.outbound.exchange import SLACK, Limits, answer_of, finite, headers_for, host_for
 from meshware.outbound.looks import look_of
-from meshware.outbound.race import alarm, due
-from meshware.outbound.reaper import Cut, reaper
+from meshware.outbound.race import cut_of
+from meshware.outbound.reaper import reaper
 from meshware.outbound.requests_errors import cause_of, twin
 from meshware.outbound.requests_replies import replied
 from meshware.outbound.wire import Dial, Wire, WireResponse
@@ -186,7 +186,7 @@ class RequestsCall:
     def _wire(self, attempt: Attempt, headers: dict[str, str]) -> Wire:
         call, tls = self.call, self.service.tls
         endpoint = Dial(attempt.endpoint.host, attempt.endpoint.port, None if tls is None else tls.server_name)
-        cut = Cut(alarm(attempt), lambda now: due(call, attempt, now), until=attempt.deadline)
+        cut = cut_of(call, attempt)
         connect_for, patience = self.limits.connect_for(attempt), self.limits.patience(call, attempt)
         wire = Wire(self.request, cut, connect_for=connect_for, patience=patience, endpoint=endpoint)
         wire.headers, wire.authority = headers, self.url[:2]

@@ -104,11 +104,9 @@ class Place:
 
     def word(self, high: int) -> tuple[float, float]:
         """The latest word of the others, and until when the endpoint is out; 0.0: none."""
-        words = self._slice("word", high)
-        words[self._row : self._row + 1] = [0.0]
-        latest = max(words, key=abs, default=0.0)
-        until = self._floats[self._row_of("until") + words.index(latest)] if latest > 0 else 0.0
-        return (latest, until) if abs(latest) < inf and until == until else (0.0, 0.0)
+        latest, row = self._latest("word", high)
+        until = self._floats[self._row_of("until") + row] if latest > 0 else 0.0
+        return (latest, until) if until == until else (0.0, 0.0)
 
     def report(self) -> bool:
         """Say what this worker's health checks have found; whether that is news."""
@@ -122,10 +120,14 @@ class Place:
     def obey(self, high: int, mine: bool, now: float) -> None:
         """Follow what the others' health checks have found; `mine`: it is this worker's turn to check."""
         if self.service.checks is not None:
-            words = self._slice("health", high)
-            words[self._row : self._row + 1] = [0.0]
-            latest = max(words, key=abs, default=0.0)
-            self.service.checks.follow(self.endpoint, latest if abs(latest) < inf else 0.0, mine, now)
+            self.service.checks.follow(self.endpoint, self._latest("health", high)[0], mine, now)
+
+    def _latest(self, name: str, high: int) -> tuple[float, int]:
+        """The last word of the others, and whose it is; 0.0: none that makes sense."""
+        words = self._slice(name, high)
+        words[self._row : self._row + 1] = [0.0]
+        latest = max(words, key=abs, default=0.0)
+        return (latest, words.index(latest)) if abs(latest) < inf else (0.0, 0)
 
     def _tell(self, tally: Tally, now: float) -> None:
         good, _, bad, _, _ = tally

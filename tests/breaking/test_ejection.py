@@ -282,6 +282,32 @@ def test_when_its_time_is_over_one_call_is_its_trial_and_a_success_brings_it_bac
     assert len(fleet.of(RESTORED)) == 1
 
 
+def test_a_trial_whose_body_breaks_off_has_failed_after_all():
+    fleet, bad = ejected()
+    fleet.now += 1.0
+    call, attempt = fleet.trial(bad)
+    fleet.answer(call, attempt, after=0.0)
+    assert fleet.out() == []
+    fleet.read(call, attempt, Ending.BROKEN)
+    assert fleet.out() == [bad.address]
+    last = fleet.of(EJECTED)[-1]
+    assert (last.reason, last.until - fleet.now) == ("the body of its trial broke off", 2.0)
+
+
+def test_a_trial_whose_body_breaks_off_is_not_missed_where_another_is_out_by_now():
+    fleet = Fleet(2)
+    bad, other = fleet.endpoints
+    fleet.answers(bad, 500, 3)
+    fleet.now += 1.0
+    call, attempt = fleet.trial(bad)
+    fleet.answer(call, attempt, after=0.0)
+    fleet.pass_time(10.0)
+    fleet.answers(other, 500, 3)
+    assert fleet.out() == [other.address]
+    fleet.read(call, attempt, Ending.BROKEN)
+    assert fleet.out() == [other.address]
+
+
 def test_each_failed_trial_doubles_its_time_up_to_sixteen_seconds():
     fleet, bad = ejected()
     waits = [1.0]

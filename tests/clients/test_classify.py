@@ -11,14 +11,12 @@ import httpx
 import httpx2
 import pytest
 import requests
-from clients import calling
 from faults.behaviours import CHUNKED, _then, answer
 
 from meshware.core.availability import Bar
 from meshware.core.events import PluginFailed
 from meshware.core.outcome import Verdict
 from meshware.core.policy import Observer
-from meshware.mesh import Mesh
 
 BROKEN = (requests.RequestException, httpx.TransportError, httpx2.TransportError)
 
@@ -42,34 +40,14 @@ class Ear(Observer):
 
 
 @pytest.fixture
-def judged(upstream):
+def judged(heard, upstream):
     """`judged("graphql")`: a mesh whose one service has this classifier, and an ear."""
-    made = []
 
     def make(classify, *, endpoints=None, **settings):
         settings = {"retry": {"attempts": 1}, "host": "logical", **settings}
-        inventory = {"endpoints": endpoints or [upstream.address], "classify": classify, **settings}
-        ear = Ear()
-        made.append(Mesh.from_settings({"services": {"inventory": inventory}}, observers=[ear]))
-        return made[-1], ear
+        return heard(Ear(), endpoints=endpoints or [upstream.address], classify=classify, **settings)
 
-    yield make
-    for mesh in made:
-        mesh.close()
-
-
-@pytest.fixture(params=["requests", "httpx2", "httpx2-async", "httpx", "httpx-async"])
-def client_of(request):
-    made = []
-
-    def make(mesh):
-        made.append(calling.client(request.param, mesh))
-        return made[-1]
-
-    make.library = request.param
-    yield make
-    for each in made:
-        each.end()
+    return make
 
 
 def chunked(body, size):

@@ -7,7 +7,7 @@ import threading
 
 import pytest
 import requests
-from clients.calling import BROKEN, NAMES, client, source_of
+from clients.calling import BROKEN, source_of
 from faults.upstream import BEHAVIOURS, in_flight
 
 import meshware
@@ -15,7 +15,6 @@ from meshware.core.events import PluginFailed
 from meshware.core.outcome import Outcome
 from meshware.core.policy import Observer
 from meshware.core.reply import Reply
-from meshware.mesh import Mesh
 
 SORRY = {"static": {"body": {"items": []}, "headers": {"X-Plan": "b"}}}
 
@@ -35,34 +34,14 @@ class Ear(Observer):
 
 
 @pytest.fixture
-def covered(upstream):
+def covered(heard, upstream):
     """`covered({...})`: a mesh of one endpoint with this fallback, and an ear."""
-    made = []
 
     def make(fallback, **settings):
-        inventory = {"endpoints": [upstream.address], "retry": {"attempts": 1}, "fallback": fallback, **settings}
-        ear = Ear()
-        made.append(Mesh.from_settings({"services": {"inventory": inventory}}, observers=[ear]))
-        return made[-1], ear
+        settings = {"endpoints": [upstream.address], "retry": {"attempts": 1}, **settings}
+        return heard(Ear(), fallback=fallback, **settings)
 
-    yield make
-    for mesh in made:
-        mesh.close()
-
-
-@pytest.fixture(params=NAMES)
-def client_of(request):
-    """A client of each kind that goes by this mesh."""
-    made = []
-
-    def make(mesh):
-        made.append(client(request.param, mesh))
-        return made[-1]
-
-    make.is_async = request.param.endswith("async")
-    yield make
-    for each in made:
-        each.end()
+    return make
 
 
 @pytest.mark.parametrize("path", ["reset", "status/503", "hole", "garbage"])

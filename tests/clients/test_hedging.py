@@ -9,7 +9,7 @@ import time
 
 import pytest
 import requests
-from clients.httpx_faces import FACES, Async
+from clients.httpx_faces import Async
 from faults.behaviours import answer
 from faults.upstream import in_flight
 
@@ -23,27 +23,15 @@ SETTINGS = {
 }
 
 
-class Session:
-    """requests under the face of the others."""
-
-    def __init__(self, session):
-        self.get, self.request = session.get, session.request
-
-
 @pytest.fixture
 def mesh(mesh_of, upstreams, request):
     retry = SETTINGS["retry"] | getattr(request, "param", {})
     return mesh_of(SETTINGS | {"retry": retry}, inventory=upstreams[:2])
 
 
-@pytest.fixture(params=["requests", *FACES])
-def face(request, mesh, session_of):
-    if request.param == "requests":
-        yield Session(session_of(mesh))
-        return
-    made = FACES[request.param](mesh)
-    yield made
-    made.end()
+@pytest.fixture
+def face(client_of, mesh):
+    return client_of(mesh)
 
 
 @pytest.fixture

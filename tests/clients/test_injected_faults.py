@@ -6,7 +6,7 @@ import time
 from dataclasses import replace
 
 import pytest
-from clients.calling import BROKEN, NAMES, client, source_of
+from clients.calling import BROKEN, source_of
 from core.policies import Hedging
 from faults.upstream import in_flight
 
@@ -14,7 +14,6 @@ import meshware
 from meshware.core.fault import Fault, Ordered
 from meshware.core.outcome import Ending
 from meshware.core.policy import Observer
-from meshware.mesh import Mesh
 
 
 class Chances:
@@ -42,34 +41,14 @@ class Ear(Observer):
 
 
 @pytest.fixture
-def endangered(upstreams):
+def endangered(heard, upstreams):
     """`endangered({...}, ...)`: a mesh of two endpoints with these faults, and an ear."""
-    made = []
 
     def make(*faults, **settings):
-        addresses = [each.address for each in upstreams[:2]]
-        inventory = {"endpoints": addresses, "strategy": "round_robin", "faults": list(faults), **settings}
-        ear = Ear()
-        made.append(Mesh.from_settings({"services": {"inventory": inventory}}, observers=[ear]))
-        return made[-1], ear
+        settings = {"endpoints": [each.address for each in upstreams[:2]], "strategy": "round_robin", **settings}
+        return heard(Ear(), faults=list(faults), **settings)
 
-    yield make
-    for mesh in made:
-        mesh.close()
-
-
-@pytest.fixture(params=NAMES)
-def client_of(request):
-    """A client of each kind that goes by this mesh."""
-    made = []
-
-    def make(mesh):
-        made.append(client(request.param, mesh))
-        return made[-1]
-
-    yield make
-    for each in made:
-        each.end()
+    return make
 
 
 def settled(mesh):

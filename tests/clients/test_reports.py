@@ -43,25 +43,6 @@ class Server:
         self._server.server_close()
 
 
-@pytest.fixture(params=["requests", "httpx2", "httpx2-async", "httpx", "httpx-async"])
-def client_of(request):
-    """`client_of(mesh)`: something with `get`, by any of the clients."""
-    if request.param == "requests":
-        yield request.getfixturevalue("session_of")
-        return
-    from clients.httpx_faces import FACES
-
-    made = []
-
-    def make(mesh):
-        made.append(FACES[request.param](mesh))
-        return made[-1]
-
-    yield make
-    for each in made:
-        each.end()
-
-
 def asked(client_of, strategy, *, calls=1, **headers):
     """So many calls to a server with these headers: its endpoint, and what it was asked."""
     with closing(Server(**headers)) as server:

@@ -18,3 +18,9 @@ def caller_of(request):
     yield make
     for caller in made:
         caller.end()
+
+
+@pytest.fixture
+def mesh(mesh_of, upstream):
+    """One faulty endpoint, whose faults are the caller's to see."""
+    return mesh_of({"retry": {"attempts": 1}}, inventory=[upstream])

@@ -17,11 +17,6 @@ LATE = 2.0
 
 
 @pytest.fixture
-def mesh(mesh_of, upstream):
-    return mesh_of({"retry": {"attempts": 1}}, inventory=[upstream])
-
-
-@pytest.fixture
 def caller(caller_of, mesh):
     yield caller_of(mesh)
     assert in_flight(mesh) == 0

@@ -24,11 +24,6 @@ LATE = 2.0
 
 
 @pytest.fixture
-def mesh(mesh_of, upstream):
-    return mesh_of({"retry": {"attempts": 1}}, inventory=[upstream])
-
-
-@pytest.fixture
 def face(face_of, mesh):
     return face_of(mesh)
 

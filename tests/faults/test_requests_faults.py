@@ -23,11 +23,6 @@ LATE = 2.0
 
 
 @pytest.fixture
-def mesh(mesh_of, upstream):
-    return mesh_of({"retry": {"attempts": 1}}, inventory=[upstream])
-
-
-@pytest.fixture
 def session(session_of, mesh):
     return session_of(mesh)
 

@@ -53,16 +53,12 @@ from meshware.retrying.policy import Retries, RetryOptions
 from meshware.routing.faults import Faults
 from meshware.security.orca import read_report
 from meshware.security.trust import LOAD
-from meshware.settings.schema import (
-    EndpointSettings,
-    FallbackSettings,
-    FaultSettings,
-    HealthCheckSettings,
-    LastGoodSettings,
-    MeshSettings,
-    PluginChoice,
-    ServiceSettings,
-)
+from meshware.settings.model import PluginChoice
+from meshware.settings.schema import MeshSettings, ServiceSettings
+from meshware.settings.sections.endpoints import EndpointSettings
+from meshware.settings.sections.fallback import FallbackSettings, LastGoodSettings
+from meshware.settings.sections.faults import FaultSettings
+from meshware.settings.sections.health import HealthCheckSettings
 
 if TYPE_CHECKING:
     from meshware.fallback.last_good import LastGood

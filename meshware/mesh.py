@@ -32,7 +32,8 @@ if TYPE_CHECKING:
     from meshware.core.request import Request
     from meshware.core.service import Service
     from meshware.limiting.admission import Admission
-    from meshware.settings.schema import MeshSettings, PluginChoice
+    from meshware.settings.model import PluginChoice
+    from meshware.settings.schema import MeshSettings
     from meshware.sharing.board import Board
     from meshware.sharing.counts import Count
 

@@ -9,8 +9,9 @@ from typing import Any, Literal
 from pydantic import BaseModel
 
 from meshware.settings import shape
+from meshware.settings.model import PluginChoice
 from meshware.settings.origin import Location, Source, dotted
-from meshware.settings.schema import MeshSettings, PluginChoice
+from meshware.settings.schema import MeshSettings
 
 
 @dataclass(frozen=True, slots=True)

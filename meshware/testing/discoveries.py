@@ -9,7 +9,7 @@ from typing import Any
 
 from meshware.core.policy import Endpoints
 from meshware.discovery import source
-from meshware.settings.schema import EndpointSettings
+from meshware.settings.sections.endpoints import EndpointSettings
 
 AT_ONCE = 0.5
 """Seconds that making one may take: settings are checked by making one, at the start of an app."""

@@ -11,7 +11,7 @@ from meshware.assembly import fault_of
 from meshware.core.service import Service
 from meshware.mesh import default_mesh
 from meshware.routing.faults import Faults
-from meshware.settings.schema import FaultSettings
+from meshware.settings.sections.faults import FaultSettings
 
 NONE = ((), False)
 """What a service's faults are made of when its settings have none."""

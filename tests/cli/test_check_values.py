@@ -15,7 +15,7 @@ from meshware.cli.check import _origin
 from meshware.settings.explain import explain
 from meshware.settings.load import load
 from meshware.settings.origin import Source
-from meshware.settings.schema import InboundSettings
+from meshware.settings.sections.inbound import InboundSettings
 
 SPREAD = {"defaults": {"timeout": 3.0}, "services": {"a": {"endpoints": ["b:1"]}}}
 

@@ -6,19 +6,23 @@ import json
 import re
 
 import pytest
-from pydantic import BaseModel
 
 from meshware.core.errors import SettingsError
-from meshware.settings import schema
 from meshware.settings.load import load
+from meshware.settings.model import Model
 from meshware.settings.reference import json_schema, markdown
+from meshware.settings.schema import MeshSettings
 
-MODELS = [
-    each
-    for each in vars(schema).values()
-    if isinstance(each, type) and issubclass(each, BaseModel) and each.__module__ == schema.__name__
-]
-SECTIONS = [each for each in MODELS if each.__name__ not in ("Model", "Policy")]
+
+def below(model):
+    """All models that are made of this one."""
+    for each in model.__subclasses__():
+        yield each
+        yield from below(each)
+
+
+MODELS = [each for each in below(Model) if each.__module__.startswith("meshware.settings.")]
+SECTIONS = [each for each in MODELS if each.__name__ != "Policy"]
 
 
 @pytest.mark.parametrize("model", SECTIONS, ids=lambda model: model.__name__)
@@ -120,7 +124,7 @@ def test_the_json_schema_refuses_what_is_wrong(accepts, settings):
 def test_the_json_schema_knows_every_key_and_the_short_forms():
     made = json_schema()
     assert json.loads(json.dumps(made)) == made
-    assert set(made["properties"]) == set(schema.MeshSettings.model_fields)
+    assert set(made["properties"]) == set(MeshSettings.model_fields)
     assert {"type": "string", "description": "`host:port`"} in made["$defs"]["EndpointSettings"]["anyOf"]
     assert [form["type"] for form in made["$defs"]["PluginChoice"]["anyOf"]] == ["string", "object", "object"]
     service = made["$defs"]["ServiceSettings"]

@@ -7,8 +7,9 @@ from typing import get_origin
 
 from pydantic import BaseModel
 
+from meshware.settings.model import PluginChoice
 from meshware.settings.problems import _inner
-from meshware.settings.schema import PluginChoice, Policy
+from meshware.settings.schema import Policy
 from meshware.settings.shape import SECTIONS, Again, named, plain
 
 

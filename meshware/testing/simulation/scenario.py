@@ -10,7 +10,7 @@ from pydantic import BeforeValidator, Field, ModelWrapValidatorHandler, model_va
 
 from meshware.core.endpoint import Locality
 from meshware.settings import grammar
-from meshware.settings.schema import Model, Seconds
+from meshware.settings.model import Model, Seconds
 from meshware.testing.simulation.checks import checked
 
 _NO_BOOL = BeforeValidator(grammar.no_bool)

@@ -14,14 +14,10 @@ class Listener:
         self.port: int = self._sock.getsockname()[1]
         self._sock.listen(128)
 
-    def accept(self) -> socket.socket | None:
-        """The next connection; None when it has closed or does not accept any more."""
-        listening = self._sock
-        try:
-            sock, _ = listening.accept()
-        except OSError:
-            return None
-        return sock
+    @property
+    def listening(self) -> socket.socket:
+        """What accepts now; it is closed when that ends. Who accepts keeps to it: the next one may be a full queue."""
+        return self._sock
 
     def refuse(self) -> None:
         """Connects are refused from now on."""

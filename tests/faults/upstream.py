@@ -38,7 +38,7 @@ class Upstream:
 
     def start(self) -> Upstream:
         """Accept from now on."""
-        self._start(self._accept)
+        self._start(self._accept, self._listener.listening)
         return self
 
     def __enter__(self) -> Upstream:
@@ -69,7 +69,7 @@ class Upstream:
         fault, self.fault = self.fault, None
         if fault in ("refused", "syn-lost"):
             self._listener.open()
-            self._start(self._accept)
+            self._start(self._accept, self._listener.listening)
         self._break()
 
     def _break(self) -> None:
@@ -94,10 +94,11 @@ class Upstream:
         self._threads.append(thread)
         thread.start()
 
-    def _accept(self) -> None:
+    def _accept(self, listening: socket.socket) -> None:
         while not self.stopping.is_set():
-            sock = self._listener.accept()
-            if sock is None:
+            try:
+                sock, _ = listening.accept()
+            except OSError:  # it is another one's turn
                 return
             self._start(self._serve, sock)
 

@@ -144,8 +144,7 @@ class Call:
 
     def _begin_unaided(self, error: BaseException, now: float) -> Attempt:
         """A beginning has failed: raises what it must; a fault of our own never ends a call, the stand-in decides."""
-        for each in tuple(self._open):
-            self.abandon(each, now)
+        opened = tuple(self._open)
         try:
             if isinstance(error, MeshError) or not isinstance(error, Exception):
                 raise error
@@ -158,6 +157,9 @@ class Call:
             for done in self.service.on_done:
                 done(self, failed, now)
             raise
+        finally:  # last: whoever settles that, on any thread, must not find a call with nothing left
+            for each in opened:
+                self.abandon(each, now)
 
     def _inherit(self, now: float) -> Deadline:
         """The least of the deadlines that somebody chose; the service's default when nobody did."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import deque
+
 import pytest
 from core.policies import Limiter, hedged_world
 from world import World
@@ -72,6 +74,19 @@ def test_a_call_whose_beginning_fails_goes_out_once_by_the_stand_in():
     world.read(call, attempt)
     assert world.in_flight() == 0
     assert failures(world) == [("policy", "Broken: ")]
+
+
+def test_a_call_whose_beginning_fails_is_not_over_when_another_thread_settles_at_once():
+    world = with_broken(World(3), "budget", "request")
+
+    class SettledAtOnce(deque):
+        def append(self, left):
+            super().append(left)
+            world.service.settle(world.now)
+
+    world.service.inbox = SettledAtOnce()
+    call = world.call()
+    assert isinstance(world.answer(call, call.begin(world.now)), Deliver)
 
 
 def test_without_any_endpoint_it_says_so_and_gives_all_back():

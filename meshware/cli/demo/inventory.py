@@ -39,12 +39,11 @@ class Site:
 
     def serve(self, _request: HttpRequest) -> JsonResponse:
         """The service: a slot, some work, an answer."""
-        work = self._replica.arrive()
-        if work is None:
+        if not self._replica.arrive():
             time.sleep(FAILS_IN)
             return JsonResponse({"error": "out of order"}, status=503)
         with self._slots:
-            time.sleep(work)
+            time.sleep(self._replica.work)
         return JsonResponse({"from": self._replica.name})
 
     def _controlled(self, deed: Callable[..., Any]) -> Callable[[HttpRequest], JsonResponse]:

@@ -19,12 +19,11 @@ def made(replica: Replica, control_port: int) -> ASGIApp:
     slots = asyncio.Semaphore(SLOTS)
 
     async def serve(_request: Request) -> JSONResponse:
-        work = replica.arrive()
-        if work is None:
+        if not replica.arrive():
             await asyncio.sleep(FAILS_IN)
             return JSONResponse({"error": "out of order"}, status_code=503)
         async with slots:
-            await asyncio.sleep(work)
+            await asyncio.sleep(replica.work)
         return JSONResponse({"from": replica.name})
 
     async def behave(request: Request) -> JSONResponse:

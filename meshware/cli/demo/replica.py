@@ -33,11 +33,14 @@ class Replica:
         self.kind = Kind.HEALTHY
         self._arrived: list[float] = []
 
-    def arrive(self) -> float | None:
-        """A call has come: seconds of work in a slot, or None when it fails."""
+    def arrive(self) -> bool:
+        """A call has come; False when it fails at once."""
         self._arrived.append(time.monotonic())
-        if self.kind is Kind.FAILING:
-            return None
+        return self.kind is not Kind.FAILING
+
+    @property
+    def work(self) -> float:
+        """Seconds that a call takes whose turn it is now, whatever was wrong while it waited for its slot."""
         return self.service_time * (SLOWER if self.kind is Kind.SLOW else 1.0)
 
     def behave(self, query: Mapping[str, str]) -> dict[str, Any]:

@@ -28,6 +28,7 @@ from meshware.core.criticality import Criticality
 from meshware.core.endpoint import Endpoint, Locality
 from meshware.core.events import GuardTurned
 from meshware.core.fault import Fault
+from meshware.core.lateness import PUNCTUAL, Lateness
 from meshware.core.operations import Operations
 from meshware.core.outcome import Outcome, StatusClassifier, Verdict
 from meshware.core.policy import Circuit, Limiter, Rng, Strategy
@@ -87,6 +88,7 @@ def assemble(
     hooks: Callable[[Service, str], tuple[Callable[..., None], ...]] = lambda service, name: (),
     wake: Callable[[Service], None] = lambda service: None,
     breathe: Callable[[], None] = lambda: None,
+    lateness: Lateness = PUNCTUAL,
 ) -> dict[str, Service]:
     """The services of these settings. One whose policies are as before is kept, with all it has learned.
 
@@ -95,7 +97,13 @@ def assemble(
     for a service; `wake` is told that a service has changed, `breathe` called in the midst of long work.
     """
     parts = ServiceParts(
-        home=Locality.parse(settings.locality), rng=rng, emit=emit, hooks=hooks, wake=wake, breathe=breathe
+        home=Locality.parse(settings.locality),
+        rng=rng,
+        emit=emit,
+        hooks=hooks,
+        wake=wake,
+        breathe=breathe,
+        lateness=lateness,
     )
     services, anew = {}, []
     for name, each in settings.services.items():
@@ -249,6 +257,7 @@ def _service(name: str, settings: ServiceSettings, parts: ServiceParts) -> Servi
         emit=parts.emit,
         timeout=settings.timeout,
         timeout_chosen=settings.timeout_chosen,
+        lateness=parts.lateness,
         feasible=settings.limits.feasible,
         connect_timeout=settings.connect_timeout,
         penalty=min(PENALTY, settings.timeout),
@@ -319,12 +328,14 @@ class ServiceParts:
         hooks: Callable[[Service, str], tuple[Callable[..., None], ...]],
         wake: Callable[[Service], None],
         breathe: Callable[[], None],
+        lateness: Lateness,
     ) -> None:
         self.making = RLock()
         self.home = home
         self.rng = rng
         self.emit = emit
         self.breathe = breathe
+        self.lateness = lateness
         self._wake = wake
         for name in HOOKS:
             setattr(self, name, lambda service, name=name: hooks(service, name))

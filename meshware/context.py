@@ -203,7 +203,10 @@ class RequestContext:
 
     def uncounted(self) -> None:
         """It is no more among what this process is busy with, if it was, and holds no place. Idempotent."""
-        for what, held in (("admission", self._life.admitted), ("load report", self._life.counted)):
+        life = self._life
+        if life.admitted is None and life.counted is None:
+            return
+        for what, held in (("admission", life.admitted), ("load report", life.counted)):
             try:
                 if held is not None:
                     held.end()

@@ -17,9 +17,11 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from functools import partial
+from math import inf
 from typing import Protocol
 
 from meshware.core.endpoint import Endpoint
+from meshware.core.lateness import Lateness
 from meshware.core.service import Service
 from meshware.hands import Hands
 
@@ -27,7 +29,7 @@ PACE = 0.05
 """Seconds between two rounds while there is something to do; a picker is made anew at most so often."""
 
 SWEEP = 0.02
-"""Seconds between two sweeps of the board that the workers of a host share, while calls go out."""
+"""Seconds between two beats, while calls go out: each tells whether this process stood still, and sweeps the board."""
 
 IDLE = 1.0
 """Seconds between two rounds while nothing has changed."""
@@ -79,16 +81,21 @@ class Attended:
         """In the child: none, and a lock of its own."""
         self._lock = threading.Lock()
         self._since: dict[Service, float] = {}
+        self._last = -inf
 
     def add(self, service: Service) -> None:
         """Look after it, for a while at least."""
         with self._lock:
-            self._since[service] = self._clock()
+            self._since[service] = self._last = self._clock()
             service.attended = True
 
     def now(self) -> list[Service]:
         """Those that are looked after."""
         return list(self._since)
+
+    def lately(self, now: float) -> bool:
+        """Whether any was added since the round before the last: while calls go out, one is each time."""
+        return now - self._last < 2 * IDLE
 
     def drop(self, service: Service) -> None:
         """It is gone."""
@@ -127,7 +134,8 @@ class Housekeeper:
         self._thread: threading.Thread | None = None
         self._starting = threading.Lock()
         self._wake = threading.Event()
-        self._stopping = False
+        self._stopping = self._resting = False
+        self.lateness = Lateness()
         self._make_probes: Callable[[], Connects] = probes or Probes
         self._probes: Connects = self._make_probes()
         self.hands = Hands(self._wake.set)
@@ -150,6 +158,11 @@ class Housekeeper:
         """Something has changed. Cheap; any thread, but no finalizer."""
         self._wake.set()
 
+    def stir(self) -> None:
+        """A call goes out: end a long rest. Cheaper than `wake` when there is none."""
+        if self._resting:
+            self._wake.set()
+
     def stop(self, timeout: float = 1.0) -> None:
         """End the thread and close its sockets; waits at most `timeout` seconds."""
         self._stopping = True
@@ -161,10 +174,11 @@ class Housekeeper:
 
     def after_fork(self) -> None:
         """In the child: the thread did not come along, nor may its locks and sockets be used."""
-        self.running = False
+        self.running = self._resting = False
         self._thread = None
         self._starting = threading.Lock()
         self._wake = threading.Event()
+        self.lateness = Lateness()
         self._probes.close()
         self._probes = self._make_probes()
         self.hands = Hands(self._wake.set)
@@ -208,6 +222,7 @@ class Housekeeper:
                 self._rest(PACE if self._round() else IDLE)
         finally:
             self.running = False
+            self.lateness.beat(-inf)
 
     def _rest(self, seconds: float) -> None:
         """Until the next round: after so long, or soon after somebody wakes it. The board is swept meanwhile."""
@@ -216,10 +231,18 @@ class Housekeeper:
             left = began + (PACE if self._wake.is_set() else seconds) - self._clock()
             if left <= 0:
                 return
-            time.sleep(min(SWEEP, left))
+            self._beat_after(min(SWEEP, left), time.sleep)
         if seconds > PACE:
-            self._wake.wait(seconds)
+            self._resting = True
+            self._beat_after(seconds, self._wake.wait)
+            self._resting = False
         time.sleep(0 if self._stopping or self.hands.ready else PACE)
+
+    def _beat_after(self, seconds: float, rest: Callable[[float], object]) -> None:
+        """Rest; whatever comes later than that is this process's lateness."""
+        self.lateness.expect(self._clock() + seconds)
+        rest(seconds)
+        self.lateness.beat(self._clock())
 
     def _swept(self) -> bool:
         try:

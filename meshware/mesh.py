@@ -128,6 +128,7 @@ class Mesh:
             self._keeper.start()
         if not service.attended:
             self._attended.add(service)
+            self._keeper.stir()
         return Call(service, request, context=current())
 
     def failed(self, part: str, error: Exception) -> None:
@@ -231,6 +232,7 @@ class Mesh:
             hooks=self._hooks,
             wake=self._wake,
             breathe=partial(time.sleep, 0),
+            lateness=self._keeper.lateness,
         )
         for name, service in services.items():
             looked_after = service.source is not None or service.checks is not None
@@ -260,9 +262,9 @@ class Mesh:
         self._keeper.wake()
 
     def _sweep(self, now: float) -> bool:
-        """Exchange what this host's workers know, for the housekeeper; whether it is wanted again soon."""
+        """Exchange what this host's workers know, for the housekeeper; whether it is to come again soon."""
         board = self._board
-        return board is not None and board.sweep(now)
+        return (board is not None and board.sweep(now)) or self._attended.lately(now)
 
     def _wake(self, service: Service) -> None:
         """The service has changed: the next round sees to it."""

@@ -17,7 +17,7 @@ from world import NAME, World
 from meshware.core.endpoint import Endpoint
 from meshware.core.events import PluginFailed
 from meshware.core.outcome import Cause
-from meshware.housekeeper import Housekeeper, Probes
+from meshware.housekeeper import Attended, Housekeeper, Probes
 
 PATIENCE = 5.0
 THREAD = "meshware-housekeeper"
@@ -189,6 +189,36 @@ def test_it_starts_once_is_woken_and_stops():
     assert not keeper.running
     keeper.start()
     assert not keeper.running
+
+
+def test_a_beat_that_comes_late_tells_that_the_process_stood_still():
+    stood, began = 0.0, time.monotonic()
+    keeper = Housekeeper(lambda: (), clock=lambda: time.monotonic() + stood, sweep=lambda now: True)
+    keeper.start()
+    wait_for(lambda: keeper.lateness.overdue_at < float("inf"))
+    stood = 5.0
+    wait_for(lambda: keeper.lateness.ended > began)
+    assert 4.9 < keeper.lateness.since(began, time.monotonic() + stood) < 5.0 + PATIENCE
+    keeper.stop()
+    assert keeper.lateness.overdue_at == float("inf")
+
+
+def test_while_calls_go_out_it_beats_and_a_call_ends_a_long_rest():
+    world, beats = World(), []
+    attended = Attended(time.monotonic)
+
+    def sweep(now):
+        beats.append(now)
+        return attended.lately(now)
+
+    keeper = Housekeeper(attended.services, sweep=sweep)
+    keeper.start()
+    wait_for(lambda: keeper._resting)
+    rested = len(beats)
+    attended.add(world.service)
+    keeper.stir()
+    wait_for(lambda: len(beats) > rested + 5)
+    keeper.stop()
 
 
 def test_without_a_thread_to_be_had_calls_go_on_and_the_next_one_tries_again(monkeypatch, probes):

@@ -37,6 +37,9 @@ PRIOR = 2.0
 NOISE = 0.1
 """The fleet's variance is never taken for less: answers that never vary would make any difference significant."""
 
+GRAIN = 0.001
+"""Seconds: a smaller difference is none, however sure it is. Nobody feels it, and the slower would get no calls at all."""
+
 LAPSE = 0.05
 """Seconds in which nothing worth reckoning is forgotten."""
 
@@ -251,6 +254,8 @@ class Cost:
         away = self._away
         significance = away * away * weight * weight / ((weight + PRIOR) * fleet.noise)
         pace = exp(fleet.mean + away - away * DOUBT / significance) if significance > DOUBT else fleet.pace
+        if -GRAIN < pace - fleet.pace < GRAIN:
+            pace = fleet.pace
         said = self._said
         if said is not None:
             pace = self._leaning(pace, said.lean(now, span=LATENCY_SPAN))

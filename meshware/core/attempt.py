@@ -31,12 +31,13 @@ class Attempt:
     then. The driver sets `begin_hedge`, which the door calls once, at `hedge_at`.
 
     `fair` tells that it was given its whole attempt timeout, and not merely what the call had left; `asked`, that a
-    load report may be in its answer; `free`, that no token of the service's budget was `paid` for it.
+    load report may be in its answer; `free`, that no token of the service's budget was `paid` for it. `stood`: seconds
+    of its life for which we stood still, as far as that has been made good.
     """
 
     __slots__ = (
         "answer", "asked", "began", "begin_hedge", "cancel", "connect_by", "deadline", "endpoint", "epoch", "fair",
-        "found", "free", "hedge", "hedge_at", "lease", "number", "outcome", "paid", "state",
+        "found", "free", "hedge", "hedge_at", "lease", "number", "outcome", "paid", "state", "stood",
     )  # fmt: skip
 
     def __init__(self, endpoint: Endpoint, number: int, began: float, deadline: float, connect_by: float) -> None:
@@ -51,6 +52,7 @@ class Attempt:
         self.hedge_at: float | None = None
         self.begin_hedge: Callable[[], None] | None = None
         self.hedge = False
+        self.stood = 0.0
         self.paid = self.free = False
         self.lease: Lease | None = None
         self.state = State.OPEN

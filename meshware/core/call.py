@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Protocol
 from meshware.core.attempt import Attempt, Deliver, Lost, Raise, Retry, State, Step, Wait
 from meshware.core.deadline import Deadline
 from meshware.core.errors import CircuitOpen, DeadlineExceeded, MeshError, NoEndpoint, Overloaded
-from meshware.core.outcome import Cause, Ending, Outcome, Verdict
+from meshware.core.outcome import TIMED, Cause, Ending, Outcome, Verdict
 
 if TYPE_CHECKING:
     from meshware.core.criticality import Criticality
@@ -69,7 +69,7 @@ class Call:
 
     __slots__ = (
         "_cut", "_held", "_hedged", "_lease", "_limiter", "_lock", "_open", "_over", "_won", "bound", "context",
-        "deadline", "decided", "figures", "now", "number", "parent", "request", "rng", "service", "tried",
+        "deadline", "decided", "figures", "lateness", "now", "number", "parent", "request", "rng", "service", "tried",
     )  # fmt: skip
 
     def __init__(
@@ -81,6 +81,7 @@ class Call:
         self.parent = parent
         self.rng: Rng = service.rng
         self.figures: Operation = service.operations.of(request)
+        self.lateness = service.lateness  # or that of the loop on which it is driven
         self.deadline: Deadline
         self.now = 0.0
         self.number = 0
@@ -277,6 +278,8 @@ class Call:
             return None
         if not service.untried(self, now) or service.paused(now) or carries(self.request):
             return None
+        if self.lateness.since(self._open[0].began, now):  # its answer may be there, and nobody has looked yet
+            return None
         hedging = service.hedging
         if hedging is None or self.rng.random() >= self.figures.cuts_pay or not hedging.take():
             return None
@@ -305,6 +308,9 @@ class Call:
             outcome.verdict = verdict = self.service.classify(self.request, outcome)
             if verdict is not Verdict.SUCCESS and self._too_short(attempt, outcome):
                 outcome.verdict = Verdict.NEUTRAL
+            lateness = self.lateness
+            if now > lateness.overdue_at or lateness.ended > attempt.began:
+                self._allow_for(attempt, outcome, now)
             self._learn(attempt, outcome, now)
             if self._lock is None:
                 step = self._decide(attempt, outcome, now)
@@ -362,12 +368,36 @@ class Call:
             return Deliver(attempt)
         return Deliver(self._held) if self._held is not None else Raise(self._error(outcome))
 
+    def _allow_for(self, attempt: Attempt, outcome: Outcome, now: float) -> None:
+        """We stood still while it was under way: what it took is less, and whoever timed it did not look.
+
+        Not less than usual, though: its answer may have come long before the end, or only just.
+        """
+        unheard = self._stood_still(attempt, now)
+        outcome.elapsed = max(outcome.elapsed - attempt.stood, min(outcome.elapsed, self.figures.recent))
+        outcome.delayed = attempt.stood > 0
+        if unheard and outcome.cause in TIMED:
+            outcome.verdict = Verdict.NEUTRAL
+
+    def _stood_still(self, attempt: Attempt, now: float) -> float:
+        """Seconds of the attempt's life for which we stood still, beyond those that it was given more time for."""
+        stood = self.lateness.since(attempt.began, now)
+        more, attempt.stood = stood - attempt.stood, stood
+        return more
+
     def _too_short(self, attempt: Attempt, outcome: Outcome) -> bool:
-        """Whether it was cut by a deadline that had left the endpoint too little time: that says nothing of it."""
-        if outcome.cause is not Cause.TIMEOUT or attempt.fair:
+        """Whether it was cut by a deadline that had left the endpoint too little time: that says nothing of it.
+
+        As little, if it had waited for most of it until the client had a connection.
+        """
+        if outcome.cause is not Cause.TIMEOUT:
             return False
+        waited = self.now - attempt.began - outcome.elapsed
+        had = attempt.deadline - attempt.began - attempt.stood - waited
+        if attempt.fair:
+            return waited > had
         pace = self.figures.figures(self.now)
-        return attempt.deadline - attempt.began < (UNKNOWN_PACE if pace is None else 3 * pace)
+        return had < (UNKNOWN_PACE if pace is None else 3 * pace)
 
     def _learn(self, attempt: Attempt, outcome: Outcome, now: float) -> None:
         """What every later pick should know of this answer; a failure is never a fast answer."""
@@ -384,7 +414,8 @@ class Call:
             attempt.state = State.ENDED
         if verdict is Verdict.SUCCESS:
             endpoint.answered = now
-            self.figures.record(outcome.elapsed, now)
+            if not outcome.delayed:
+                self.figures.record(outcome.elapsed, now)
             if service.guard.failures:
                 service.guard.record(False, now)
         elif verdict is not Verdict.NEUTRAL:
@@ -523,10 +554,16 @@ class Call:
 
         An attempt is cut only where another may help. Not in a common pause; not while the last answers took nearly
         as long, as in an overload, where a retry joins the queue; rarely, where the retries of others were late too.
+        What we stood still ourselves does not count.
         """
         final = self.deadline.at
         if now >= final:
             return now
+        stood = self._stood_still(attempt, now)
+        if stood > 0:
+            attempt.deadline = min(final, attempt.deadline + stood)
+            if now < attempt.deadline:
+                return attempt.deadline
         try:
             until = self._until(attempt, final, now)
         except Exception as error:  # a fault of our own cuts nothing

@@ -49,6 +49,10 @@ CONNECTION = frozenset({Cause.REFUSED, Cause.CONNECT_TIMEOUT, Cause.CONNECT})
 """Causes of the connection class: ejected until a background connect succeeds."""
 
 
+TIMED = frozenset({Cause.TIMEOUT, Cause.CONNECT_TIMEOUT})
+"""Causes that rest on a clock of ours."""
+
+
 class LoadReport(NamedTuple):
     """What the callee says of itself (ORCA): utilisation 0..1 and more, rates a second, named figures.
 
@@ -90,11 +94,11 @@ class Outcome:
     answer's, in any case; `body` its first bytes, where the service's classifier has asked for them, uncompressed. The
     call adds its verdict, and how many it `found` in flight at the endpoint when it began (None: nobody knows).
     `injected`: a fault that was asked for had its part in it. `refused`: the answer says that the request was never
-    begun, as in an overload. `final`: it says that it must not be sent again (gRPC's push-back).
+    begun, as in an overload. `delayed`: we stood still ourselves meanwhile, which was taken off `elapsed`. `final`: it says that it must not be sent again (gRPC's push-back).
     """
 
     __slots__ = (
-        "body", "cause", "connect", "elapsed", "error", "final", "first_byte", "found", "headers", "injected",
+        "body", "cause", "connect", "delayed", "elapsed", "error", "final", "first_byte", "found", "headers", "injected",
         "refused", "report", "retry_after", "retried", "sent", "status", "stream", "verdict",
     )  # fmt: skip
 
@@ -133,7 +137,7 @@ class Outcome:
         self.body = b""
         self.verdict = Verdict.NEUTRAL
         self.found: float | None = 0
-        self.injected = False
+        self.injected = self.delayed = False
 
     def __repr__(self) -> str:
         what = self.status if self.cause is None else self.cause.value

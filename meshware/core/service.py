@@ -18,6 +18,7 @@ from meshware.core.availability import Bar
 from meshware.core.endpoint import same_ends
 from meshware.core.errors import NoEndpoint
 from meshware.core.events import EndpointsChanged, PanicTurned, PluginFailed
+from meshware.core.lateness import PUNCTUAL, Lateness
 
 if TYPE_CHECKING:
     from collections import deque
@@ -81,8 +82,8 @@ class Service:
     __slots__ = (
         *sorted(PARTS), "__weakref__", "_gone", "arrival", "attended", "changed", "checks", "connect_timeout",
         "emit",
-        "endpoints", "faults", "feasible", "fleet", "host", "idle", "judge", "learner", "name", "panic", "panic_below",
-        "parts", "penalty", "picker", "retired", "rng", "settings", "source", "timeout", "timeout_chosen", "tls",
+        "endpoints", "faults", "feasible", "fleet", "host", "idle", "judge", "lateness", "learner", "name", "panic",
+        "panic_below", "parts", "penalty", "picker", "retired", "rng", "settings", "source", "timeout", "timeout_chosen", "tls",
         "used", "warm_floor",
     )  # fmt: skip
 
@@ -121,6 +122,7 @@ class Service:
         emit: Callable[[object], None],
         timeout: float = 10.0,
         timeout_chosen: bool = False,
+        lateness: Lateness = PUNCTUAL,
         feasible: bool = True,
         connect_timeout: float = 1.5,
         idle: float = 10.0,
@@ -138,6 +140,7 @@ class Service:
         self.emit = emit
         self.timeout = timeout
         self.timeout_chosen = timeout_chosen
+        self.lateness = lateness  # of this process
         self.feasible = feasible  # whether what would come too late is refused
         self.connect_timeout = connect_timeout
         self.idle = idle

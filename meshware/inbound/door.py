@@ -136,15 +136,16 @@ class Door:
         """
         mesh, rules = self.mesh, self._current()
         inbound = rules.read(said, peer) if said else rules.unsaid
-        now = mesh.clock()
-        deadline = _deadline(inbound.timeout, now)
+        now, outer = mesh.clock(), current()
+        deadline = _deadline(inbound.timeout, now, outer)
         if deadline is not None and deadline.at <= now:
             return EXPIRED
         ticket: Ticket | Refusal | None = None
         criticality = inbound.criticality or Criticality.DEFAULT
         if mesh.admission is not None:
-            arrival = Arrival(method, path, inbound.criticality, inbound.caller, peer, deadline, self._waited(inbound))
-            ticket, criticality = _admitted(mesh, arrival, now)
+            waited = None if inbound.started is None else self._waited(inbound.started)
+            arrival = Arrival(method, path, inbound.criticality, inbound.caller, peer, deadline, waited)
+            ticket, criticality = _admitted(mesh, arrival, now, outer)
         if isinstance(ticket, Refusal):
             return Refused(*ticket)
         served = rules.begin(mesh, inbound, peer) if counted and rules.reports else None
@@ -156,11 +157,9 @@ class Door:
             context.fault = inbound.fault
         return context
 
-    def _waited(self, inbound: Inbound) -> float | None:
-        """Seconds since a server in front got it, by two clocks; None where none says so, or nobody can mean it."""
-        if inbound.started is None:
-            return None
-        waited = self._wall() - inbound.started
+    def _waited(self, started: float) -> float | None:
+        """Seconds since a server in front got it, by two clocks; None where nobody can mean it."""
+        waited = self._wall() - started
         return waited if abs(waited) < LONGEST_WAIT else None
 
     def probed(self, method: str, peer: str) -> str | None:
@@ -223,9 +222,11 @@ class _Rules(NamedTuple):
         return served
 
 
-def _admitted(mesh: Mesh, arrival: Arrival, now: float) -> tuple[Ticket | Refusal | None, Criticality]:
+def _admitted(
+    mesh: Mesh, arrival: Arrival, now: float, outer: RequestContext | None
+) -> tuple[Ticket | Refusal | None, Criticality]:
     """The request's place, and how much it matters; one that a door around this one has let in is let in."""
-    outer, admission = current(), mesh.admission
+    admission = mesh.admission
     assert admission is not None
     if outer is not None and outer.mesh is mesh and outer.admitted is not None:
         return None, outer.criticality
@@ -288,9 +289,8 @@ def _text(word: str | bytes) -> str:
     return (word if isinstance(word, str) else word.decode("latin-1")).lower()
 
 
-def _deadline(timeout: float | None, now: float) -> Deadline | None:
+def _deadline(timeout: float | None, now: float, outer: RequestContext | None) -> Deadline | None:
     """The request's own; inside another context (a door within a door, a job) never later than that one's."""
-    outer = current()
     inherited = None if outer is None else outer.deadline_for(now)
     if inherited is not None:
         return inherited.child(timeout, now)

@@ -63,7 +63,7 @@ class Admission:
         self.refused: Counter[str] = Counter()
         self._rng = rng
         self._lock = Lock()
-        self._open: dict[int | None, None] = {}
+        self._open: dict[int, None] = {}
         self._numbers = count()
         self._limit: ConcurrencyLimit | None = None if options.kind is None else KINDS[options.kind](options.limit)
         self._queue = None if options.queue is None else QueueAge(options.queue)
@@ -83,8 +83,8 @@ class Admission:
 
     def criticality(self, said: Criticality | None, path: str) -> Criticality:
         """What a trusted caller said; else what is set for the longest prefix of the path."""
-        if said is not None:
-            return said
+        if said is not None or not self._prefixes:
+            return said or Criticality.DEFAULT
         for prefix, each in self._prefixes:
             if under(path, prefix):
                 return each
@@ -98,7 +98,7 @@ class Admission:
             with self._lock:
                 self.refused[found.reason] += 1
             return found
-        return Ticket(self, self._open, found, arrival, now)
+        return Ticket(self, arrival, now) if found is None else Place(self, arrival, now, self._open, found)
 
     def _look(self, arrival: Arrival, criticality: Criticality, now: float) -> int | Refusal | None:
         """Why not; else the number of its place, where places are limited."""
@@ -110,10 +110,11 @@ class Admission:
         if self._limit is not None or self._queue is not None:
             with self._lock:
                 place = self._place(arrival, criticality, now)
-        if not isinstance(place, Refusal) and not self._finishes(arrival, now):
+        if isinstance(place, Refusal) or self._finishes(arrival, now):
+            return place
+        if place is not None:
             self._open.pop(place, None)
-            return Refusal(504, "deadline")
-        return place
+        return Refusal(504, "deadline")
 
     def _finishes(self, arrival: Arrival, now: float) -> bool:
         """Whether it will probably be answered in time."""
@@ -171,23 +172,17 @@ class Admission:
 
 
 class Ticket:
-    """One request that was let in, and its place if places are limited."""
+    """One request that was let in."""
 
-    __slots__ = ("_admission", "_arrival", "_began", "_number", "_open")
+    __slots__ = ("_admission", "_arrival", "_began")
 
-    def __init__(
-        self, admission: Admission, opened: dict[int | None, None], number: int | None, arrival: Arrival, now: float
-    ) -> None:
+    held = False
+    """Whether it has a place."""
+
+    def __init__(self, admission: Admission, arrival: Arrival, now: float) -> None:
         self._admission = admission
-        self._open = opened
-        self._number = number
         self._arrival = arrival
         self._began = now
-
-    @property
-    def held(self) -> bool:
-        """Whether it has a place."""
-        return self._number in self._open
 
     def answered(self, status: int, now: float) -> None:
         """Its answer begins with this status."""
@@ -195,9 +190,30 @@ class Ticket:
 
     def end(self) -> None:
         """Nobody works on it any more: the answer has gone out, or has become a stream. Idempotent, takes no lock."""
-        self._open.pop(self._number, None)
-
-    __del__ = end
 
     def __repr__(self) -> str:
         return f"<Ticket {'with' if self.held else 'without'} a place>"
+
+
+class Place(Ticket):
+    """One that has a place among so many."""
+
+    __slots__ = ("_number", "_open")
+
+    def __init__(
+        self, admission: Admission, arrival: Arrival, now: float, opened: dict[int, None], number: int
+    ) -> None:
+        super().__init__(admission, arrival, now)
+        self._open = opened
+        self._number = number
+
+    @property
+    def held(self) -> bool:  # type: ignore[override]
+        """Whether it has it still."""
+        return self._number in self._open
+
+    def end(self) -> None:
+        """It is given back."""
+        self._open.pop(self._number, None)
+
+    __del__ = end

@@ -71,8 +71,13 @@ async def drive_async(
     clock: Clock = time.monotonic,
 ) -> Attempt:
     """Drive a call on the running loop; the same decisions as `drive`, since the call makes them."""
+    from meshware.outbound.heartbeat import heart  # who has no loop need not have asyncio
+
     attempt = race = None
+    beating = heart()
+    beating.begin()
     try:
+        call.lateness = beating.lateness
         arrived = call.service.arrival is None
         attempt = call.begin(clock(), since=since) if arrived else await _awaited_async(call, clock, since)
         if attempt.hedge_at is not None:
@@ -100,6 +105,8 @@ async def drive_async(
             race.stop()
         call.leave(attempt, clock())
         raise
+    finally:
+        beating.end()
 
 
 def _awaited(call: Call, clock: Clock, since: float | None) -> Attempt:
@@ -118,6 +125,6 @@ async def _awaited_async(call: Call, clock: Clock, since: float | None) -> Attem
 
 
 async def _asleep(seconds: float) -> None:
-    import asyncio  # who has no loop need not have it
+    import asyncio
 
     await asyncio.sleep(seconds)

@@ -86,7 +86,8 @@ class HttpxCall:
 
     def _wire(self, attempt: Attempt, cut: Cut | None = None) -> Wire:
         wire = Wire(connect_for=self.limits.connect_for(attempt), cut=cut)
-        wire.dialled = wire.sent = self.way.blind
+        if self.way.blind:
+            wire.begun, wire.sent = time.monotonic(), True
         return wire
 
     def _failed(self, wire: Wire, error: Exception, elapsed: float) -> Outcome:
@@ -238,13 +239,13 @@ class SyncCall(HttpxCall):
             answer = self.way.send(transport, self.request, parts, attempt.endpoint)
         except self.library.failures as error:
             cut.release()
-            return self._failed(wire, error, time.monotonic() - began)
+            return self._failed(wire, error, wire.took(began))
         except BaseException:
             cut.release()
             raise
         finally:
             wires.current.reset(token)
-        elapsed = time.monotonic() - began
+        elapsed = wire.took(began)
         wire.framed(answer.headers.raw)
         if not self._bounded(wire, cut, timeout, answer):
             answer.stream.close()
@@ -349,18 +350,18 @@ class AsyncCall(HttpxCall):
                 answer = await self.way.send_async(transport, self.request, parts, attempt.endpoint)
         except TimeoutError as error:
             await self.way.sweep(transport)
-            cause = limit.cause(begun=wire.dialled or wire.sent)
-            return Outcome(elapsed=time.monotonic() - began, cause=cause, error=error, sent=wire.sent)
+            cause = limit.cause(begun=wire.begun > 0)
+            return Outcome(elapsed=wire.took(began), cause=cause, error=error, sent=wire.sent)
         except self.library.failures as error:
             await self.way.sweep(transport)
-            return self._failed(wire, error, time.monotonic() - began)
+            return self._failed(wire, error, wire.took(began))
         except BaseException:
             await self.way.sweep(transport)
             raise
         finally:
             wires.current.reset(token)
         wire.framed(answer.headers.raw)
-        outcome = self._answered(attempt, wire, answer, time.monotonic() - began)
+        outcome = self._answered(attempt, wire, answer, wire.took(began))
         if self.limits.read is None and not self.call.deadline.chosen:
             timeout["read"] = self._pause(wire, answer)
         if self.service.judge is not None:

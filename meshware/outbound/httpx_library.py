@@ -99,7 +99,7 @@ class Library:
     def cause_of(self, error: BaseException, wire: Wire) -> Cause:
         """Why an attempt has no answer."""
         if wire.cut is not None and wire.cut.fired:
-            return wire.cut.cause(begun=wire.dialled or wire.sent)
+            return wire.cut.cause(begun=wire.begun > 0)
         for each in chain(error):
             if isinstance(each, OSError) and each.errno in LOCAL_ERRNOS:
                 return Cause.LOCAL

@@ -88,7 +88,7 @@ class Pools:
         shared = made._pool._http2 and not made._pool._http1
 
         def create_connection(origin: Any) -> Any:
-            mine = dialler(pool._network_backend, endpoint, read_timeout=self._core.ReadTimeout, shared=shared)
+            mine = dialler(pool._network_backend, endpoint, core=self._core, shared=shared)
             return connection(mine, origin, made._pool)
 
         made._pool.create_connection = create_connection

@@ -8,28 +8,32 @@ from __future__ import annotations
 
 import ssl
 import time
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from typing import Any
 
 from meshware.outbound.addresses import connected
 from meshware.outbound.exchange import LEAST
+from meshware.outbound.heartbeat import heart
 from meshware.outbound.reaper import Cut
+from meshware.outbound.scopes import Patience
 
 
 class Wire:
     """What one attempt's bytes do, and what was seen. Written by the thread or task that sends.
 
-    `cut` ends sync attempts at their deadline; async ones have None and are cancelled instead. `spoilt` says that
-    the connection must not be used again.
+    `cut` ends sync attempts at their deadline; async ones have None and are cancelled instead. `begun`: when it had a
+    connection, or began to make one (monotonic); 0.0 while it waits for a place in the client's pool. `spoilt` says
+    that the connection must not be used again.
     """
 
-    __slots__ = ("connect_for", "connected_in", "cut", "dialled", "last", "sent", "sized", "spoilt")
+    __slots__ = ("begun", "connect_for", "connected_in", "cut", "last", "sent", "sized", "spoilt")
 
     def __init__(self, *, connect_for: float, cut: Cut | None = None) -> None:
         self.connect_for = connect_for
         self.cut = cut
-        self.dialled = False
+        self.begun = 0.0
         self.connected_in: float | None = None
         self.sent = False
         self.last = 0.0
@@ -42,6 +46,10 @@ class Wire:
         self.sized = b"content-length" in names
         if self.sized and b"transfer-encoding" in names:
             self.spoilt = True  # who read by the other length would be off by a body (RFC 9112, 6.1)
+
+    def took(self, began: float) -> float:
+        """Seconds until now of what began then, those not counted for which it waited for a place in the pool."""
+        return time.monotonic() - (self.begun or began)
 
     @property
     def fired(self) -> bool:
@@ -64,10 +72,10 @@ class Dialler:
     `shared`: several calls use it at a time (HTTP/2), so that no one of them may cut it.
     """
 
-    def __init__(self, inner: Any, endpoint: tuple[str, int], *, read_timeout: type[Exception], shared: bool) -> None:
+    def __init__(self, inner: Any, endpoint: tuple[str, int], *, core: Any, shared: bool) -> None:
         self.inner = inner
         self.endpoint = endpoint
-        self.read_timeout = read_timeout
+        self.core = core
         self.shared = shared
         self.wire: Wire | None = None
         self._connect_by = 0.0
@@ -76,8 +84,9 @@ class Dialler:
     def dial(self) -> Wire:
         """The attempt that needs this connection; its time to connect begins."""
         self.wire = wire = current.get()
-        wire.dialled = True
-        self._connect_by = time.monotonic() + wire.connect_for
+        now = time.monotonic()
+        wire.begun = wire.begun or now
+        self._connect_by = now + wire.connect_for
         if wire.cut is not None:
             self._connect_by = min(self._connect_by, wire.cut.until)
         return wire
@@ -108,14 +117,16 @@ class Dialler:
     def check(self) -> None:
         """Raise httpcore's ReadTimeout when the attempt was cut: bytes read since are dropped."""
         if self.wire is not None and self.wire.fired and not self.shared:
-            raise self.read_timeout("cut at the deadline")
+            raise self.core.ReadTimeout("cut at the deadline")
 
     def carry(self) -> bool:
         """Bytes of the attempt in force go out now; whether it is another than before."""
         wire = current.get(None)
         if wire is None:
             return False
-        wire.sent = True
+        if not wire.sent:
+            wire.sent = True
+            wire.begun = wire.begun or time.monotonic()
         before, self.wire = self.wire, wire
         return before is not wire
 
@@ -189,9 +200,22 @@ class AsyncDialler(Dialler):
     async def connect_tcp(self, host: str, port: int, timeout: float | None = None, **options: Any) -> Any:
         """A stream to the endpoint, whatever name the request has."""
         wire, began = self.dial(), time.monotonic()
-        inner = await self.inner.connect_tcp(*self.endpoint, timeout=self.left(), **options)
-        wire.connected_in = time.monotonic() - began
+        async with self.patience():
+            inner = await self.inner.connect_tcp(*self.endpoint, **options)
+        now = time.monotonic()
+        stood = heart().lateness.since(began, now)
+        self._connect_by += stood
+        wire.connected_in = now - began - stood
         return AsyncStream(inner, self)
+
+    @asynccontextmanager
+    async def patience(self) -> AsyncIterator[None]:
+        """The time that is left to connect; raises httpcore's ConnectTimeout at its end."""
+        try:
+            async with Patience(self.left()):
+                yield
+        except TimeoutError as error:
+            raise self.core.ConnectTimeout(str(error)) from error
 
     def spoilt(self) -> bool:
         """The same; TLS over memory may hold bytes of another record, neither in the socket nor in httpcore."""
@@ -228,7 +252,8 @@ class AsyncStream:
         """Shake hands within the time to connect."""
         dialler, began = self._dialler, time.monotonic()
         try:
-            stream = AsyncStream(await self._inner.start_tls(ssl_context, server_hostname, dialler.left()), dialler)
+            async with dialler.patience():
+                stream = AsyncStream(await self._inner.start_tls(ssl_context, server_hostname), dialler)
         except BaseException:  # httpcore leaves the socket open when it is cancelled here
             await self._inner.aclose()
             raise

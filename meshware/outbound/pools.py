@@ -46,8 +46,8 @@ class _Cuttable:
 
     def connect(self) -> None:
         self._wire = wire = current.get()
-        wire.dialled = True
         began = time.monotonic()
+        wire.begun = wire.begun or began
         self.timeout = max(LEAST, min(wire.connect_for, wire.cut.until - began))
         super().connect()  # type: ignore[misc]
         wire.hold(self.sock)
@@ -75,6 +75,7 @@ class _Cuttable:
     def putrequest(self, *args: Any, **kwargs: Any) -> None:
         if self.sock is not None:
             self._wire = wire = current.get()
+            wire.begun = wire.begun or time.monotonic()
             wire.hold(self.sock)
         super().putrequest(*args, **kwargs)  # type: ignore[misc]
 

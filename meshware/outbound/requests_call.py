@@ -172,9 +172,9 @@ class RequestsCall:
             answer = self._sent(wire)
         except (requests.ConnectionError, requests.Timeout, EmptyPoolError) as error:
             wire.cut.release()
-            return self._failed(wire, error, time.monotonic() - began)
+            return self._failed(wire, error, wire.took(began))
         attempt.answer = answer
-        return self._answered(attempt, wire, answer, time.monotonic() - began)
+        return self._answered(attempt, wire, answer, wire.took(began))
 
     def _sent(self, wire: Wire) -> requests.Response:
         token = wires.current.set(wire)

@@ -1,4 +1,4 @@
-"""What ends an async attempt or call early: its time, and the leaving of whom it is made for."""
+"""What ends an async attempt, its connecting, or its call early: its time, and the leaving of whom it is for."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from meshware.core.outcome import Cause
+from meshware.outbound.heartbeat import heart
 from meshware.outbound.race import alarm, due
 
 if TYPE_CHECKING:
@@ -15,37 +16,60 @@ if TYPE_CHECKING:
     from meshware.core.call import Attempt, Call
 
 
-class Limit:
-    """`asyncio.timeout` at the call's deadline, and before that at the attempt's, unless the call puts it off.
+class _Alarm:
+    """`asyncio.timeout` whose time is looked at again when it has come."""
 
-    It is what the attempt is cancelled by when it has lost to another.
-    """
+    def __init__(self, at: float) -> None:
+        self._at = at
+
+    async def __aenter__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._scope = asyncio.timeout(None)
+        self._timer = self._loop.call_later(self._at - time.monotonic(), self._due)
+        await self._scope.__aenter__()
+
+    async def __aexit__(self, *error: Any) -> None:
+        self._timer.cancel()
+        await self._scope.__aexit__(*error)
+
+    def _later(self, now: float) -> float:
+        """Until when to go on; `now` for no longer."""
+        raise NotImplementedError
+
+    def _due(self) -> None:
+        now = time.monotonic()
+        later = self._later(now)
+        if later <= now:
+            self._end()
+        else:
+            self._timer = self._loop.call_later(later - now, self._due)
+
+    def _end(self) -> None:
+        if not self._scope.expired():  # it may be ending already, and take a while
+            self._scope.reschedule(self._loop.time())
+
+
+class Limit(_Alarm):
+    """Ends an attempt at its deadline, unless the call puts it off, or once it has lost to another."""
 
     def __init__(self, call: Call, attempt: Attempt) -> None:
+        super().__init__(alarm(attempt))
         self._call, self._attempt = call, attempt
-        self._timer: asyncio.TimerHandle | None = None
         self._lost = False
 
     async def __aenter__(self) -> None:
-        now, self._loop = time.monotonic(), asyncio.get_running_loop()
-        self._scope = asyncio.timeout(self._call.deadline.at - now)
-        first = alarm(self._attempt)
-        if first < self._call.deadline.at:
-            self._timer = self._loop.call_later(first - now, self._due)
-        await self._scope.__aenter__()
+        await super().__aenter__()
         self._attempt.cancel = self
 
     async def __aexit__(self, *error: Any) -> None:
         self._attempt.cancel = None
-        if self._timer is not None:
-            self._timer.cancel()
-        await self._scope.__aexit__(*error)
+        await super().__aexit__(*error)
 
     def lose(self) -> None:
         """Another attempt has made this one useless."""
         if not self._scope.expired():
             self._lost = True
-            self._scope.reschedule(self._loop.time())
+            self._end()
 
     def cause(self, *, begun: bool) -> Cause:
         """Why what it has ended has no answer; `begun`: it had got as far as the endpoint."""
@@ -53,15 +77,19 @@ class Limit:
             return Cause.CUT
         return Cause.TIMEOUT if begun else Cause.LOCAL
 
-    def _due(self) -> None:
-        now = time.monotonic()
-        later = due(self._call, self._attempt, now)
-        if self._scope.expired() or later >= self._call.deadline.at:
-            return
-        if later <= now:
-            self._scope.reschedule(self._loop.time())
-        else:
-            self._timer = self._loop.call_later(later - now, self._due)
+    def _later(self, now: float) -> float:
+        return due(self._call, self._attempt, now)
+
+
+class Patience(_Alarm):
+    """So many seconds, those not counted for which the loop stood still: what was there then, nobody could see."""
+
+    def __init__(self, seconds: float) -> None:
+        self._began, self._seconds = time.monotonic(), seconds
+        super().__init__(self._began + seconds)
+
+    def _later(self, now: float) -> float:
+        return self._at + heart().lateness.since(self._began, now)
 
 
 class Wanted:

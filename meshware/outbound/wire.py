@@ -41,12 +41,13 @@ class Dial(NamedTuple):
 class Wire:
     """What one attempt's bytes do, for how long they may, and what was seen. Written by the thread that sends.
 
+    `begun`: when it had a connection, or began to make one (monotonic); 0.0 while it waits for a place in the pool.
     `headers` go out with this attempt, by lower-case names; `authority` is the URL's scheme and netloc.
     `patience` is what each single read or write may take (seconds), behind the cut, in case no reaper runs.
     """
 
     __slots__ = (
-        "_ended", "answer", "authority", "connect_for", "connected_in", "cut", "dialled", "ending", "endpoint",
+        "_ended", "answer", "authority", "begun", "connect_for", "connected_in", "cut", "ending", "endpoint",
         "eof", "failed", "headers", "last", "looked", "patience", "reading", "request", "sent", "socket",
     )  # fmt: skip
 
@@ -60,7 +61,7 @@ class Wire:
         self.patience = patience
         self.connected_in: float | None = None
         self.socket: socket.socket | None = None
-        self.dialled = False
+        self.begun = 0.0
         self.sent = False
         self.reading = 0.0
         self.looked = 0.0  # of that, the part after the headers in which the body was looked at
@@ -70,6 +71,10 @@ class Wire:
         self.ending: Ending | None = None
         self.answer: Callable[[], HTTPResponse | None] = _none
         self._ended: Callable[[Ending, float], None] | None = None
+
+    def took(self, began: float) -> float:
+        """Seconds until now of what began then, those not counted for which it waited for a place in the pool."""
+        return time.monotonic() - (self.begun or began)
 
     def hold(self, sock: socket.socket) -> None:
         """The connection stands; no read or write on it takes longer than `patience`."""

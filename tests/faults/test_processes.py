@@ -115,20 +115,53 @@ def after_standing_still(mesh, face):
 
 @pytest.mark.row("F59")
 @pytest.mark.parametrize("face", ["httpx2-async", "httpx-async"])
-def test_a_loop_that_stood_still_ejects_not_all(mesh_of, upstreams, face):
-    mesh = mesh_of({"timeout": 10.0}, inventory=upstreams)
-    after_standing_still(mesh, face)
-    assert "available" in {each["state"] for each in mesh.status()["inventory"].values()}
-    assert in_flight(mesh) == 0
-
-
-@pytest.mark.row("F59")
-@pytest.mark.xfail(strict=True, reason="a connect that stood while its loop did not run counts as timed out")
-@pytest.mark.parametrize("face", ["httpx2-async", "httpx-async"])
 def test_a_loop_that_stood_still_fails_no_call_and_ejects_nobody(mesh_of, upstreams, face):
     mesh = mesh_of({"timeout": 10.0}, inventory=upstreams)
     assert after_standing_still(mesh, face) == ["ok"] * 12
     assert {each["state"] for each in mesh.status()["inventory"].values()} == {"available"}
+    assert in_flight(mesh) == 0
+
+
+STOPPED = """
+import sys, threading, time
+import {library} as library
+from meshware.mesh import Mesh
+from meshware.outbound.instrument import instrument
+mesh = Mesh.from_settings({{"services": {{"inventory": {{"endpoints": {addresses!r}}}}}}}).install()
+instrument()
+failed, over = [], threading.Event()
+def call():
+    while not over.is_set():
+        try:
+            assert library.get("http://inventory/sleep/0.05").text == "ok"
+        except Exception as error:
+            failed.append(repr(error))
+threads = [threading.Thread(target=call) for _ in range(8)]
+for each in threads:
+    each.start()
+time.sleep(1.5)
+print("ready", flush=True)
+sys.stdin.readline()
+over.set()
+for each in threads:
+    each.join()
+print(failed, {{each["state"] for each in mesh.status()["inventory"].values()}}, flush=True)
+"""
+
+
+@pytest.mark.row("F59")
+@pytest.mark.parametrize("library", ["requests", "httpx2", "httpx"])
+def test_a_process_that_was_stopped_for_a_while_fails_no_call_and_ejects_nobody(upstreams, library):
+    program = STOPPED.format(library=library, addresses=[each.address for each in upstreams])
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen([sys.executable, "-c", program], cwd=Path(__file__).parent, **pipes) as process:
+        assert process.stdout.readline() == "ready\n"
+        process.send_signal(signal.SIGSTOP)
+        time.sleep(2.5)
+        process.send_signal(signal.SIGCONT)
+        time.sleep(0.5)
+        said, _ = process.communicate("over\n", timeout=30)
+    assert said == "[] {'available'}\n"
 
 
 UNDER_LOAD = """

@@ -1,0 +1,62 @@
+"""A loop's heartbeat, while calls go out from it: what comes late tells that the loop stood still."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from weakref import WeakKeyDictionary
+
+from meshware.core.lateness import Lateness
+
+BEAT = 0.05
+"""Seconds between two beats."""
+
+REST = 1.0
+"""Seconds without a call after which a heart rests."""
+
+
+class Heart:
+    """Of one loop, on which alone it is used. It holds no loop: who is driven there has one running."""
+
+    def __init__(self) -> None:
+        self.lateness = Lateness()
+        self.calls = 0
+        self._beats = False
+        self._wanted = 0.0
+
+    def begin(self) -> None:
+        """A call is driven from now on; `end` is due when it has its answer."""
+        self.calls += 1
+        if not self._beats:
+            self._beats = True
+            self._wait(time.monotonic())
+
+    def end(self) -> None:
+        """It has."""
+        self.calls -= 1
+
+    def _wait(self, now: float) -> None:
+        self.lateness.expect(now + BEAT)
+        asyncio.get_running_loop().call_later(BEAT, self._beat)
+
+    def _beat(self) -> None:
+        now = time.monotonic()
+        self.lateness.beat(now)
+        if self.calls:
+            self._wanted = now + REST
+        if now < self._wanted:
+            self._wait(now)
+        else:
+            self._beats = False
+
+
+_hearts: WeakKeyDictionary[asyncio.AbstractEventLoop, Heart] = WeakKeyDictionary()
+
+
+def heart() -> Heart:
+    """That of the running loop."""
+    loop = asyncio.get_running_loop()
+    found = _hearts.get(loop)
+    if found is None:
+        found = _hearts.setdefault(loop, Heart())
+    return found

@@ -38,7 +38,7 @@ NOISE = 0.1
 """The fleet's variance is never taken for less: answers that never vary would make any difference significant."""
 
 GRAIN = 0.001
-"""Seconds: a smaller difference is none, however sure it is. Nobody feels it, and the slower would get no calls at all."""
+"""Seconds: a smaller difference is none, however sure it is. Nobody feels it, and the slower would get no calls."""
 
 LAPSE = 0.05
 """Seconds in which nothing worth reckoning is forgotten."""

@@ -94,12 +94,13 @@ class Outcome:
     answer's, in any case; `body` its first bytes, where the service's classifier has asked for them, uncompressed. The
     call adds its verdict, and how many it `found` in flight at the endpoint when it began (None: nobody knows).
     `injected`: a fault that was asked for had its part in it. `refused`: the answer says that the request was never
-    begun, as in an overload. `delayed`: we stood still ourselves meanwhile, which was taken off `elapsed`. `final`: it says that it must not be sent again (gRPC's push-back).
+    begun, as in an overload. `final`: it says that it must not be sent again (gRPC's push-back). `delayed`: we stood
+    still ourselves meanwhile, which was taken off `elapsed`.
     """
 
     __slots__ = (
-        "body", "cause", "connect", "delayed", "elapsed", "error", "final", "first_byte", "found", "headers", "injected",
-        "refused", "report", "retry_after", "retried", "sent", "status", "stream", "verdict",
+        "body", "cause", "connect", "delayed", "elapsed", "error", "final", "first_byte", "found", "headers",
+        "injected", "refused", "report", "retry_after", "retried", "sent", "status", "stream", "verdict",
     )  # fmt: skip
 
     def __init__(

@@ -80,11 +80,10 @@ class Service:
     """
 
     __slots__ = (
-        *sorted(PARTS), "__weakref__", "_gone", "arrival", "attended", "changed", "checks", "connect_timeout",
-        "emit",
+        *sorted(PARTS), "__weakref__", "_gone", "arrival", "attended", "changed", "checks", "connect_timeout", "emit",
         "endpoints", "faults", "feasible", "fleet", "host", "idle", "judge", "lateness", "learner", "name", "panic",
-        "panic_below", "parts", "penalty", "picker", "retired", "rng", "settings", "source", "timeout", "timeout_chosen", "tls",
-        "used", "warm_floor",
+        "panic_below", "parts", "penalty", "picker", "retired", "rng", "settings", "source", "timeout",
+        "timeout_chosen", "tls", "used", "warm_floor",
     )  # fmt: skip
 
     strategy: Strategy

@@ -32,11 +32,11 @@ FOLLOWERS = 4
 class Feasible:
     """How long one operation takes at least, as a rule. Lock-free: a race may lose a sample or let one more through."""
 
-    __slots__ = ("_credit", "_expected", "_last", "_samples", "_stale", "_tried", "_wanted")
+    __slots__ = ("_credit", "_expected", "_last", "_samples", "_slowest", "_stale", "_tried", "_wanted")
 
     def __init__(self) -> None:
         self._samples: deque[float] = deque(maxlen=LAST)
-        self._expected = 0.0
+        self._expected = self._slowest = 0.0
         self._stale = False
         self._last = self._tried = -inf
         self._wanted = 0.0  # seconds that the last one had which should have been refused
@@ -46,6 +46,8 @@ class Feasible:
         """One success took so long."""
         self._samples.append(seconds)
         self._stale = True
+        if seconds > self._slowest:
+            self._slowest = seconds
         self._last = now
         if seconds <= self._wanted:
             self._credit = FOLLOWERS
@@ -56,12 +58,13 @@ class Feasible:
         if self._stale:
             self._stale = False
             samples = sorted(self._samples)
+            self._slowest = samples[-1]
             self._expected = samples[len(samples) // 5] if len(samples) >= FEW else 0.0
         return self._expected * exp(min(0.0, self._last - now) / FADES) if self._expected else 0.0
 
     def allows(self, remaining: float, now: float) -> bool:
         """Whether one with so many seconds left should begin."""
-        if not self._stale and self._expected <= remaining:
+        if self._slowest <= remaining:
             return True
         if self.expected(now) <= remaining:
             self._credit = 0

@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from math import ceil
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -201,10 +200,10 @@ class _Rules(NamedTuple):
             del said[FAULT]
         maximum = self.unsaid.timeout
         trusted = not MARKS.isdisjoint(said) and self.trusts(peer)
-        inbound = read_headers(lambda name: said.get(name, ()), trusted=trusted, maximum=maximum)
+        inbound = read_headers(said, trusted=trusted, maximum=maximum)
         if maximum is None and inbound.timeout is not None and inbound.timeout > self.unasked:
             # a deadline that was set stands above that default: a stranger must not lengthen it
-            inbound = replace(inbound, timeout=None)
+            inbound = inbound._replace(timeout=None)
         return inbound
 
     def begin(self, mesh: Mesh, inbound: Inbound, peer: str) -> Served | None:

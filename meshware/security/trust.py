@@ -8,11 +8,10 @@ fraction and nothing else: `float()` would take nan, inf, "1_0", other scripts' 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from meshware.core.criticality import Criticality
 from meshware.core.fault import Fault, Ordered
@@ -122,6 +121,9 @@ KNOWN = 1024
 LONGEST_ADDRESS = 64
 """Characters of an address that is looked at, and kept: some servers take it from a header."""
 
+Said = Mapping[str, Sequence[str]]
+"""All values of the headers that are there."""
+
 _SECONDS = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?", re.ASCII)
 _WHOLE = re.compile(r"[0-9]{1,9}", re.ASCII)
 _GRPC = re.compile(r"([0-9]{1,8})([HMSmun])", re.ASCII)
@@ -171,8 +173,7 @@ def started(text: str) -> float | None:
     return float(found[1]) / 10.0 ** (len(whole) - 10)
 
 
-@dataclass(frozen=True, slots=True)
-class Inbound:
+class Inbound(NamedTuple):
     """What a request's headers say. `timeout` is seconds, 0.0 when already expired, None when not said; `asked`:
     a load report is asked for, by one who may have it. `started`: when a server in front got it, seconds since 1970.
     """
@@ -186,33 +187,34 @@ class Inbound:
     started: float | None = None
 
 
-def read_headers(get: Callable[[str], Sequence[str]], *, trusted: bool, maximum: float | None = None) -> Inbound:
-    """Read what may be read; `get` gives all values of a header. A repeated or unreadable one says nothing.
+def read_headers(said: Said, *, trusted: bool, maximum: float | None = None) -> Inbound:
+    """Read what may be read of all values of the headers. A repeated or unreadable one says nothing.
 
     A deadline of 0 means that it has passed. None comes out longer than `maximum`.
     """
     timeout = maximum
     for header, read in _TIMEOUTS:
-        said = _single(get(header), read)
-        if said is not None and (timeout is None or said < timeout):
-            timeout = said
-    return _marked(get, timeout) if trusted else Inbound(timeout)
+        if header in said:
+            told = _single(said, header, read)
+            if told is not None and (timeout is None or told < timeout):
+                timeout = told
+    return _marked(said, timeout) if trusted else Inbound(timeout)
 
 
 _TIMEOUTS = ((TIMEOUT, seconds), (GRPC_TIMEOUT, grpc_timeout), (ENVOY_TIMEOUT, envoy_timeout))
 
 
-def _marked(get: Callable[[str], Sequence[str]], timeout: float | None) -> Inbound:
+def _marked(said: Said, timeout: float | None) -> Inbound:
     """What a trusted peer says beside the deadline."""
-    attempt = _single(get(ATTEMPT), seconds)
+    attempt = _single(said, ATTEMPT, seconds)
     return Inbound(
         timeout,
         max(1, int(attempt)) if attempt is not None and attempt < 100 else 1,
-        asks(get(REPORT)),
-        fault_order(get(FAULT)),
-        _single(get(CRITICALITY), _CRITICALITIES.get),
-        _single(get(CALLER), _caller),
-        _single(get(REQUEST_START) or get(QUEUE_START), started),
+        asks(said.get(REPORT, ())),
+        fault_order(said.get(FAULT, ())),
+        _single(said, CRITICALITY, _CRITICALITIES.get),
+        _single(said, CALLER, _caller),
+        _single(said, REQUEST_START if said.get(REQUEST_START) else QUEUE_START, started),
     )
 
 
@@ -254,7 +256,8 @@ def asks(values: Sequence[str]) -> bool:
     return len(values) == 1 and values[0] == "1"
 
 
-def _single(values: Sequence[str], read: Callable[[str], T | None]) -> T | None:
+def _single(said: Said, header: str, read: Callable[[str], T | None]) -> T | None:
+    values = said.get(header, ())
     return read(values[0]) if len(values) == 1 else None
 
 

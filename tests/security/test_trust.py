@@ -42,7 +42,7 @@ from meshware.security.trust import (
 
 
 def read(headers, *, trusted=False, maximum=None):
-    return read_headers(lambda name: headers.get(name, []), trusted=trusted, maximum=maximum)
+    return read_headers(headers, trusted=trusted, maximum=maximum)
 
 
 def test_these_are_the_headers():

@@ -109,6 +109,11 @@ class Call:
         return self._held
 
     @property
+    def alone(self) -> bool:
+        """Whether it is decided, and its first attempt had no other beside it, nor will have."""
+        return self.decided and not self._hedged
+
+    @property
     def operation(self) -> str:
         """The name under which this call's figures are kept."""
         return self.figures.name

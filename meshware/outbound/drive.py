@@ -75,8 +75,8 @@ async def drive_async(
 
     attempt = race = None
     beating = heart()
-    beating.begin()
     try:
+        beating.begin(call)
         call.lateness = beating.lateness
         arrived = call.service.arrival is None
         attempt = call.begin(clock(), since=since) if arrived else await _awaited_async(call, clock, since)
@@ -89,6 +89,7 @@ async def drive_async(
                 attempt, outcome, step = await race.settle(attempt, outcome, step)
             match step:
                 case Deliver(won):
+                    beating.end(call)
                     return won
                 case Retry(held, after):
                     if outcome.cause is None:
@@ -104,9 +105,8 @@ async def drive_async(
         if race is not None:
             race.stop()
         call.leave(attempt, clock())
+        beating.end(call)
         raise
-    finally:
-        beating.end()
 
 
 def _awaited(call: Call, clock: Clock, since: float | None) -> Attempt:

@@ -20,20 +20,20 @@ class Heart:
 
     def __init__(self) -> None:
         self.lateness = Lateness()
-        self.calls = 0
+        self._calls: set[object] = set()
         self._beats = False
         self._wanted = 0.0
 
-    def begin(self) -> None:
-        """A call is driven from now on; `end` is due when it has its answer."""
-        self.calls += 1
+    def begin(self, call: object) -> None:
+        """It is driven from now on; `end` is due when it has its answer."""
+        self._calls.add(call)
         if not self._beats:
             self._beats = True
             self._wait(time.monotonic())
 
-    def end(self) -> None:
-        """It has."""
-        self.calls -= 1
+    def end(self, call: object) -> None:
+        """It has. Idempotent."""
+        self._calls.discard(call)
 
     def _wait(self, now: float) -> None:
         self.lateness.expect(now + BEAT)
@@ -42,7 +42,7 @@ class Heart:
     def _beat(self) -> None:
         now = time.monotonic()
         self.lateness.beat(now)
-        if self.calls:
+        if self._calls:
             self._wanted = now + REST
         if now < self._wanted:
             self._wait(now)

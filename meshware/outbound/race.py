@@ -105,6 +105,8 @@ class Race(_Race):
 
     def settle(self, attempt: Attempt, outcome: Outcome, step: Step) -> Turn:
         """What is to be done after this of the calling thread: where the hedge decides, what follows from that."""
+        if self._call.alone:
+            return attempt, outcome, step
         if useless(outcome, step):
             self._drop(attempt)
         if isinstance(step, Lost | Wait):
@@ -167,6 +169,8 @@ class AsyncRace(_Race):
 
     async def settle(self, attempt: Attempt, outcome: Outcome, step: Step) -> Turn:
         """What is to be done after this of the calling task: where the hedge decides, what follows from that."""
+        if self._call.alone:
+            return attempt, outcome, step
         if useless(outcome, step):
             await self._drop(attempt)
         if isinstance(step, Lost | Wait):

@@ -69,6 +69,8 @@ class RetryBudget:
 
     def deposit(self, now: float) -> None:
         """A call succeeded."""
+        if now < self._turn and self._tokens >= self._capacity() - self._theirs:
+            return  # it is full, as it nearly always is
         with self._lock:
             if now >= self._turn:
                 self._advance(now)

@@ -48,8 +48,9 @@ class Hedging:
         if pace is None:
             return None
         cost = options.factor * pace
-        with self._lock:
-            self._credit = min(BURST, self._credit + options.share * call.figures.recent / cost)
+        if self._credit < BURST:
+            with self._lock:
+                self._credit = min(BURST, self._credit + options.share * call.figures.recent / cost)
         return cost if cost > options.least else options.least
 
     def take(self) -> bool:

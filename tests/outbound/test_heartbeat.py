@@ -16,14 +16,14 @@ STOOD = 0.3
 
 def test_a_loop_that_stood_still_is_told_so():
     async def stood():
-        heart().begin()
+        heart().begin("a call")
         began = time.monotonic()
         await asyncio.sleep(0.001)
         time.sleep(STOOD)
         at_once = heart().lateness.since(began, time.monotonic())
         await asyncio.sleep(0)
         after = heart().lateness.since(began, time.monotonic())
-        heart().end()
+        heart().end("a call")
         return at_once, after
 
     for told in asyncio.run(stood()):
@@ -34,10 +34,10 @@ def test_a_heart_beats_while_calls_are_driven_and_rests_a_while_after(monkeypatc
     monkeypatch.setattr(heartbeat, "REST", 0.1)
 
     async def due():
-        heart().begin()
+        heart().begin("a call")
         await asyncio.sleep(0.3)
         beating = heart().lateness.overdue_at
-        heart().end()
+        heart().end("a call")
         await asyncio.sleep(0.3)
         return beating, heart().lateness.overdue_at
 
@@ -48,8 +48,8 @@ def test_a_heart_beats_while_calls_are_driven_and_rests_a_while_after(monkeypatc
 
 def test_a_loop_that_is_gone_is_not_kept():
     async def beat():
-        heart().begin()
-        heart().end()
+        heart().begin("a call")
+        heart().end("a call")
         return weakref.ref(asyncio.get_running_loop())
 
     loop = asyncio.run(beat())
@@ -71,7 +71,7 @@ def test_patience_ends_in_time():
 
 def test_patience_does_not_count_for_how_long_the_loop_stood_still():
     async def connected():
-        heart().begin()
+        heart().begin("a call")
         there = asyncio.get_running_loop().create_future()
         asyncio.get_running_loop().call_later(STOOD + 0.05, there.set_result, "there")
         try:
@@ -80,6 +80,6 @@ def test_patience_does_not_count_for_how_long_the_loop_stood_still():
                 time.sleep(STOOD)
                 return await there
         finally:
-            heart().end()
+            heart().end("a call")
 
     assert asyncio.run(connected()) == "there"

@@ -112,11 +112,12 @@ class AdaptivePicker:
         endpoint, now = cost.endpoint, call.now
         if call.service.guard.on:
             return endpoint.load * cost.share
-        age = oldest(endpoint, now, self.fleet.queue.slope)
-        pace = cost.pace if now < cost.due else cost.renew(now)
-        if age > self.fleet.overdue and age > pace:
-            pace = age
-        return pace * (1 + self.fleet.queue.slope * endpoint.load * cost.share) + cost.price
+        if now >= cost.due:
+            cost.renew(now)
+        fleet, load = self.fleet, endpoint.load
+        age = oldest(endpoint, now, fleet.queue.slope)
+        late = age - cost.pace if age > fleet.overdue and age > cost.pace else 0.0
+        return cost.idle + cost.step * load + late / fleet.pace * (1 + fleet.queue.slope * load * cost.share)
 
 
 class SharingPicker(AdaptivePicker):

@@ -152,8 +152,9 @@ class Cost:
     """One endpoint's latency and failures. `pace` and `price`, in seconds, stand until `due`.
 
     A request there is expected to cost pace x (1 + slope x in flight / weight) + price; `idle` is that of one that
-    finds nothing in flight, `step` what each one in flight adds. `open` is the endpoint's own dict, `share` is the
-    mean weight over its own.
+    finds nothing in flight, `step` what each one in flight adds, both in the fleet's paces of that moment: in seconds
+    those that are as the fleet is would differ by when they were reckoned last, and that would decide. `open` is the
+    endpoint's own dict, `share` is the mean weight over its own.
     """
 
     __slots__ = (
@@ -268,8 +269,8 @@ class Cost:
         if said is not None:
             price += self._dread(said, pace, now)
         self.price = price
-        self.idle = pace + price
-        self.step = pace * fleet.queue.slope * self.share
+        self.idle = (pace + price) / fleet.pace
+        self.step = pace / fleet.pace * fleet.queue.slope * self.share
         if weight:  # one that nothing is known of is as the fleet is at every moment
             self.due = now + FRESH
         return pace
@@ -298,7 +299,7 @@ class Cost:
     def value(self, now: float) -> float:
         """Expected seconds of a request that finds it idle; 0.0 while nothing is known of the fleet."""
         self.renew(now)
-        return self.idle if self._fleet.samples else 0.0
+        return self.pace + self.price if self._fleet.samples else 0.0
 
 
 class Seats(NamedTuple):

@@ -57,6 +57,13 @@ def test_a_slow_endpoint_gets_little():
     assert answered(world, 2000, times={1: 0.1})[1] < 60
 
 
+def test_a_difference_that_nobody_feels_moves_no_calls():
+    quick = dict.fromkeys(range(1, 5), 0.0008)
+    world = fleet()
+    answered(world, 400, times=quick | {1: 0.0014})
+    assert answered(world, 2000, times=quick | {1: 0.0014})[1] > 400
+
+
 def test_noise_moves_little():
     world = fleet()
     rng = world.rng

@@ -31,9 +31,6 @@ HALF_GOOD = ("reset-kept",)
 FRAMEWORKS = ("flask", "django", "starlette")
 LIBRARIES = ("requests", "httpx2", "httpx")
 PAIRS = tuple(product(FRAMEWORKS, LIBRARIES))
-EVEN = "least_request"
-"""Each of three idle endpoints has a third: then a fault is met, and a fair share is a number."""
-
 BUSY = 15
 """Calls that may fail, or meet the bad one in a second, on a machine that has other things to do: without ejection it
 would be a third of all, some 100 and 37. The soak tier is strict."""
@@ -66,7 +63,7 @@ class Cell:
     def __init__(self, framework, library, servers, bad, method):
         self.bad, self.ledger, self.served = bad, Ledger(), []
         addresses = [bad.address, *(each.address for each in servers)]
-        service = {"endpoints": addresses, "timeout": DEADLINE, "connect_timeout": 0.3, "strategy": EVEN}
+        service = {"endpoints": addresses, "timeout": DEADLINE, "connect_timeout": 0.3}
         settings = {"services": {"inventory": service}}
         self.mesh = Mesh.from_settings(settings, observers=[self.ledger])
         self._over = threading.Event()

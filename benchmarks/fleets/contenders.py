@@ -196,13 +196,14 @@ class Exchange:
         began, sent = time.monotonic(), False
         address = attempt.endpoint.host, attempt.endpoint.port
         headers = {**self.call.request.headers, **headers_for(self.call, attempt, attempt.began)}
+        limit = Limit(self.call, attempt)
         try:
-            async with Limit(self.call, attempt):
+            async with limit:
                 connection = await self._client.connected(address, attempt.connect_by - attempt.began)
                 sent = True
                 answer = await self._client.ask(connection, headers)
         except TimeoutError as error:
-            cause = Cause.TIMEOUT
+            cause = limit.cause(begun=True)
             return Outcome(elapsed=time.monotonic() - began, cause=cause, error=error, sent=sent)
         except Unsent as error:
             cause = Cause.REFUSED if error.refused else Cause.CONNECT_TIMEOUT

@@ -32,18 +32,18 @@ class Attempt:
 
     `fair` tells that it was given its whole attempt timeout, and not merely what the call had left; `asked`, that a
     load report may be in its answer; `free`, that no token of the service's budget was `paid` for it. `stood`: seconds
-    of its life for which we stood still, as far as that has been made good.
+    of its life for which we stood still, as far as that has been made good; `looked`: when it was last let go on.
     """
 
     __slots__ = (
         "answer", "asked", "began", "begin_hedge", "cancel", "connect_by", "deadline", "endpoint", "epoch", "fair",
-        "found", "free", "hedge", "hedge_at", "lease", "number", "outcome", "paid", "state", "stood",
+        "found", "free", "hedge", "hedge_at", "lease", "looked", "number", "outcome", "paid", "state", "stood",
     )  # fmt: skip
 
     def __init__(self, endpoint: Endpoint, number: int, began: float, deadline: float, connect_by: float) -> None:
         self.endpoint = endpoint
         self.number = number
-        self.began = began
+        self.began = self.looked = began
         self.deadline = deadline
         self.connect_by = connect_by
         self.epoch = endpoint.epoch

@@ -582,17 +582,27 @@ class Call:
 
     def _until(self, attempt: Attempt, final: float, now: float) -> float:
         self._judge_cut(attempt, now - attempt.began)
-        return final if self._stays(attempt, now) else min(final, attempt.began + CROWDED * self.figures.recent)
+        stays = self._stays(attempt, now)
+        if stays:
+            attempt.looked = now
+        return min(final, 2 * now - attempt.began if stays else attempt.began + CROWDED * self.figures.recent)
 
     def _stays(self, attempt: Attempt, now: float) -> bool:
-        """Whether a late attempt is let go on, since a retry could not help or would probably be as late."""
+        """Whether a late attempt is let go on, since a retry could not help or would probably be as late.
+
+        Asked again when it has waited twice as long, it stays where the endpoint has answered others meanwhile.
+        """
         service, figures = self.service, self.figures
         if service.guard.on or not service.budget.affordable() or service.paused(now) or not service.untried(self, now):
             return True
-        if attempt.endpoint.answered <= attempt.began:  # it answers nobody
+        if attempt.endpoint.answered <= attempt.looked:  # it answers nobody
             return False
         hurried = self.deadline.at - now < HEAVY * (now - attempt.began)
-        return hurried or (figures.cuts_pay < 1.0 and self.rng.random() >= figures.cuts_pay)
+        return (
+            hurried
+            or attempt.looked > attempt.began
+            or (figures.cuts_pay < 1.0 and self.rng.random() >= figures.cuts_pay)
+        )
 
     def _judge_cut(self, attempt: Attempt, elapsed: float) -> None:
         """An attempt after one that was cut took so long, or is still without an answer."""

@@ -32,8 +32,7 @@ def answered(cost, now, *, seconds=0.1, report=None, failed=False):
 
 
 def idle(cost, now):
-    cost.renew(now)
-    return cost.idle
+    return cost.value(now)
 
 
 def reporting(times, *, answers=1, eps=0.0):

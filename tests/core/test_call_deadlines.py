@@ -127,20 +127,29 @@ def test_an_overdue_attempt_is_cut_when_another_endpoint_can_be_tried():
     assert call.overdue(attempt, world.now) == world.now
 
 
+def twice(attempt, now):
+    """When it has waited for twice as long."""
+    return pytest.approx(now + (now - attempt.began))
+
+
 def test_an_overdue_attempt_goes_on_when_no_other_endpoint_is_there():
     world, call, attempt = overdue_world(endpoints=1)
-    assert call.overdue(attempt, world.now) == call.deadline.at
-    assert attempt.deadline == call.deadline.at
+    until = call.overdue(attempt, world.now)
+    assert until == attempt.deadline == twice(attempt, world.now)
+    while until < call.deadline.at:
+        world.now, until = until, call.overdue(attempt, until)
+        assert until > world.now
+    assert until == call.deadline.at
 
 
 def test_an_overdue_attempt_goes_on_without_budget_and_under_the_guard():
     world, call, attempt = overdue_world()
     world.service.guard.on = True
-    assert call.overdue(attempt, world.now) == call.deadline.at
+    assert call.overdue(attempt, world.now) == twice(attempt, world.now)
     world.service.guard.on = False
     while world.service.budget.withdraw(world.now):
         pass
-    assert call.overdue(attempt, world.now) == call.deadline.at
+    assert call.overdue(attempt, world.now) == twice(attempt, world.now)
 
 
 def test_an_overdue_attempt_goes_on_in_a_common_pause():
@@ -152,7 +161,7 @@ def test_an_overdue_attempt_goes_on_in_a_common_pause():
     for endpoint in world.endpoints:
         for each in endpoint.waiting:
             endpoint.waiting[each] = began
-    assert call.overdue(attempt, world.now) == call.deadline.at
+    assert call.overdue(attempt, world.now) == twice(attempt, world.now)
 
 
 def test_an_overdue_attempt_goes_on_while_the_last_answers_took_nearly_as_long():
@@ -171,7 +180,19 @@ def test_near_its_deadline_a_late_attempt_goes_on_where_others_are_answered():
     world, call, attempt = overdue_world(timeout=1.0)
     assert call.overdue(attempt, world.now) == world.now
     attempt.endpoint.answered = world.now
-    assert call.overdue(attempt, world.now) == call.deadline.at
+    assert call.overdue(attempt, world.now) == twice(attempt, world.now)
+
+
+def test_one_that_was_let_go_on_is_cut_once_its_endpoint_has_answered_nobody_for_as_long_again():
+    world, call, attempt = overdue_world()
+    call.figures.cuts_pay = 0.0
+    attempt.endpoint.answered = world.now
+    until = call.overdue(attempt, world.now)
+    assert until == twice(attempt, world.now)
+    attempt.endpoint.answered = until
+    later = call.overdue(attempt, until)
+    assert later > until
+    assert call.overdue(attempt, later) == later
 
 
 def late_twice(world):

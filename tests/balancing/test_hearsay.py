@@ -32,7 +32,7 @@ def answered(cost, now, *, seconds=0.1, report=None, failed=False):
 
 
 def idle(cost, now):
-    return cost.value(now)
+    return cost.renew(now) + cost.price
 
 
 def reporting(times, *, answers=1, eps=0.0):

@@ -6,6 +6,7 @@ Each connect of this process is written to CONNECTS: to whom.
 from __future__ import annotations
 
 import json
+import logging
 import os
 import sys
 
@@ -27,6 +28,7 @@ settings.configure(
     SECRET_KEY="for tests only",
 )
 django.setup()
+logging.getLogger("django.request").setLevel(logging.CRITICAL)
 
 CONNECTS = os.open(os.environ["CONNECTS"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
 

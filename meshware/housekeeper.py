@@ -97,11 +97,6 @@ class Attended:
         """Whether any was added since the round before the last: while calls go out, one is each time."""
         return now - self._last < 2 * IDLE
 
-    def drop(self, service: Service) -> None:
-        """It is gone."""
-        with self._lock:
-            self._since.pop(service, None)
-
     def services(self) -> list[Service]:
         """Those that a round should visit; one where nothing is to come is left after a while."""
         with self._lock:

@@ -46,8 +46,8 @@ LAPSE = 0.05
 SILENCE, HASTE = 3.0, 2.0
 """After so many seconds without an answer what is known of an endpoint is forgotten with that time constant."""
 
-FAILURE_PRICE = 300.0
-"""What a certain failure costs, in the fleet's usual times."""
+FAILURE_PRICE, TRIFLE = 300.0, 0.05
+"""What a certain failure costs, in the fleet's usual times; and the price that is none: it fades, and never ends."""
 
 DRIFT, SPREAD_DRIFT, QUEUE_DRIFT = 0.02, 0.01, 0.01
 """Weights of one sample in the fleet's mean and variance, once there are many, and in the price of a queue."""
@@ -268,6 +268,8 @@ class Cost:
             price = FAILURE_PRICE * fleet.pace * excess / (1 - usual) if excess > 0 else 0.0
         if said is not None:
             price += self._dread(said, pace, now)
+        if price < TRIFLE * fleet.pace:
+            price = 0.0
         self.price = price
         self.idle = (pace + price) / fleet.pace
         self.step = pace / fleet.pace * fleet.queue.slope * self.share

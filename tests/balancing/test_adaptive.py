@@ -64,6 +64,16 @@ def test_a_difference_that_nobody_feels_moves_no_calls():
     assert answered(world, 2000, times=quick | {1: 0.0014})[1] > 400
 
 
+def test_a_price_that_has_faded_is_none():
+    world = fleet(guard=1.0)
+    answered(world, 400)
+    answered(world, 100, statuses={1: 500})
+    world.now += 15.0
+    answered(world, 100)
+    world.now += 15.0
+    assert answered(world, 1000)[1] > 150
+
+
 def test_noise_moves_little():
     world = fleet()
     rng = world.rng

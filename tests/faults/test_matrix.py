@@ -128,12 +128,13 @@ def cell_of(upstreams):
 
 
 def lived(cell, fault, seconds):
-    """Half a second of health, then the fault; gives when it began and ended."""
-    while len(cell.served) < 60:
+    """Some health, until each endpoint is in use; then the fault; gives when it began and ended."""
+    there, tried, until = 0, 0, time.monotonic() + BACK
+    while tried < 60 or there < 0.1 * tried:
         time.sleep(0.02)
-    began = time.monotonic()
-    there, tried = cell.ledger.share(cell.bad.address, 0.0, began)
-    assert there >= 0.1 * tried
+        began = time.monotonic()
+        assert began < until
+        there, tried = cell.ledger.share(cell.bad.address, began - 1.0, began)
     cell.bad.turn(fault)
     time.sleep(seconds)
     return began, time.monotonic()

@@ -35,7 +35,7 @@ from meshware.core.policy import Circuit, Limiter, Rng, Strategy
 from meshware.core.request import Request
 from meshware.core.service import Service
 from meshware.discovery.arrival import FirstAnswer
-from meshware.discovery.source import Source
+from meshware.discovery.sources import Sources
 from meshware.fallback.fallback import Fallback, FallbackOptions, reply_of
 from meshware.health.asking import Called, Http, HttpOptions, Tcp, TlsOptions
 from meshware.health.checks import CheckOptions, Checks
@@ -199,31 +199,31 @@ def board(
     )
 
 
-def _source(service: Service, settings: ServiceSettings) -> Source | None:
-    """Where its endpoints will come from: the source that it has, when that was made of the same settings."""
+def _source(service: Service, settings: ServiceSettings) -> Sources | None:
+    """Where its endpoints will come from: the sources that it has, when those were made of the same settings."""
     choice = settings.discovery
-    if choice is None:
+    if not choice:
         return None
-    if isinstance(service.source, Source) and service.source.choice == choice:
+    if isinstance(service.source, Sources) and service.source.choice == choice:
         return service.source
-    made = plugins.discovery(choice.name, choice.options)
-    return Source(choice.name, made, choice=choice, service=service, read=_read)
+    made = [(each.name, plugins.discovery(each.name, each.options)) for each in choice]
+    return Sources(made, choice=choice, service=service, read=_read)
 
 
 def _supply(
-    service: Service, settings: ServiceSettings, source: Source | None, known: Service | None, now: float
+    service: Service, settings: ServiceSettings, source: Sources | None, known: Service | None, now: float
 ) -> None:
     """Give a service its endpoints, or the source that will find them."""
     if source is not None and source is service.source:
         return
+    before = known.source if known is not None and isinstance(known.source, Sources) else None
     if service.source is not None:
         service.source.stop()
     service.source = source
     if source is None:
         service.replace([_endpoint(one) for one in settings.endpoints], now)
     elif known is not None and known.endpoints:
-        confirmed = known.source.confirmed if isinstance(known.source, Source) else None
-        source.recall([_again(each) for each in known.endpoints], confirmed, now)
+        source.recall([_again(each) for each in known.endpoints], before, now)
     else:
         service.arrival = FirstAnswer()
 

@@ -130,6 +130,7 @@ class Housekeeper:
         self._starting = threading.Lock()
         self._wake = threading.Event()
         self._stopping = self._resting = False
+        self._due = inf  # when a source wants to be kept next
         self.lateness = Lateness()
         self._make_probes: Callable[[], Connects] = probes or Probes
         self._probes: Connects = self._make_probes()
@@ -180,7 +181,7 @@ class Housekeeper:
 
     def round(self, now: float) -> bool:
         """Do once what is due; True while there is more to come soon."""
-        busy = False
+        busy, self._due = False, inf
         for service in tuple(self._services()):
             try:
                 busy = self._keep(service, now) or busy
@@ -193,6 +194,7 @@ class Housekeeper:
     def _keep(self, service: Service, now: float) -> bool:
         if service.source is not None:
             service.source.keep(now, self.hands)
+            self._due = min(self._due, service.source.due)
         checks = service.checks
         checking = checks is not None and checks.keep(now, self.hands)
         if not service.used:
@@ -214,10 +216,14 @@ class Housekeeper:
         try:
             while not self._stopping:
                 self._wake.clear()
-                self._rest(PACE if self._round() else IDLE)
+                self._rest(PACE if self._round() else self._idle())
         finally:
             self.running = False
             self.lateness.beat(-inf)
+
+    def _idle(self) -> float:
+        """Seconds for which nothing is to be done, as far as is known."""
+        return min(IDLE, max(PACE, self._due - self._clock()))
 
     def _rest(self, seconds: float) -> None:
         """Until the next round: after so long, or soon after somebody wakes it. The board is swept meanwhile."""

@@ -21,15 +21,17 @@ POLICY = {
     "balancing", "breaking", "retrying", "limiting", "fallback",
     "routing", "discovery", "health", "security", "sharing",
 }  # fmt: skip
-MESH = {"core", "context", "plugins", "settings", "hands", "housekeeper", "assembly", "mesh"}
+MESH = {"core", "context", "files", "plugins", "settings", "hands", "housekeeper", "assembly", "mesh"}
 DOORS = MESH | POLICY | {"outbound", "telemetry"}
 
 KNOWS: dict[str, set[str]] = {
     "core": set(),
     "context": {"core"},
+    "files": {"core"},
     **{room: {"core"} for room in POLICY},
+    "discovery": {"core", "files"},
     "plugins": {"core"},
-    "settings": {"core", "plugins"},
+    "settings": {"core", "files", "plugins"},
     "hands": {"core"},
     "housekeeper": {"core", "hands"},
     "assembly": {"core", "plugins", "settings", *POLICY},
@@ -51,7 +53,8 @@ OTHERS: dict[str, set[str]] = {
     "security": {"cachetools"},
     "fallback": {"cachetools"},
     "balancing": {"cachetools", "xxhash"},
-    "settings": {"pydantic", "yaml"},
+    "files": {"yaml"},
+    "settings": {"pydantic"},
     "inbound": FRAMEWORKS,
     "console": FRAMEWORKS,
     "outbound": CLIENTS | {"h11"},

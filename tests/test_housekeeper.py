@@ -168,6 +168,26 @@ def test_a_round_with_nothing_to_do_says_so():
     keeper.stop()
 
 
+class Due:
+    """A source that wants to be kept at a time."""
+
+    def __init__(self, due):
+        self.due = due
+
+    def keep(self, now, hands):
+        pass
+
+
+@pytest.mark.parametrize(("after", "rests"), [(0.3, 0.3), (-5.0, 0.05), (100.0, 1.0), (float("inf"), 1.0)])
+def test_it_rests_until_the_first_source_is_due(after, rests):
+    world, other = World(), World()
+    keeper = Housekeeper(lambda: [world.service, other.service], clock=lambda: world.now)
+    world.service.source, other.service.source = Due(world.now + after), Due(world.now + 200.0)
+    keeper.round(world.now)
+    assert keeper._idle() == pytest.approx(rests)
+    keeper.stop()
+
+
 def wait_for(condition):
     until = time.monotonic() + PATIENCE
     while not condition() and time.monotonic() < until:

@@ -121,10 +121,10 @@ def _table(*headings: str) -> Table:
 
 def _short(value: Any) -> str:
     """A value in its short form, on one line, or the beginning of it."""
-    if isinstance(value, list) and value and isinstance(value[0], dict):
+    if isinstance(value, list) and value and isinstance(value[0], dict) and "address" in value[0]:
         return _addresses([each["address"] for each in value])
     if isinstance(value, list):
-        text = ", ".join(map(str, value))
+        text = ", ".join(_short(each) if isinstance(each, dict) else str(each) for each in value)
     elif isinstance(value, dict) and "name" in value:
         text = f"{value['name']} {json.dumps(value['options'])}".removesuffix(" {}")
     else:
@@ -145,9 +145,7 @@ def _origin(value: Value) -> str:
 
 def _row(service: ServiceSettings) -> list[str]:
     return [
-        _addresses([each.address for each in service.endpoints])
-        if service.discovery is None
-        else service.discovery.name,
+        ", ".join(each.name for each in service.discovery) or _addresses([each.address for each in service.endpoints]),
         service.strategy.name,
         f"{service.timeout:g} s",
         str(service.retry.attempts),

@@ -89,6 +89,14 @@ class EndpointsChanged(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class EndpointsRefused(Event):
+    """A source names what are no endpoints: they are left out, the rest is kept. Each is told once."""
+
+    source: str
+    refused: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class PluginFailed(Event):
     """A plugin or policy misbehaved and the stand-in decided instead."""
 

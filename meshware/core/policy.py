@@ -334,7 +334,8 @@ class Rng(Protocol):
 class Endpoints:
     """What a discovery has found: each endpoint as settings would write it, an address or a dict.
 
-    `valid_for`: seconds until it is asked again (1 to 86,400; of no meaning to `watch`).
+    `valid_for`: seconds until it is asked again (1 to 86,400; of no meaning to `watch`). The very same answer with a
+    tuple, given again, is not looked at again: nothing has changed.
     """
 
     found: Sequence[str | Mapping[str, Any]]
@@ -344,7 +345,8 @@ class Endpoints:
 class Discovery(Protocol):
     """Finds a service's endpoints, by being asked. Made once a service; making it must not block.
 
-    Nothing that it does reaches a call: while it fails, what it found last stays in force.
+    Nothing that it does reaches a call: while it fails, what it found last stays in force, and it is asked again after
+    1 s, then after longer, at most 30 s; or `longest_wait`, if it has such an attribute (1 at least).
     """
 
     def fetch(self, now: float) -> Endpoints:
@@ -433,8 +435,20 @@ class Checks(Protocol):
 class Source(Protocol):
     """What stands behind a service whose endpoints are discovered. The housekeeper keeps it going."""
 
-    name: str
-    choice: object
+    @property
+    def choice(self) -> object:
+        """What the settings chose it by."""
+        ...
+
+    @property
+    def name(self) -> str:
+        """What the settings call it; of several, all of them."""
+        ...
+
+    @property
+    def due(self) -> float:
+        """When it wants to be kept next."""
+        ...
 
     @property
     def said(self) -> str:

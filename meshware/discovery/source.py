@@ -1,26 +1,27 @@
-"""Source: one service's endpoints as its discovery finds them, each answer looked at and swapped in whole.
+"""Source: the endpoints that one discovery finds for a service, each answer looked at and kept until the next.
 
 What the discovery does wrong ends here: an entry that is no endpoint is left out, an answer that is none
-counts as a failure, and while it fails the last set stays in force for ever. Only the housekeeper's thread
-changes the service; `fetch` runs on one of its hands, `watch` on a thread of its own.
+counts as a failure, and while it fails its last set stays for ever. `fetch` runs on one of the housekeeper's
+hands, `watch` on a thread of its own; all else happens on the housekeeper's.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable
 from functools import partial
-from itertools import islice
-from math import inf, isfinite
-from threading import Event, RLock, Thread
-from typing import TYPE_CHECKING, Any, NamedTuple
+from math import inf
+from threading import Event, Thread
+from typing import TYPE_CHECKING, Any, Protocol
 
-from meshware.core.policy import Endpoints
+from meshware.core.events import EndpointsRefused
 from meshware.core.service import described
+from meshware.discovery.answer import LONGEST, SHORTEST, Answer, Reader
+from meshware.discovery.refusals import Refusals
 
 if TYPE_CHECKING:
     from meshware.core.endpoint import Endpoint
-    from meshware.core.policy import Hands
+    from meshware.core.policy import Endpoints, Hands
     from meshware.core.service import Service
 
 LIMIT = 10.0
@@ -32,49 +33,49 @@ KEPT_EMPTY = 600.0
 BACK_OFF = (1.0, 30.0, 0.25)
 """Seconds before a failed source is asked again: first, longest, and the share by which they are spread."""
 
-SHORTEST, LONGEST = 1.0, 86_400.0
-"""Seconds between two fetches, whatever `valid_for` says."""
 
-MOST = 100_000
-"""Entries of one answer that are looked at."""
+class Owner(Protocol):
+    """Whom a source tells; on the housekeeper's thread."""
 
+    def put(self, now: float) -> None:
+        """Its endpoints are others."""
+        ...
 
-class Answer(NamedTuple):
-    """What was found and can be used; `refused` says of each other entry why not."""
-
-    endpoints: tuple[Endpoint, ...]
-    valid_for: float
-    refused: tuple[str, ...]
+    def answered(self) -> None:
+        """It has answered, good or bad."""
+        ...
 
 
 class Source:
-    """Keeps a service's endpoints as a discovery finds them.
+    """Keeps the endpoints that a discovery finds for a service.
 
-    `choice` is the setting it was made from; `read` makes an Endpoint of one entry, or raises ValueError.
+    `endpoints` is its last good set; `confirmed` when that was last said, None where it never was. `has_answered`:
+    whether nobody need wait for its first answer. `due`: when it wants to be kept next.
     """
 
     def __init__(
-        self, name: str, discovery: Any, *, choice: object, service: Service, read: Callable[[Any], Endpoint]
+        self, name: str, discovery: Any, *, service: Service, read: Callable[[Any], Endpoint], owner: Owner
     ) -> None:
         self.name = name
-        self.choice = choice
+        self.endpoints: tuple[Endpoint, ...] = ()
         self.failures = 0
         self.error = ""
         self.confirmed: float | None = None
+        self.has_answered = False
+        self.due = -inf
         self._discovery = discovery
         self._watches = callable(getattr(discovery, "watch", None))
         self._service = service
-        self._read = read
-        self._due = -inf
+        self._owner = owner
+        self._reader = Reader(read, service.in_slices)
+        self._refusals = Refusals()
         self._began = inf
         self._row = 0
         self._empty_since: float | None = None
         self._stop = Event()
-        self._taking = RLock()  # a reload that stops it waits for what it is just putting in force
         self._told: deque[Callable[[float], None]] = deque(maxlen=64)
-        self._read_before: dict[Hashable, Endpoint] = {}  # entries of the last answer, and what they were read as
 
-    # For the housekeeper
+    # For its owner
 
     def keep(self, now: float, hands: Hands) -> None:
         """Take what a watch has told, and ask again when it is time."""
@@ -83,23 +84,20 @@ class Source:
         self._expire(now)
         if self._stop.is_set():
             return
-        if now >= self._due:
-            self._began, self._due = now, inf
+        if now >= self.due:
+            self._began, self.due = now, inf
             if not (self._start() if self._watches else self._ask(now, hands)):
-                self._due = now + SHORTEST
-        elif self._watches and self._service.arrival is not None and now - self._began >= LIMIT:
+                self.due = now + SHORTEST
+        elif self._watches and not self.has_answered and now - self._began >= LIMIT:
             self._fail(TimeoutError(f"no answer in {LIMIT:g} s"), now)
 
-    def recall(self, endpoints: Iterable[Endpoint], confirmed: float | None, now: float) -> None:
+    def recall(self, endpoints: tuple[Endpoint, ...], confirmed: float | None) -> None:
         """Begin with what was found before: a reload or a fork, not the first start."""
-        self._service.replace(endpoints, now)
-        self.confirmed = confirmed
+        self.endpoints, self.confirmed, self.has_answered = endpoints, confirmed, True
 
     def stop(self) -> None:
-        """End the watch, drop what is still to come; no call waits for it any longer."""
+        """End the watch, drop what is still to come."""
         self._stop.set()
-        with self._taking:
-            self._arrive()
 
     @property
     def said(self) -> str:
@@ -111,7 +109,9 @@ class Source:
     def status(self, now: float) -> dict[str, Any]:
         """As plain data; `age`: seconds since it last confirmed what is in force, None before the first answer."""
         age = None if self.confirmed is None else now - self.confirmed
-        return {"name": self.name, "age": age, "failures": self.failures, "error": self.error}
+        state = {"name": self.name, "age": age, "failures": self.failures, "error": self.error}
+        refused = self._refusals.standing
+        return state | {"refused": list(refused)} if refused else state
 
     # Asking
 
@@ -119,7 +119,7 @@ class Source:
         return hands.give(self, partial(self._fetched, now), limit=LIMIT, done=self._answered)
 
     def _fetched(self, now: float) -> Answer:
-        return self._looked_at(self._discovery.fetch(now))
+        return self._reader.look(self._discovery.fetch(now))
 
     def _answered(self, answer: Any, error: Exception | None, now: float) -> None:
         if self._stop.is_set():
@@ -127,7 +127,7 @@ class Source:
         if error is None:
             error = self._take(answer, now)
         if error is None:
-            self._due = now + answer.valid_for
+            self.due = now + answer.valid_for
         else:
             self._fail(error, now)
             self._again(now)
@@ -152,7 +152,7 @@ class Source:
 
     def _publish(self, found: Endpoints) -> None:
         try:
-            self._tell(partial(self._published, self._looked_at(found)))
+            self._tell(partial(self._published, self._reader.look(found)))
         except Exception as error:
             self._tell(partial(self._fail, error))
 
@@ -172,44 +172,14 @@ class Source:
 
     # Taking
 
-    def _looked_at(self, found: Any) -> Answer:
-        """Entry by entry: those that are no endpoints are left out. Raises for what is no answer at all.
-
-        One that stood in the last answer is the same endpoint, not read again.
-        """
-        if not isinstance(found, Endpoints):
-            raise TypeError(f"{found!r:.80} is no `meshware.discovery.Endpoints`")
-        if isinstance(found.found, str):
-            raise TypeError("`found` is a list of endpoints, not a text")
-        endpoints: dict[str, Endpoint] = {}
-        known, read = self._read_before, {}
-        refused = []
-        for entry in self._service.in_slices(tuple(islice(found.found, MOST))):
-            written = entry if type(entry) is str else _written(entry)
-            endpoint = known.get(written)
-            if endpoint is None:
-                try:
-                    endpoint = self._read(entry)
-                except ValueError as error:
-                    refused.append(f"{entry!r:.80}: {error}")
-                    continue
-            if written is not None:
-                read[written] = endpoint
-            if endpoint.address in endpoints:
-                refused.append(f"{endpoint.address}: named twice")
-            else:
-                endpoints[endpoint.address] = endpoint
-        self._read_before = read
-        return Answer(tuple(endpoints.values()), _seconds(found.valid_for), tuple(refused))
-
     def _take(self, answer: Answer, now: float) -> Exception | None:
-        """Put it in force; or the error, for an answer of which nothing can be used."""
-        if answer.refused:
+        """Keep it as the last good set; or the error, for an answer of which nothing can be used."""
+        if answer.refused and not answer.endpoints:
             more = f" (and {len(answer.refused) - 1} more)" if len(answer.refused) > 1 else ""
-            unusable = ValueError(f"left out {answer.refused[0]}{more}")
-            if not answer.endpoints:
-                return unusable
-            self._service.failed(f"discovery {self.name}", unusable, now)
+            return ValueError(f"left out {answer.refused[0]}{more}")
+        told = self._refusals.due(answer.refused, now)
+        if told:
+            self._service.emit(EndpointsRefused(self._service.name, now, self.name, told))
         self._row, self.error, self.confirmed = 0, "", now
         if answer.endpoints:
             self._empty_since = None
@@ -221,14 +191,13 @@ class Source:
 
     def _expire(self, now: float) -> None:
         """An answer that has been empty for long enough is true."""
-        if self._empty_since is not None and now - self._empty_since >= KEPT_EMPTY and self._service.endpoints:
+        if self._empty_since is not None and now - self._empty_since >= KEPT_EMPTY:
             self._put((), now)
 
-    def _put(self, endpoints: Iterable[Endpoint], now: float) -> None:
-        """Have the service use these, unless the source was stopped meanwhile: it has others then."""
-        with self._taking:
-            if not self._stop.is_set():
-                self._service.replace(endpoints, now)
+    def _put(self, endpoints: tuple[Endpoint, ...], now: float) -> None:
+        if endpoints is not self.endpoints:
+            self.endpoints = endpoints
+            self._owner.put(now)
 
     def _fail(self, error: Exception, now: float) -> None:
         self.failures += 1
@@ -239,32 +208,20 @@ class Source:
     def _again(self, now: float) -> None:
         """Ask again after a while, longer each time in a row."""
         first, longest, share = BACK_OFF
+        longest = min(longest, _longest_wait(self._discovery))
         wait = min(longest, first * 2.0 ** min(self._row, 10))
         self._row += 1
-        self._due = now + wait * (1 + share * (2 * self._service.rng.random() - 1))
+        self.due = now + wait * (1 + share * (2 * self._service.rng.random() - 1))
 
     def _arrive(self) -> None:
-        arrival, self._service.arrival = self._service.arrival, None
-        if arrival is not None:
-            arrival.come()
+        self.has_answered = True
+        self._owner.answered()
 
 
-def _seconds(valid_for: Any) -> float:
-    if isinstance(valid_for, bool) or not isinstance(valid_for, int | float) or not isfinite(valid_for):
-        raise TypeError(f"`valid_for` is a number of seconds, not {valid_for!r:.80}")
-    return min(LONGEST, max(SHORTEST, float(valid_for)))
-
-
-def _written(entry: Any) -> Hashable | None:
-    """An entry that is no text, as a key; None for one that may change under our hands, as metadata may."""
-    if type(entry) is not dict:
-        return None
-    key = tuple(entry.items())
-    try:
-        hash(key)
-    except TypeError:
-        return None
-    return key
+def _longest_wait(discovery: Any) -> float:
+    """What the discovery says of itself, if that makes sense."""
+    wait = getattr(discovery, "longest_wait", LONGEST)
+    return max(SHORTEST, wait) if isinstance(wait, int | float) else LONGEST
 
 
 def _plain(error: BaseException) -> Exception:

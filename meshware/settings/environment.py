@@ -15,7 +15,8 @@ from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
 
 from meshware.core.errors import Problem
-from meshware.settings import limits, shape
+from meshware.files import limits
+from meshware.settings import shape
 from meshware.settings.grammar import Refused
 from meshware.settings.origin import Source, dotted, spelled
 from meshware.settings.references import nearest

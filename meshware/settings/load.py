@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -31,7 +30,7 @@ def read(source: Any) -> Source:
     """A source as it was written, not yet looked at. Raises SettingsError when it cannot be read."""
     if isinstance(source, Source):
         return source
-    if isinstance(source, os.PathLike) or (isinstance(source, str) and is_file(source)):
+    if is_file(source):
         return from_file(source)
     if isinstance(source, str):
         return Source(from_module(source), source)

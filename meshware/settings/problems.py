@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
 from meshware.core.errors import Problem
+from meshware.settings import shape
 from meshware.settings.origin import Location, Source, dotted
 from meshware.settings.references import nearest
 
@@ -23,7 +24,7 @@ def problems_of(error: ValidationError, source: Source, root: type[BaseModel], *
 
 def _problem(error: Any, source: Source, root: type[BaseModel], at: Location) -> Problem:
     inner: Location = tuple(error["loc"])
-    location = at + inner
+    location = at + _as_written(inner, source.settings if not at else None)
     if error["type"] == "extra_forbidden":
         found = _unknown_key(location, error["input"], sorted(_model_at(inner[:-1], root).model_fields))
     else:
@@ -31,6 +32,21 @@ def _problem(error: Any, source: Source, root: type[BaseModel], at: Location) ->
         if error["type"] in BOUNDS:
             found = replace(found, expected=found.expected + _meaning(inner, root))
     return replace(found, where=source.where(location))
+
+
+def _as_written(location: Location, settings: Any) -> Location:
+    """A place in a model as the source has it: one thing may stand where the model has a list of one."""
+    place: list[str | int] = []
+    value = settings
+    for part in location:
+        if part == 0 and isinstance(part, int) and not isinstance(value, list | tuple | None):
+            continue
+        place.append(part)
+        if isinstance(part, int):
+            value = value[part] if isinstance(value, list | tuple) and part < len(value) else None
+        else:
+            value = shape.plain(value).get(part) if isinstance(value, Mapping) else None
+    return tuple(place)
 
 
 def _explained(path: str, error: Any) -> Problem:

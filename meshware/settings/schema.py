@@ -104,9 +104,9 @@ class Policy(Model):
 
 
 def _sound(endpoints: tuple[EndpointSettings, ...], info: ValidationInfo) -> tuple[EndpointSettings, ...]:
-    if "discovery" not in info.data or (info.data["discovery"] is not None and not endpoints):
+    if "discovery" not in info.data or (info.data["discovery"] and not endpoints):
         return endpoints  # what finds them is refused by itself, or will find them
-    if info.data["discovery"] is not None:
+    if info.data["discovery"]:
         raise ValueError("either `endpoints` or `discovery`, not both")
     if not endpoints:
         raise ValueError("no endpoints: at least one is needed, or `discovery` in their place")
@@ -122,9 +122,15 @@ def _sound(endpoints: tuple[EndpointSettings, ...], info: ValidationInfo) -> tup
     return endpoints
 
 
+def _or_one(schema: dict[str, Any]) -> None:
+    """What the JSON Schema says of a list in whose place one of it may stand, or none."""
+    kind, items = schema.pop("type"), schema.pop("items")
+    schema["anyOf"] = [items, {"type": kind, "items": items}, {"type": "null"}]
+
+
 def _one_of_both(schema: dict[str, Any]) -> None:
     """What the JSON Schema says of `endpoints` and `discovery`: one of them."""
-    null = {"properties": {"discovery": {"type": "null"}}}
+    null = {"properties": {"discovery": {"anyOf": [{"type": "null"}, {"maxItems": 0, "type": "array"}]}}}
     schema["oneOf"] = [
         {"required": ["endpoints"], **null},
         {"required": ["discovery"], "not": {"anyOf": [{"required": ["endpoints"]}, null]}},
@@ -136,8 +142,13 @@ class ServiceSettings(Policy):
 
     model_config = ConfigDict(json_schema_extra=_one_of_both)
 
-    discovery: Annotated[PluginChoice, AfterValidator(references.discovery)] | None = Field(
-        None, description="What finds its endpoints, where they are not listed: a name, or `{name: {settings}}`."
+    discovery: Annotated[
+        tuple[Annotated[PluginChoice, AfterValidator(references.discovery)], ...], BeforeValidator(shape.several)
+    ] = Field(
+        (),
+        description="What finds its endpoints, where they are not listed: a name, `{name: {settings}}`, or a list of "
+        "such, whose finds are merged.",
+        json_schema_extra=_or_one,
     )
     endpoints: Annotated[tuple[EndpointSettings, ...], AfterValidator(_sound)] = Field(
         (),
@@ -148,7 +159,7 @@ class ServiceSettings(Policy):
 
     def policies(self) -> ServiceSettings:
         """All but where it is and what goes wrong on purpose: while this stays equal, what was learned stays too."""
-        return self.model_copy(update={"endpoints": (), "discovery": None, "faults": ()})
+        return self.model_copy(update={"endpoints": (), "discovery": (), "faults": ()})
 
 
 def _name(raw: Any) -> str:

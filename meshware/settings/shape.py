@@ -58,6 +58,13 @@ def plain(data: Any) -> Any:
     return lowered
 
 
+def several(data: Any) -> Any:
+    """One thing, or a list of them, as a list; nothing is an empty one."""
+    if data is None:
+        return ()
+    return data if isinstance(data, list | tuple) else (data,)
+
+
 def named(services: Mapping[Any, Any]) -> dict[Any, Any]:
     """Services by their names in one spelling; a name that is there already becomes an Again."""
     found: dict[Any, Any] = {}

@@ -35,6 +35,7 @@ _TEXTS: dict[type[object], tuple[int, str]] = {
     events.PanicTurned: (logging.WARNING, "{service}: panic: too few endpoints are left, so all are used"),
     events.LocalityTurned: (logging.WARNING, "{service}: calls go to {locality} as well, or instead"),
     events.EndpointsChanged: (logging.INFO, "{service}: endpoints added: {added}; removed: {removed}"),
+    events.EndpointsRefused: (logging.WARNING, "{service}: {source} names what are no endpoints, left out: {refused}"),
     events.PluginFailed: (logging.WARNING, "{service}: {plugin} failed, a stand-in decided: {error}"),
     events.FaultInjected: (logging.WARNING, "{service}: faults are injected, as asked for: {fault}"),
     events.BoardLost: (logging.WARNING, "nothing is shared with other workers of this host: {reason}"),

@@ -9,6 +9,7 @@ from typing import Any
 
 from meshware.core.policy import Endpoints
 from meshware.discovery import source
+from meshware.discovery.answer import seconds
 from meshware.settings.sections.endpoints import EndpointSettings
 
 AT_ONCE = 0.5
@@ -76,7 +77,7 @@ def _fetched(discovery: Any) -> Endpoints:
 
 def _sound(found: Any) -> Endpoints:
     assert isinstance(found, Endpoints), f"{found!r} is no `meshware.discovery.Endpoints`"
-    source._seconds(found.valid_for)
+    seconds(found.valid_for)
     assert found.valid_for > 0, f"valid_for is {found.valid_for!r}: more than 0 is needed"
     assert len(found.found), "it finds nothing: for the check there must be something to find"
     addresses = []

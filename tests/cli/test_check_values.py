@@ -57,6 +57,27 @@ def test_each_value_is_there_with_its_origin(file, monkeypatch):
         assert values[path] == dict(zip(("value", "source", "where"), expected, strict=True)), path
 
 
+def test_lists_of_plugins_are_shown_by_their_names(shop):
+    Path("mesh.toml").write_text(
+        """
+        [services.a.discovery]
+        file = {path = "a.json"}
+        [services.b]
+        discovery = ["fil"]
+        """
+    )
+    assert "did you mean 'file'" in check("mesh.toml").stderr
+    Path("mesh.toml").write_text(
+        """
+        [services.a]
+        discovery = [{file = {path = "a.json"}}, {callable = {function = "os:listdir", every = 5}}]
+        """
+    )
+    words = " ".join(check("mesh.toml").stdout.split())
+    assert "a file, callable adaptive" in words
+    assert 'discovery file {"path": "a.json"}, callable' in words
+
+
 MESHS_OWN = {
     "service", "environment", "locality", "request_timeout", "trusted_peers", "observers", "board.enabled",
     "board.directory", "fault_headers", "load_reports", "slots",

@@ -6,7 +6,7 @@ import pytest
 from world import START, World
 
 from meshware import plugins
-from meshware.core.events import PluginFailed
+from meshware.core.events import EndpointsRefused, PluginFailed
 from meshware.discovery import Endpoints
 
 
@@ -46,7 +46,9 @@ class Found(World):
 
     @property
     def source(self):
-        return self.service.source
+        """The one source."""
+        (source,) = self.service.source.each
+        return source
 
     def says(self, *found, **answer):
         Told.said = Endpoints(found, **answer) if answer else found
@@ -56,12 +58,17 @@ class Found(World):
 
     def keep_house(self):
         self.hands.now = self.now
-        self.source.keep(self.now, self.hands)
+        self.service.source.keep(self.now, self.hands)
         super().keep_house()
 
     @property
     def addresses(self):
         return [each.address for each in self.endpoints]
+
+    @property
+    def refused(self):
+        """What was told of single entries, telling by telling."""
+        return [each.refused for each in self.events if isinstance(each, EndpointsRefused)]
 
     @property
     def failures(self):

@@ -126,7 +126,8 @@ def test_a_service_lists_its_endpoints_or_says_how_they_are_found(registered, se
 def test_a_discovery_is_named_as_a_strategy_is(registered, discovery):
     registered(Zone, "zone")
     made = load({"services": {"shop": {"discovery": discovery}}}).services["shop"]
-    assert (made.discovery.name, made.discovery.options, made.endpoints) == ("zone", {}, ())
+    (chosen,) = made.discovery
+    assert (chosen.name, chosen.options, made.endpoints) == ("zone", {}, ())
 
 
 # The first call
@@ -277,7 +278,7 @@ def test_a_service_that_is_gone_has_its_source_stopped(mesh_of_zone):
     called(mesh)
     source = mesh.services["shop"].source
     mesh.reload({"services": {"other": {"endpoints": [B]}}})
-    assert source._stop.is_set()
+    assert source.each[0]._stop.is_set()
 
 
 FORKED = """

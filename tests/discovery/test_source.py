@@ -8,7 +8,7 @@ from meshware.core.availability import Bar
 from meshware.core.errors import NoEndpoint
 from meshware.core.events import EndpointsChanged
 from meshware.core.outcome import Cause
-from meshware.discovery import Endpoints, source
+from meshware.discovery import Endpoints, answer
 
 A, B, C = "10.0.0.1:80", "10.0.0.2:80", "10.0.0.3:80"
 
@@ -64,8 +64,9 @@ def test_what_was_learned_is_kept_by_address(found):
 
 
 def test_what_stood_in_the_last_answer_is_not_read_again(found, monkeypatch):
-    read, seen = found.source._read, []
-    monkeypatch.setattr(found.source, "_read", lambda entry: seen.append(entry) or read(entry))
+    reader, seen = found.source._reader, []
+    read = reader._read
+    monkeypatch.setattr(reader, "_read", lambda entry: seen.append(entry) or read(entry))
 
     def read_of(*entries):
         seen.clear()
@@ -147,6 +148,7 @@ def test_what_becomes_of_a_call_to_one_that_has_gone_is_not_remembered(found, ca
 @pytest.mark.parametrize(
     "entry",
     ["10.0.0.9:0", "10.0.0.9:99999", "10.0.0.9", " 10.0.0.9:80", "user@10.0.0.9:80", "10.0.0.9:80 ", "", 5, None, [],
+     "[fe80::1%eth0]:80", "fe80::1:80", "http://10.0.0.9:80", "10.0.0.9:80/", "10.0.0.9:+80", "a b:80", b"10.0.0.9:80",
      {"address": "10.0.0.9:80", "weight": -1}, {"address": "10.0.0.9:80", "prio": 1}, {"weight": 1}, A],
     ids=repr,
 )  # fmt: skip
@@ -154,18 +156,59 @@ def test_an_entry_that_is_no_endpoint_is_left_out_and_the_rest_kept(found, entry
     found.says(A, entry, B)
     found.keep_house()
     assert found.addresses == [A, B]
-    ((plugin, error),) = found.failures
-    assert plugin == "discovery told"
-    assert error.startswith("ValueError: left out ")
-    assert repr(entry)[:70] in error or "named twice" in error
+    (((said,),), failures) = found.refused, found.failures
+    assert failures == []
+    assert repr(entry)[:70] in said or said == f"{A}: named twice"
 
 
-def test_several_that_are_left_out_are_said_once(found):
-    found.says(A, "x", "y", "z")
+def test_each_entry_that_is_left_out_is_told_once(found):
+    for _ in range(10):
+        found.says(A, "x", "y", "x", valid_for=20.0)
+        found.pass_time(20.0)
+    ((first, second),) = found.refused
+    assert first.startswith("'x': ")
+    assert second.startswith("'y': ")
+    assert [each[:3] for each in found.source.status(found.now)["refused"]] == ["'x'", "'y'", "'x'"]
+
+
+def test_what_is_wrong_with_further_entries_is_told_a_minute_later_at_most(found):
+    told = []
+    for wrong in (("x",), ("x", "y"), ("x", "y", "z"), ("z",), ("x", "z")):
+        found.says(A, *wrong, valid_for=20.0)
+        found.pass_time(20.0)
+        told.append([[each[1] for each in refused] for refused in found.refused])
+    assert told == [[["x"]], [["x"]], [["x"]], [["x"], ["z"]], [["x"], ["z"]]]
+    found.says(A, "x", "z", valid_for=20.0)
+    found.pass_time(40.0)
+    assert [each[1] for each in found.refused[-1]] == ["x"]  # it was right in between
+
+
+def test_once_all_entries_are_right_nothing_is_said_to_be_wrong(found):
+    found.says(A, "x")
     found.keep_house()
-    ((_, error),) = found.failures
-    assert error.endswith("(and 2 more)")
-    assert "'x'" in error
+    found.says(A, B)
+    found.pass_time(30.0)
+    assert "refused" not in found.source.status(found.now)
+
+
+def test_the_very_same_answer_is_not_looked_at_again(found, monkeypatch):
+    answer = Endpoints((A, B), 5.0)
+    type(found.source._discovery).said = answer
+    found.keep_house()
+    monkeypatch.setattr(found.source._reader, "_answer", None)
+    found.pass_time(5.0)
+    found.pass_time(5.0)
+    assert (found.hands.jobs, found.addresses, found.source.error) == (3, [A, B], "")
+    assert found.source.status(found.now)["age"] == 0.0
+
+
+def test_a_list_may_have_changed_when_it_is_given_again(found):
+    answer = Endpoints([A], 5.0)
+    type(found.source._discovery).said = answer
+    found.keep_house()
+    answer.found.append(B)
+    found.pass_time(5.0)
+    assert found.addresses == [A, B]
 
 
 def test_an_answer_of_which_nothing_can_be_used_is_a_failure(found):
@@ -202,7 +245,7 @@ def test_what_is_no_answer_at_all_is_a_failure(found, monkeypatch, said):
 
 
 def test_an_endless_answer_is_cut(found, monkeypatch):
-    monkeypatch.setattr(source, "MOST", 2)
+    monkeypatch.setattr(answer, "MOST", 2)
     found.says(A, B, C)
     found.keep_house()
     assert found.addresses == [A, B]
@@ -275,6 +318,22 @@ def test_one_that_fails_is_asked_again_after_longer_and_longer(found):
     assert found.hands.jobs == jobs + 1
 
 
+@pytest.mark.parametrize(("longest", "most"), [(1.0, 1.3), (4, 5.1), (-1, 1.3), ("soon", 38.0), (1e9, 38.0)])
+def test_one_that_is_cheap_to_ask_may_be_asked_sooner(found, longest, most):
+    type(found.source._discovery).longest_wait = longest
+    try:
+        found.fails(OSError("no route"))
+        for _ in range(8):
+            found.pass_time(40.0)
+        jobs, waited = found.hands.jobs, 0.0
+        while found.hands.jobs == jobs:
+            found.pass_time(0.1)
+            waited += 0.1
+        assert most / 2 <= waited <= most
+    finally:
+        del type(found.source._discovery).longest_wait
+
+
 @pytest.mark.row("F21")
 def test_an_empty_answer_does_not_count_for_ten_minutes(found):
     found.says(A)
@@ -330,7 +389,7 @@ def test_a_stopped_source_is_not_asked_and_its_answer_not_taken(found):
     found.hands.give = lambda key, work, *, limit, done: kept.update(done=done, answer=work()) or True
     found.says(A)
     found.keep_house()
-    found.source.stop()
+    found.service.source.stop()
     assert found.service.arrival is None
     kept["done"](kept.pop("answer"), None, found.now)
     found.pass_time(100.0)

@@ -11,7 +11,7 @@ from itertools import pairwise
 import pytest
 from settings.refusing import refusal
 
-from meshware.settings import limits
+from meshware.files import limits
 
 needs_yaml = pytest.mark.skipif(find_spec("yaml") is None, reason="needs the extra yaml")
 

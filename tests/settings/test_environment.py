@@ -6,9 +6,9 @@ import pytest
 from settings.refusing import one_service
 
 from meshware.core.errors import SettingsError
+from meshware.files import limits
 from meshware.inbound.door import open_mesh
 from meshware.mesh import Mesh
-from meshware.settings import limits
 from meshware.settings.environment import overridden
 from meshware.settings.explain import explain
 from meshware.settings.load import load

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from meshware.settings import limits
+from meshware.files import limits
 from meshware.settings.load import load
 from meshware.settings.schema import MeshSettings
 

@@ -47,7 +47,7 @@ def test_every_row_says_what_it_means():
         "| `strategy` | name or section | `adaptive` |",
         "| `endpoints` | list of section | `[]` |",
         "| `address` | text | needed |",
-        "| `discovery` | name or section or none | none |",
+        "| `discovery` | name or section or list of name or section or none | `[]` |",
         "| `observers` | list of name or section | `[]` |",
         "| `breaker` | text or dict or none | none |",
         "| `services` | dict of section | `{}` |",

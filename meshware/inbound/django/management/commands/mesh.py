@@ -43,7 +43,7 @@ class Command(BaseCommand):
             raise CommandError(str(error)) from None
         told = _addresses(found) if action == "check" else _connected(found)
         self.stdout.write(json.dumps({"ok": True, "services": told}, indent=2) if as_json else _lines(told))
-        listed = [told[name] for name, service in found.services.items() if service.discovery is None]
+        listed = [told[name] for name, service in found.services.items() if not service.discovery]
         if action == "status" and not all(any(each["ok"] for each in states.values()) for states in listed):
             raise CommandError("a service has no endpoint that can be connected to")
 

@@ -10,8 +10,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from meshware.core.errors import MissingExtra
-from meshware.settings import limits
-from meshware.settings.origin import Location, spelled
+from meshware.files import limits
+from meshware.files.location import Location, spelled
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -32,15 +32,18 @@ class NotYaml(ValueError):
         self.expected, self.location, self.line = expected, location, line
 
 
-def read_yaml(text: str) -> tuple[Any, dict[Location, int]]:
-    """The one document in a text, and the line of each of its values. Raises NotYaml; MissingExtra without PyYAML."""
+def read_yaml(text: str, *, nodes: int = limits.NODES) -> tuple[Any, dict[Location, int]]:
+    """The one document in a text, and the line of each of its values; of at most so many `nodes`.
+
+    Raises NotYaml; MissingExtra without PyYAML.
+    """
     try:
         import yaml
     except ModuleNotFoundError as error:
         raise MissingExtra("PyYAML", "yaml") from error
     reader = None
     try:
-        reader = _Reader(yaml, text)
+        reader = _Reader(yaml, text, nodes)
         return reader.document(), reader.lines
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
@@ -54,13 +57,13 @@ def read_yaml(text: str) -> tuple[Any, dict[Location, int]]:
 class _Reader:
     """Builds plain data of a parser's events, and counts what it builds."""
 
-    def __init__(self, yaml: ModuleType, text: str) -> None:
+    def __init__(self, yaml: ModuleType, text: str, most: int) -> None:
         self.lines: dict[Location, int] = {}
         self.location: Location = ()
         self._yaml = yaml
         self._parser = getattr(yaml, "CSafeLoader", yaml.SafeLoader)(text)
         self._line = 1
-        self._nodes = 0
+        self._nodes, self._most = 0, most
         self._anchors: dict[str, tuple[Any, int] | None] = {}
         """What stands behind a name, and how many nodes; None while it is being read."""
 
@@ -96,8 +99,8 @@ class _Reader:
 
     def _count(self, nodes: int) -> None:
         self._nodes += nodes
-        if self._nodes > limits.NODES:
-            self._refuse(limits.TOO_MANY)
+        if self._nodes > self._most:
+            self._refuse(limits.too_many(self._most))
 
     def _alias(self, anchor: str) -> Any:
         if anchor not in self._anchors:

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from meshware.settings.yaml_text import NotYaml, read_yaml
+from meshware.files.yaml_text import NotYaml, read_yaml
 
 pytest.importorskip("yaml")
 

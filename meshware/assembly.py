@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager
 from datetime import datetime
 from functools import partial
 from math import inf
+from operator import attrgetter
 from threading import RLock
 from typing import TYPE_CHECKING, Any
 
@@ -33,7 +34,7 @@ from meshware.core.operations import Operations
 from meshware.core.outcome import Outcome, StatusClassifier, Verdict
 from meshware.core.policy import Circuit, Limiter, Rng, Strategy
 from meshware.core.request import Request
-from meshware.core.service import Service
+from meshware.core.service import Seat, Service
 from meshware.discovery.arrival import FirstAnswer
 from meshware.discovery.sources import Sources
 from meshware.fallback.fallback import Fallback, FallbackOptions, reply_of
@@ -71,6 +72,22 @@ PENALTY = 5.0
 
 GRACE = 0.5
 """Seconds that a health check of ours has beside its own limit: to find out where a name leads."""
+
+MADE_OF: dict[str, tuple[Callable[[Any], Any], ...]] = {
+    "inbox": (),
+    "operations": (),
+    "refreshing": (),
+    "guard": (attrgetter("guard"),),
+    "strategy": (attrgetter("strategy"), attrgetter("locality"), attrgetter("tls")),
+    "ejection": (attrgetter("ejection"), attrgetter("slow_start"), attrgetter("guard")),
+    "circuit": (attrgetter("circuit"), attrgetter("guard")),
+    "limiter": (attrgetter("limits"), attrgetter("rate_limit"), attrgetter("throttle")),
+    "budget": (attrgetter("retry.budget"),),
+    "hedging": (attrgetter("hedge"),),
+    "attempt_timeout": (attrgetter("attempt_timeout"),),
+    "fallback": (attrgetter("fallback"),),
+}
+"""Parts of a service that learn something, and the sections of its settings that they are made of."""
 
 HOOKS = ("on_begin", "on_answer", "on_end", "on_abandon", "on_done", "on_fallback", "on_fault")
 """An observer's methods that are called for each call."""
@@ -117,13 +134,32 @@ def assemble(
         anew.append((service, each, _source(service, each)))
     known = previous if found is None else found
     for service, each, source in anew:  # nothing of the old is touched until all of the new stands
+        before = previous.get(service.name)
+        if before is not None and before is not service:
+            _hand_on(before, service)
         service.settings = each
         _supply(service, each, source, known.get(service.name), now)
+        if before is not None and before is not service:
+            before.leave_to(service)
     for name, service in services.items():
         _endanger(
             service, settings.services[name].faults, settings.fault_headers, now if loaded is None else loaded, now
         )
     return services
+
+
+def _hand_on(old: Service, new: Service) -> None:
+    """What another service of this name goes on with: endpoints, and each part that is made of what has not changed."""
+    made_of = dict(MADE_OF)
+    if not new.parts.fit(old):  # it is seen from another place now
+        del made_of["strategy"]
+    same = {part for part, gets in made_of.items() if all(get(old.settings) == get(new.settings) for get in gets)}
+    new.take_over(old, same)
+    if isinstance(old.checks, Checks):
+        if isinstance(new.checks, Checks):
+            new.checks.take_over(old.checks)
+        else:
+            old.checks.drop()
 
 
 def _endanger(service: Service, settings: tuple[FaultSettings, ...], headers: bool, loaded: float, now: float) -> None:
@@ -284,7 +320,7 @@ def _checks(service: Service, chosen: HealthCheckSettings) -> Checks:
         ask=_ask(service, chosen),
         limit=chosen.timeout if chosen.call is not None else chosen.timeout + GRACE,
         passed=lambda endpoint, now: service.ejection.connected(endpoint, True, now) if service.used else None,
-        reset=partial(_reset, service),
+        reset=partial(_reset, Seat(service)),
     )
 
 
@@ -346,39 +382,44 @@ class ServiceParts:
 
     def strategy(self, service: Service) -> Strategy:
         """What its settings name, within localities."""
+        seat = service.seat
         return Localities(
             _strategy(service.learner),
             LocalityOptions(**service.settings.locality.model_dump()),
             home=self.home,
             service=service.name,
-            endpoints=lambda: service.endpoints,
+            endpoints=lambda: seat.service.endpoints,
             emit=self.emit,
         )
 
+    def seat(self, service: Service) -> Seat:
+        """Its own, until another takes it."""
+        return Seat(service)
+
     def guard(self, service: Service) -> FleetGuard:
         """Whose turns make every endpoint new."""
-        reset = partial(_reset, service)
+        seat = service.seat
 
         def turned(on: bool, now: float) -> None:
-            for endpoint in service.endpoints:
-                reset(endpoint, now)
-            service.change()
-            self.emit(GuardTurned(service.name, now, on))
+            for endpoint in seat.service.endpoints:
+                _reset(seat, endpoint, now)
+            seat.service.change()
+            self.emit(GuardTurned(seat.service.name, now, on))
 
         return FleetGuard(turned=turned, threshold=service.settings.guard)
 
     def ejection(self, service: Service) -> FollowingEjection:
         """As set."""
-        settings = service.settings
+        seat = service.seat
         return FollowingEjection(
-            _ejection(settings),
+            _ejection(service.settings),
             service=service.name,
-            endpoints=lambda: service.endpoints,
+            endpoints=lambda: seat.service.endpoints,
             guard=service.guard,
             rng=self.rng,
             emit=self.emit,
-            changed=service.change,
-            reset=partial(_reset, service),
+            changed=lambda: seat.service.change(),
+            reset=partial(_reset, seat),
         )
 
     def circuit(self, service: Service) -> Circuit:
@@ -504,12 +545,12 @@ def _ejection(settings: ServiceSettings) -> EjectionOptions:
     )
 
 
-def _reset(service: Service, endpoint: Endpoint, now: float) -> None:
+def _reset(seat: Seat, endpoint: Endpoint, now: float) -> None:
     """Have an endpoint's meters forget; one of them may be a user's own."""
     try:
         endpoint.reset()
     except Exception as error:
-        service.failed("meter", error, now)
+        seat.service.failed("meter", error, now)
 
 
 def _strategy(made: Any) -> Strategy:

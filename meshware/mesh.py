@@ -235,7 +235,7 @@ class Mesh:
             lateness=self._keeper.lateness,
         )
         for name, service in services.items():
-            looked_after = service.source is not None or service.checks is not None
+            looked_after = service.source is not None or service.checks is not None or service.used
             if looked_after and previous.get(name) is not service:
                 self._attended.add(service)
         for name, service in previous.items():

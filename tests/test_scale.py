@@ -273,8 +273,7 @@ def test_a_change_by_hand_is_seen_to_in_the_next_round(make, clock):
     assert not service.changed
 
 
-@pytest.mark.parametrize("after", [settings(1), settings(2, strategy="round_robin")])
-def test_a_service_that_a_reload_has_put_away_is_left_when_its_calls_are_over(make, clock, monkeypatch, after):
+def test_a_service_that_a_reload_has_put_away_is_left_when_its_calls_are_over(make, clock, monkeypatch):
     mesh = make(settings(2))
     keeper = Housekeeper(mesh._attended.services, clock=clock)
     connects = []
@@ -286,7 +285,7 @@ def test_a_service_that_a_reload_has_put_away_is_left_when_its_calls_are_over(ma
     refused = Outcome(elapsed=0.1, cause=Cause.REFUSED, sent=False)
     failed.abandon(failed.answered(failed.begin(clock.now), refused, clock.now).attempt, clock.now)
     assert service.ejection.waiting
-    mesh.reload(after)
+    mesh.reload(settings(1))
     clock.now += 100
     assert visited(mesh, clock) == ["service-1"]
     keeper.round(clock.now)

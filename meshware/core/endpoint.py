@@ -190,6 +190,10 @@ class Endpoint:
         if self.readings.pop(meter, None) is not None:
             self.samplers = tuple(self.readings.values())
 
+    def unlearn(self, fleet: dict[Meter, Any]) -> None:
+        """Forget all meters, for those of another fleet to come."""
+        self.readings, self.samplers, self.ask_at, self.fleet = {}, (), inf, fleet
+
     def reset(self) -> None:
         """Have every attached meter forget. Raises what a meter raised, once all of them have."""
         wrong = None

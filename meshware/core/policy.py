@@ -477,6 +477,10 @@ class Parts(Protocol):
     breathe: Callable[[], None]
     """Lets other threads run for a moment, in the midst of long work."""
 
+    def fit(self, service: Any) -> bool:
+        """Whether another service's parts are as these would make them."""
+        ...
+
 
 class Client(Protocol):
     """An HTTP library whose calls can go by the mesh."""

@@ -67,9 +67,18 @@ FEW = 256
 PARTS = frozenset({
     "attempt_timeout", "budget", "circuit", "classify", "ejection", "fallback", "guard", "hedging", "inbox", "limiter",
     "on_abandon", "on_answer", "on_begin", "on_done", "on_end", "on_fallback", "on_fault", "operations", "refreshing",
-    "retry", "strategy", "wake",
+    "retry", "seat", "strategy", "wake",
 })  # fmt: skip
 """What is made when it is first asked for, by a method of `Parts` with its name."""
+
+
+class Seat:
+    """Which service a name stands for now: a part of one that was handed on by a reload finds its service here."""
+
+    __slots__ = ("service",)
+
+    def __init__(self, service: Service) -> None:
+        self.service = service
 
 
 class Service:
@@ -82,7 +91,7 @@ class Service:
     __slots__ = (
         *sorted(PARTS), "__weakref__", "_gone", "arrival", "attended", "changed", "checks", "connect_timeout", "emit",
         "endpoints", "faults", "feasible", "fleet", "host", "idle", "judge", "lateness", "learner", "name", "panic",
-        "panic_below", "parts", "penalty", "picker", "retired", "rng", "settings", "source", "timeout",
+        "panic_below", "parts", "penalty", "picker", "retired", "rng", "settings", "source", "succeeded", "timeout",
         "timeout_chosen", "tls", "used", "warm_floor",
     )  # fmt: skip
 
@@ -100,6 +109,7 @@ class Service:
     inbox: deque[tuple[Any, ...]]
     wake: Callable[[], None]
     refreshing: AbstractContextManager[object]
+    seat: Seat
     on_begin: tuple[Callable[..., None], ...]
     on_answer: tuple[Callable[..., None], ...]
     on_end: tuple[Callable[..., None], ...]
@@ -160,6 +170,7 @@ class Service:
         self.changed = False
         self.used = False  # whether there was a call ever
         self.attended = False  # whether the housekeeper looks after it
+        self.succeeded = False  # whether that other one has its endpoints
         self.retired = False  # whether a reload has put another, or none, in its place: only calls under way are left
         self._gone: dict[str, tuple[Endpoint, float]] = {}
 
@@ -183,6 +194,53 @@ class Service:
             for name in names:
                 with suppress(AttributeError):  # not made yet
                     delattr(self, name)
+
+    def made(self, name: str) -> Any:
+        """A part, or None while nobody has asked for it."""
+        try:
+            return object.__getattribute__(self, name)
+        except AttributeError:
+            return None
+
+    def take_over(self, old: Service, parts: Iterable[str]) -> None:
+        """Stand where another stood whose policies were others: its endpoints go on, with all that is known of them.
+
+        `parts` are those that were made of the same settings: they are the old one's, and so their state is. Calls
+        under way at the old one end by its policies; those that are yet to begin there find these endpoints.
+        """
+        with self.parts.making:
+            for name in parts:
+                made = old.made(name)
+                if made is not None:
+                    setattr(self, name, made)
+            if (seat := old.made("seat")) is not None:
+                self.seat, seat.service = seat, self
+        self.endpoints, self._gone, self.used, self.panic = old.endpoints, old._gone, old.used, old.panic
+        if "strategy" in parts:
+            self.learner, self.fleet, self.picker, self.changed = old.learner, old.fleet, old.picker, old.changed
+        else:
+            self.changed = True
+            self._unlearn()
+        if "ejection" not in parts and old.made("ejection") is not None:
+            self._readmit()
+            old.ejection = self.ejection
+        old.picker, old.changed, old.retired, old.succeeded = None, False, True, True
+
+    def leave_to(self, heir: Service) -> None:
+        """Calls that are yet to begin here, or to be sent again, go where the heir's go."""
+        self.endpoints, self.fleet = heir.endpoints, heir.fleet
+
+    def _unlearn(self) -> None:
+        """Another strategy measures for itself."""
+        for each in (*self.endpoints, *(gone for gone, _ in self._gone.values())):
+            each.unlearn(self.fleet)
+
+    def _readmit(self) -> None:
+        """Other rules judge anew; what is still to come of what the old ones watched counts for neither."""
+        for each in self.endpoints:
+            each.epoch += 1
+            for bar in (Bar.EJECTED, Bar.OVERLOADED):
+                each.availability.lift(bar)
 
     def change(self) -> None:
         """An endpoint's availability changed: the picker is made anew at the next refresh."""
@@ -253,6 +311,8 @@ class Service:
     def refresh(self, now: float) -> None:
         """Make the picker anew over the endpoints that may be used now. Off the call path, but for the first call."""
         with self.refreshing:
+            if self.succeeded:  # its strategy is another's now
+                return
             self.used, self.changed = True, False
             self._remember(now)
             usable = self._usable(now)
@@ -293,6 +353,8 @@ class Service:
         return self.source is None and self.checks is None and not (self.used and self._busy())
 
     def _busy(self) -> bool:
+        if self.succeeded:  # what is left there is in its heir's inbox
+            return False
         if self.retired:
             return bool(self.inbox or any(each.open for each in self.endpoints))
         return bool(

@@ -79,6 +79,15 @@ class Checks:
         self._endpoints: tuple[Endpoint, ...] = ()
         self._records: dict[Endpoint, Record] = {}
 
+    def take_over(self, old: Checks) -> None:
+        """Begin with what others of this service know, which are asked no more."""
+        self._records = dict(old._records)
+
+    def drop(self) -> None:
+        """Nobody checks any more, so that none is kept out."""
+        for each in self._records:
+            each.availability.lift(Bar.UNHEALTHY)
+
     def keep(self, now: float, hands: Hands) -> bool:
         """Have done what is due; whether more is due soon."""
         if self._service.endpoints is not self._endpoints:

@@ -66,6 +66,15 @@ class Connects(Protocol):
         ...
 
 
+class Kept(Protocol):
+    """What is kept going round by round."""
+
+    @property
+    def due(self) -> float:
+        """When it wants to be kept next."""
+        ...
+
+
 class Attended:
     """The services that a housekeeper looks after: those called or changed lately, and those with something to come.
 
@@ -121,16 +130,18 @@ class Housekeeper:
         clock: Callable[[], float] = time.monotonic,
         probes: Callable[[], Connects] | None = None,
         sweep: Callable[[float], bool] = lambda now: False,
+        chores: Callable[[float, Hands], Kept | None] = lambda now, hands: None,
     ) -> None:
         self._services = services
         self._clock = clock
         self._sweep = sweep
+        self._chores = chores
         self.running = False
         self._thread: threading.Thread | None = None
         self._starting = threading.Lock()
         self._wake = threading.Event()
         self._stopping = self._resting = False
-        self._due = inf  # when a source wants to be kept next
+        self._due = inf  # when something wants to be kept next
         self.lateness = Lateness()
         self._make_probes: Callable[[], Connects] = probes or Probes
         self._probes: Connects = self._make_probes()
@@ -181,20 +192,24 @@ class Housekeeper:
 
     def round(self, now: float) -> bool:
         """Do once what is due; True while there is more to come soon."""
-        busy, self._due = False, inf
+        busy, kept = False, list[Kept]()
         for service in tuple(self._services()):
             try:
                 busy = self._keep(service, now) or busy
+                if service.source is not None:
+                    kept.append(service.source)
             except Exception as error:  # the others are looked after all the same
                 service.failed("housekeeping", error, now)
         self._probes.poll(now)
+        if (chore := self._chores(now, self.hands)) is not None:
+            kept.append(chore)
         self.hands.poll(now)
+        self._due = min((each.due for each in kept), default=inf)  # what the hands have done may have moved it
         return busy or len(self._probes) > 0
 
     def _keep(self, service: Service, now: float) -> bool:
         if service.source is not None:
             service.source.keep(now, self.hands)
-            self._due = min(self._due, service.source.due)
         checks = service.checks
         checking = checks is not None and checks.keep(now, self.hands)
         if not service.used:

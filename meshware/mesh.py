@@ -28,9 +28,10 @@ from meshware.housekeeper import Attended, Housekeeper
 
 if TYPE_CHECKING:
     from meshware.core.endpoint import Endpoint
-    from meshware.core.policy import Rng
+    from meshware.core.policy import Hands, Rng
     from meshware.core.request import Request
     from meshware.core.service import Service
+    from meshware.following import Following
     from meshware.limiting.admission import Admission
     from meshware.settings.model import PluginChoice
     from meshware.settings.schema import MeshSettings
@@ -38,6 +39,9 @@ if TYPE_CHECKING:
     from meshware.sharing.counts import Count
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
+
+OWN: Any = object()
+"""In place of a source: the one that the settings came from."""
 
 
 class Mesh:
@@ -54,15 +58,16 @@ class Mesh:
         rng: Rng = random,  # the module: its functions are reseeded after a fork
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.settings = settings
+        self.settings = self.source = settings
         self.environ: Mapping[str, str] | None = None
+        self._file: Following | None = None  # where its settings come from, while that is followed
         self.clock = clock
         self._rng = rng
         self._handed = self._observers = tuple(observers)
         self._named: tuple[PluginChoice, ...] = ()
         self._changing = threading.Lock()
         self._attended = Attended(clock)
-        self._keeper = Housekeeper(self._attended.services, clock=clock, sweep=self._sweep)
+        self._keeper = Housekeeper(self._attended.services, clock=clock, sweep=self._sweep, chores=self._follow_file)
         self._board: Board | None = None
         self.services: Mapping[str, Service] = {}
         self._names: Mapping[tuple[str, str, int], Service] = {}
@@ -80,19 +85,26 @@ class Mesh:
         """The mesh of these settings: a mapping, a file, a dotted module path, or the settings model.
 
         `environ`: whose `MESHWARE__...` variables stand above the source, now and at each reload; none unless
-        given. Equal settings give the same mesh; `observers` and `environ` are those of its first making. Raises
-        SettingsError with every problem found.
+        given. A file is followed, unless its settings say `follow: false`. Equal settings, or the same file, give the
+        same mesh; `observers` and `environ` are those of its first making. Raises SettingsError with every problem
+        found.
         """
-        from meshware.settings.load import load
+        from meshware.following import opened
 
-        settings = load(source, environ=environ)
+        settings, file = opened(source, environ=environ, clock=time.monotonic)
         with _registry_lock:
-            mesh = next((each for each in _registry if each.settings == settings), None)
+            mesh = next((each for each in _registry if each._is_of(settings, file, environ)), None)
             if mesh is None:
                 mesh = cls(settings, observers=observers)
-                mesh.environ = environ
+                mesh.environ, mesh.source, mesh._file = environ, source, file
                 _registry.append(mesh)
             return mesh
+
+    def _is_of(self, settings: MeshSettings, file: Following | None, environ: Mapping[str, str] | None) -> bool:
+        """Whether it has these settings, or will have, for it follows the same file."""
+        if file is None or self._file is None:
+            return file is self._file and self.settings == settings
+        return file.path == self._file.path and (self.environ == environ or self.settings == settings)
 
     @staticmethod
     def register(name: str, strategy: type) -> None:
@@ -135,6 +147,11 @@ class Mesh:
         """A part of ours misbehaved where a request was served, which goes on without it."""
         self._emit(PluginFailed(self.settings.service or "(unnamed)", self.clock(), part, described(error)))
 
+    def keep_up(self) -> None:
+        """Have what is followed be followed from now on, even if there is no call. Cheap to call again."""
+        if self._file is not None:
+            self.keep()
+
     def keep(self) -> None:
         """Have the housekeeper run, as after a first call. Cheap to call again."""
         if not self._keeper.running:
@@ -142,22 +159,31 @@ class Mesh:
 
     # For the operator
 
-    def reload(self, source: Any) -> None:
-        """Put new settings in force; wrong ones raise SettingsError and leave the old in force.
+    def reload(self, source: Any = OWN) -> None:
+        """Put new settings in force, or read again those that it has, where they came from.
 
-        A service whose policies stay the same keeps all that it has learned.
+        Wrong ones raise SettingsError and leave the old in force. Endpoints keep all that was learned of them, and
+        calls under way end as they began. The source is the mesh's from now on: a file is followed, all else is not.
         """
-        from meshware.settings.load import load
+        from meshware.following import opened
 
+        source = self.source if source is OWN else source
         try:
-            settings = load(source, environ=self.environ)
+            settings, file = opened(source, environ=self.environ, clock=self.clock)
             with self._changing:
-                self._loaded = self.clock()
-                self._put(settings, self.services)
+                changes = self._change(settings)
+                self.source, self._file = source, file
         except MeshError as error:
-            self._emit(SettingsRefused(self.settings.service, self.clock(), str(error)))
+            self.refused(str(error))
             raise
-        self._emit(SettingsReloaded(self.settings.service, self.clock()))
+        self._emit(SettingsReloaded(self.settings.service, self.clock(), changes))
+
+    def following(self) -> dict[str, Any]:
+        """The file that the settings follow, how many seconds ago it said what is in force, and what is wrong with it
+        since. As plain data; empty where none is followed.
+        """
+        file = self._file
+        return {} if file is None else file.status(self.clock())
 
     def status(self) -> dict[str, dict[str, dict[str, Any]]]:
         """Per service and endpoint: its state and what is in flight, as plain data.
@@ -201,6 +227,7 @@ class Mesh:
             if _default is self:
                 _default = None
             _registry[:] = [mesh for mesh in _registry if mesh is not self]
+        self._file = None
         self._keeper.stop()
         if self._board is not None:
             self._board.close(self.clock())
@@ -211,7 +238,38 @@ class Mesh:
                 if getattr(part, "probes", False) is True and part.prober is not None:
                     part.prober.stop()
 
+    # For the file that is followed, on a thread of the housekeeper's
+
+    def follow(self, file: Following, settings: MeshSettings) -> None:
+        """Put in force what it says now, unless another source was chosen meanwhile. Raises MeshError."""
+        with self._changing:
+            if file is not self._file or settings == self.settings:
+                return
+            changes = self._change(settings)
+            if not settings.follow:
+                self._file = None
+        self._emit(SettingsReloaded(settings.service, self.clock(), changes))
+
+    def refused(self, error: str) -> None:
+        """New settings are wrong, and the old ones stay."""
+        self._emit(SettingsRefused(self.settings.service, self.clock(), error))
+
+    def _follow_file(self, now: float, hands: Hands) -> Following | None:
+        """Look at the file when it is time."""
+        file = self._file
+        if file is not None:
+            file.keep(now, hands, self)
+        return file
+
     # Inside
+
+    def _change(self, settings: MeshSettings) -> tuple[str, ...]:
+        """Put these in force; what they change."""
+        from meshware.settings.changes import changes, in_words
+
+        before, self._loaded = self.settings, self.clock()
+        self._put(settings, self.services)
+        return tuple(in_words(changes(before, settings)))
 
     def _put(
         self, settings: MeshSettings, previous: Mapping[str, Service], found: Mapping[str, Service] | None = None
@@ -305,6 +363,8 @@ class Mesh:
             self._board.after_fork()
         self._attended.after_fork()
         self._keeper.after_fork()
+        if self._file is not None:
+            self._file.after_fork()
         self.admission = None
         self._put(self.settings, {}, self.services)
 

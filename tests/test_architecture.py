@@ -21,7 +21,7 @@ POLICY = {
     "balancing", "breaking", "retrying", "limiting", "fallback",
     "routing", "discovery", "health", "security", "sharing",
 }  # fmt: skip
-MESH = {"core", "context", "files", "plugins", "settings", "hands", "housekeeper", "assembly", "mesh"}
+MESH = {"core", "context", "files", "following", "plugins", "settings", "hands", "housekeeper", "assembly", "mesh"}
 DOORS = MESH | POLICY | {"outbound", "telemetry"}
 
 KNOWS: dict[str, set[str]] = {
@@ -32,6 +32,7 @@ KNOWS: dict[str, set[str]] = {
     "discovery": {"core", "files"},
     "plugins": {"core"},
     "settings": {"core", "files", "plugins"},
+    "following": {"core", "files", "settings"},
     "hands": {"core"},
     "housekeeper": {"core", "hands"},
     "assembly": {"core", "plugins", "settings", *POLICY},

@@ -10,25 +10,23 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from meshware.cli.difference import difference
+from meshware.cli.refused import refused
 from meshware.cli.source import chosen
-from meshware.core.errors import Problem, SettingsError
+from meshware.core.errors import SettingsError
+from meshware.settings.changes import in_short, some
 from meshware.settings.explain import Value, explain
 from meshware.settings.load import validated
 from meshware.settings.origin import dotted
 from meshware.settings.schema import MeshSettings, ServiceSettings
-
-SHOWN = 3
-"""Endpoints of a service that the table names; `--json` has all."""
-
-WIDEST = 60
-"""Characters of a value that the table shows."""
 
 
 @click.command()
 @click.argument("source", required=False)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object: ok, problems, services, values.")
 @click.option("--all", "all_values", is_flag=True, help="Show the values that nobody set, too.")
-def check(source: str | None, as_json: bool, all_values: bool) -> None:
+@click.option("--diff", nargs=2, metavar="OLD NEW", help="Say what NEW would change in a mesh that has OLD.")
+def check(source: str | None, as_json: bool, all_values: bool, diff: tuple[str, str] | None) -> None:
     """Check the settings at SOURCE and say every error at once.
 
     Run it before a deployment, or in CI: what it accepts will start. SOURCE is a file whose name ends in .toml,
@@ -39,6 +37,11 @@ def check(source: str | None, as_json: bool, all_values: bool) -> None:
 
     It shows each value that somebody set, and where: a line of a file, a module, an environment variable.
 
+    With --diff it says what a reload from OLD to NEW would change: services and endpoints that come and go, and
+    each setting by its path, with its old and its new value. What is compared is what is in force, so a changed
+    default shows in the services that it reaches. With --json there is a list of changes: path, kind (added,
+    removed, changed), name (of a service or endpoint that comes or goes), old, new.
+
     \b
     Examples:
       meshware check mesh.toml               a file
@@ -46,39 +49,27 @@ def check(source: str | None, as_json: bool, all_values: bool) -> None:
       meshware check shop.mesh:STAGING       ... or another name
       meshware check shop.app:app --json     the settings of an app
       meshware check shop.app:create_app     ... or of what its factory makes
+      meshware check --diff mesh.toml new.toml
 
-    Exit codes: 0 the settings are right, 1 they are not (every problem with its path), 2 wrong usage.
+    Exit codes: 0 the settings are right, 1 they are not (every problem with its path), 2 wrong usage. With --diff
+    0 too, whether anything would change or not, and 1 when OLD or NEW is not right.
     """
+    if diff is not None:
+        if source is not None or all_values:
+            raise click.UsageError("--diff compares OLD and NEW, and nothing else")
+        difference(*diff, as_json=as_json)
+        return
     try:
         written = chosen(source)
         settings = validated(written)
     except SettingsError as error:
-        _refused(error, as_json)
-        raise click.exceptions.Exit(1) from None
+        raise refused(error, as_json=as_json, also={"services": {}, "values": {}}) from None
     values = list(explain(settings, written))
     if as_json:
         told = {"ok": True, "problems": [], "services": _services(settings), "values": _values(values)}
         click.echo(json.dumps(told, indent=2))
     else:
         _accepted(settings, [each for each in values if all_values or each.source != "default"])
-
-
-def _refused(error: SettingsError, as_json: bool) -> None:
-    if as_json:
-        problems = [_problem(each) for each in error.problems]
-        click.echo(json.dumps({"ok": False, "problems": problems, "services": {}, "values": {}}, indent=2))
-    else:
-        click.echo(str(error), err=True)
-
-
-def _problem(problem: Problem) -> dict[str, Any]:
-    return {
-        "path": problem.path,
-        "value": repr(problem.value),
-        "expected": problem.expected,
-        "nearest": problem.nearest,
-        "where": problem.where,
-    }
 
 
 def _services(settings: MeshSettings) -> dict[str, Any]:
@@ -107,7 +98,7 @@ def _set(values: list[Value]) -> Table:
     for each in values:
         service = str(each.location[1]) if each.location[0] == "services" else ""
         setting = dotted(each.location[2:] if service else each.location)
-        table.add_row(*map(escape, (service if service != named else "", setting, _short(each.value), _origin(each))))
+        table.add_row(*map(escape, (service if service != named else "", setting, in_short(each.value), _origin(each))))
         named = service
     return table
 
@@ -119,24 +110,6 @@ def _table(*headings: str) -> Table:
     return table
 
 
-def _short(value: Any) -> str:
-    """A value in its short form, on one line, or the beginning of it."""
-    if isinstance(value, list) and value and isinstance(value[0], dict) and "address" in value[0]:
-        return _addresses([each["address"] for each in value])
-    if isinstance(value, list):
-        text = ", ".join(_short(each) if isinstance(each, dict) else str(each) for each in value)
-    elif isinstance(value, dict) and "name" in value:
-        text = f"{value['name']} {json.dumps(value['options'])}".removesuffix(" {}")
-    else:
-        text = value if isinstance(value, str) else json.dumps(value)
-    return text if len(text) <= WIDEST else f"{text[: WIDEST - 3]}..."
-
-
-def _addresses(addresses: list[str]) -> str:
-    more = f", and {len(addresses) - SHOWN} more" if len(addresses) > SHOWN else ""
-    return ", ".join(addresses[:SHOWN]) + more
-
-
 def _origin(value: Value) -> str:
     if value.source == "defaults":
         return f"defaults, {value.where}" if value.where else "defaults"
@@ -145,7 +118,7 @@ def _origin(value: Value) -> str:
 
 def _row(service: ServiceSettings) -> list[str]:
     return [
-        ", ".join(each.name for each in service.discovery) or _addresses([each.address for each in service.endpoints]),
+        ", ".join(each.name for each in service.discovery) or some([each.address for each in service.endpoints]),
         service.strategy.name,
         f"{service.timeout:g} s",
         str(service.retry.attempts),

@@ -128,7 +128,9 @@ class BoardsApart(Event):
 
 @dataclass(frozen=True, slots=True)
 class SettingsReloaded(Event):
-    """New settings are in force."""
+    """New settings are in force; what they have changed, in words (see settings/changes.py)."""
+
+    changes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

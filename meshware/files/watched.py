@@ -30,7 +30,7 @@ PATIENCE = 5
 class Watched:
     """What a file holds, told when it changes. For one thread at a time; nothing is read before the first look.
 
-    `moving`: whether the last look found it changed, or about to be: then the next may be soon.
+    `moving`: whether the last look found it written to, or another in its place: then the next may be soon.
     """
 
     def __init__(self, path: str, *, size: int = limits.SIZE, wall: Callable[[], float] = time.time) -> None:
@@ -60,11 +60,21 @@ class Watched:
         if Stamp.of(self.path) != stamp:  # half of it may be of before, half of after
             self.moving = True
             return None
+        self.moving = stamp != self._stamp
+        return data if self._keep(stamp, data) else None
+
+    def read(self) -> bytes:
+        """Its bytes as they are now; the next look gives them when they have changed. Raises Unreadable."""
+        stamp = Stamp.of(self.path)
+        data = contents(self.path, size=self._size)
+        self._keep(stamp, data)
+        return data
+
+    def _keep(self, stamp: Stamp, data: bytes) -> bool:
+        """Remember what was read; whether that is something else than before."""
+        before, self._digest = self._digest, blake2b(data).digest()
         self._stamp, self._fresh = stamp, self._age(stamp) < GRAIN
-        digest = blake2b(data).digest()
-        self.moving = digest != self._digest
-        self._digest = digest
-        return data if self.moving else None
+        return self._digest != before
 
     def _under_way(self, stamp: Stamp) -> bool:
         """Whether somebody seems to be writing to it just now."""

@@ -134,6 +134,7 @@ class Door:
         Nothing is in force yet: enter the context for as long as code of the app runs, then end it by `done`.
         """
         mesh, rules = self.mesh, self._current()
+        mesh.keep_up()
         inbound = rules.read(said, peer) if said else rules.unsaid
         now, outer = mesh.clock(), current()
         deadline = _deadline(inbound.timeout, now, outer)

@@ -57,8 +57,9 @@ class Change:
 def changes(old: MeshSettings, new: MeshSettings) -> Iterator[Change]:
     """All of them: those of the mesh itself first, then service by service."""
     yield from _below((), old, new)
-    for name in old.services.keys() - new.services.keys():
-        yield Change(("services",), "removed", old=_plain(old.services[name]), what=name)
+    for name, service in old.services.items():
+        if name not in new.services:
+            yield Change(("services",), "removed", old=_plain(service), what=name)
     for name, service in new.services.items():
         before = old.services.get(name)
         if before is None:
@@ -96,7 +97,7 @@ def _below(location: Location, old: BaseModel, new: BaseModel) -> Iterator[Chang
         if isinstance(before, BaseModel) and type(before) is type(after) and not isinstance(before, PluginChoice):
             yield from _below(place, before, after)
         else:
-            yield Change(place, "changed", _plain(before), _plain(after))
+            yield Change(place, "changed", _plain(_dumped(old, key)), _plain(_dumped(new, key)))
 
 
 # In words
@@ -130,6 +131,8 @@ def _anywhere(change: Change) -> str:
 
 def in_short(value: Any) -> str:
     """A value on one line, or the beginning of it."""
+    if value is None:
+        return "none"
     if isinstance(value, list) and value and isinstance(value[0], dict) and "address" in value[0]:
         return some([each["address"] for each in value])
     if isinstance(value, list):
@@ -147,12 +150,14 @@ def some(names: list[str]) -> str:
     return ", ".join(names[:SHOWN]) + more
 
 
+def _dumped(model: BaseModel, key: str) -> Any:
+    return model.model_dump(mode="json", fallback=repr, include={key})[key]
+
+
 def _plain(value: Any) -> Any:
     """As plain data, without secrets."""
     if isinstance(value, BaseModel):
         value = value.model_dump(mode="json", fallback=repr)
     if isinstance(value, dict):
         return {str(key): "..." if SECRET.search(str(key)) else _plain(each) for key, each in value.items()}
-    if isinstance(value, list | tuple | set | frozenset):
-        return [_plain(each) for each in value]
-    return value if isinstance(value, str | int | float | bool | None) else str(value)
+    return [_plain(each) for each in value] if isinstance(value, list) else value

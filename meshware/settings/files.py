@@ -6,6 +6,7 @@ A file that was written by half may still be well-formed: write another one, and
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import PurePath
 
 from meshware.core.errors import Problem, SettingsError
@@ -23,21 +24,15 @@ def is_file(source: object) -> bool:
     return isinstance(source, str) and (os.sep in source or PurePath(source).suffix.lower() in _FORMATS)
 
 
-def from_file(path: str | os.PathLike[str]) -> Source:
-    """The settings in a file whose name ends in .toml, .yaml or .yml. Raises SettingsError."""
+def from_file(path: str | os.PathLike[str], *, contents: Callable[[str], bytes] = contents) -> Source:
+    """The settings in a file whose name ends in .toml, .yaml or .yml. Raises SettingsError.
+
+    `contents` reads it, or raises Unreadable.
+    """
     name = os.fspath(path)
-    _format(name)
+    kind = _format(name)
     try:
-        data = contents(name)
-    except Unreadable as error:
-        raise SettingsError([error.problem]) from error
-    return from_bytes(name, data)
-
-
-def from_bytes(name: str, data: bytes) -> Source:
-    """The settings that a file of this name holds in these bytes. Raises SettingsError."""
-    try:
-        found = parse(name, data, _format(name))
+        found = parse(name, contents(name), kind)
     except Unreadable as error:
         raise SettingsError([error.problem]) from error
     return Source(found.data, name, found.lines)

@@ -233,6 +233,11 @@ class MeshSettings(Model):
         description="Requests that one worker process works on at once: its threads, or what an async one can bear. "
         "The reported utilisation is what is in flight beside it.",
     )
+    follow: bool = Field(
+        True,
+        description="Whether settings that come from a file follow it: what changes there is checked, and in force "
+        "within a second; while it is wrong or gone the old settings stay.",
+    )
     board: BoardSettings = Field(BoardSettings(), description="What the workers of one host tell each other.")
     observers: tuple[Annotated[PluginChoice, AfterValidator(references.observer)], ...] = Field(
         (), description="What watches calls and events: names, or `{name: {settings}}`."

@@ -43,7 +43,7 @@ _TEXTS: dict[type[object], tuple[int, str]] = {
         logging.WARNING,
         "workers named {service!r} run here with other settings, and share nothing with these (see {directory})",
     ),
-    events.SettingsReloaded: (logging.INFO, "new settings are in force"),
+    events.SettingsReloaded: (logging.INFO, "new settings are in force; changed: {changes}"),
     events.SettingsRefused: (logging.ERROR, "new settings refused, the old ones stay: {error}"),
 }
 

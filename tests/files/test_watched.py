@@ -121,6 +121,7 @@ def test_a_change_within_the_grain_of_the_files_clock_is_seen(path, wall):
 
 def test_another_time_on_the_same_words_is_no_change(seen, path):
     os.utime(path, (OLD + 50.0, OLD + 50.0))
+    assert (seen.look(), seen.moving) == (None, True)
     assert (seen.look(), seen.moving) == (None, False)
 
 

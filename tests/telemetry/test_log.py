@@ -94,7 +94,12 @@ def failed(at, *, service="inventory", plugin="strategy", error="ValueError: no"
             "inventory: endpoints added: a:1, b:2; removed: none",
         ),
         (failed(10.0), "WARNING", "inventory: strategy failed, a stand-in decided: ValueError: no"),
-        (events.SettingsReloaded("", 10.0), "INFO", "new settings are in force"),
+        (events.SettingsReloaded("", 10.0), "INFO", "new settings are in force; changed: none"),
+        (
+            events.SettingsReloaded("", 10.0, tuple(f"{each}: 1 -> 2" for each in "abcdefg")),
+            "INFO",
+            "new settings are in force; changed: a: 1 -> 2, b: 1 -> 2, c: 1 -> 2, d: 1 -> 2, e: 1 -> 2 and 2 more",
+        ),
         (
             events.SettingsRefused("", 10.0, "1 problem {sic}"),
             "ERROR",

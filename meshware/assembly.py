@@ -32,7 +32,7 @@ from meshware.core.fault import Fault
 from meshware.core.lateness import PUNCTUAL, Lateness
 from meshware.core.operations import Operations
 from meshware.core.outcome import Outcome, StatusClassifier, Verdict
-from meshware.core.policy import Circuit, Limiter, Rng, Strategy
+from meshware.core.policy import Arrival, Circuit, Limiter, Rng, Strategy
 from meshware.core.request import Request
 from meshware.core.service import Seat, Service
 from meshware.discovery.arrival import FirstAnswer
@@ -135,11 +135,13 @@ def assemble(
     known = previous if found is None else found
     for service, each, source in anew:  # nothing of the old is touched until all of the new stands
         before = previous.get(service.name)
-        if before is not None and before is not service:
+        heir = before is not None and before is not service
+        if before is not None and heir:
             _hand_on(before, service)
         service.settings = each
-        _supply(service, each, source, known.get(service.name), now)
-        if before is not None and before is not service:
+        if source is None or source is not service.source:
+            _supply(service, source, known.get(service.name), now, waiting=_waited_for(before))
+        if before is not None and heir:
             before.leave_to(service)
     for name, service in services.items():
         _endanger(
@@ -247,21 +249,32 @@ def _source(service: Service, settings: ServiceSettings) -> Sources | None:
 
 
 def _supply(
-    service: Service, settings: ServiceSettings, source: Sources | None, known: Service | None, now: float
+    service: Service, source: Sources | None, known: Service | None, now: float, *, waiting: Arrival | None
 ) -> None:
-    """Give a service its endpoints, or the source that will find them."""
-    if source is not None and source is service.source:
-        return
+    """Give a service its endpoints, or the source that will find them; for which somebody may be waiting."""
     before = known.source if known is not None and isinstance(known.source, Sources) else None
     if service.source is not None:
         service.source.stop()
     service.source = source
     if source is None:
-        service.replace([_endpoint(one) for one in settings.endpoints], now)
+        service.replace([_endpoint(one) for one in service.settings.endpoints], now)
     elif known is not None and known.endpoints:
         source.recall([_again(each) for each in known.endpoints], before, now)
     else:
-        service.arrival = FirstAnswer()
+        service.arrival = waiting or FirstAnswer()
+        return
+    service.arrival = None
+    if waiting is not None:
+        waiting.come()
+
+
+def _waited_for(service: Service | None) -> Arrival | None:
+    """What calls of a service are waiting for: they go on waiting, for what takes its source's place."""
+    if service is None:
+        return None
+    if isinstance(service.source, Sources):
+        service.source.yield_waiting()
+    return service.arrival
 
 
 def _read(entry: Any) -> Endpoint:

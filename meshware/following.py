@@ -7,11 +7,12 @@ is broken, half-written or gone the old settings stay, which is said once, with 
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Mapping
 from math import inf
 from typing import TYPE_CHECKING, Any, Protocol
 
-from meshware.core.errors import MeshError, SettingsError
+from meshware.core.errors import MeshError, Problem, SettingsError
 from meshware.files.contents import Unreadable
 from meshware.files.watched import Watched
 from meshware.settings.environment import overridden
@@ -22,8 +23,11 @@ if TYPE_CHECKING:
     from meshware.core.policy import Hands
     from meshware.settings.schema import MeshSettings
 
-LOOK, SOON = 0.5, 0.05
-"""Seconds between two looks; and while the file is changing."""
+LOOK, SOON, LATELY = 0.5, 0.05, 2.0
+"""Seconds between two looks; those while the file is changing; and for how long it is taken for changing."""
+
+AGAIN, TIMES = 0.02, 12
+"""Seconds between looks at a file that is broken and changing, and how many of them follow each other."""
 
 REST = 4.0
 """Times what a look took before the next: large settings that change all the time must not take all of our time."""
@@ -68,8 +72,10 @@ class Following:
         self._environ = environ or {}
         self._clock = clock
         self._watched = Watched(self.path)
+        self._pause = threading.Event()  # never set: a wait and no more
         self._wrong = self._said = ""
         self._said_at = -inf
+        self._changed = -inf
         self.confirmed = clock()
 
     def read(self) -> MeshSettings:
@@ -85,7 +91,7 @@ class Following:
         def looked(took: float | None, error: Exception | None, now: float) -> None:
             if error is not None:
                 mesh.refused(str(error))
-            self.due = now + max(SOON if self._watched.moving else LOOK, REST * (took or 0.0))
+            self.due = now + max(SOON if self._changing() else LOOK, REST * (took or 0.0))
 
         if not hands.give(self, lambda: self._look(mesh), limit=LIMIT, done=looked):
             self.due = now + LOOK
@@ -101,22 +107,42 @@ class Following:
     # On a hand
 
     def _look(self, mesh: Follower) -> float:
-        """Whatever has changed in it is put in force; how long that took."""
-        began = self._clock()
+        """Whatever has changed in it is put in force; how long that took.
+
+        While it is broken and changing it is looked at again at once: who breaks it may be about to mend it.
+        """
+        took = 0.0
+        for turn in range(TIMES):
+            self._pause.wait(AGAIN if turn else 0)
+            began = self._clock()
+            self._look_once(mesh)
+            took = max(took, self._clock() - began)
+            if not self.error or not self._changing():
+                break
+        self._tell(mesh)
+        return took
+
+    def _changing(self) -> bool:
+        return self._clock() - self._changed < LATELY
+
+    def _look_once(self, mesh: Follower) -> None:
         try:
             data = self._watched.look()
         except Unreadable as error:
-            self.error = str(SettingsError([error.problem]))
+            error_now = str(SettingsError([error.problem]))
         else:
             if data is not None:
                 self._wrong = self._taken(data, mesh)
-            self.error = self._wrong
-        self._tell(mesh)
-        return self._clock() - began
+            error_now = self._wrong
+        if self._watched.moving or error_now != self.error:
+            self._changed = self._clock()
+        self.error = error_now
 
     def _taken(self, data: bytes, mesh: Follower) -> str:
         """What is wrong with it, so that it is not in force."""
         try:
+            if not data.strip():  # well-formed TOML, and what a file that is written in place looks like at first
+                raise SettingsError([Problem("", self._name, "settings, but the file is empty")])
             mesh.follow(self, self._settings(lambda name: data))
         except MeshError as error:
             return str(error)

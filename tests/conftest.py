@@ -130,6 +130,24 @@ def face_of(request):
         face.end()
 
 
+@pytest.fixture(params=["requests", "httpx2-async"])
+def getter(request, session_of):
+    """`getter(mesh)`: how a sync and an async client get a URL by that mesh."""
+    from clients.httpx_faces import FACES
+
+    made = []
+
+    def make(mesh):
+        if request.param == "requests":
+            return session_of(mesh).get
+        made.append(FACES[request.param](mesh))
+        return made[-1].get
+
+    yield make
+    for face in made:
+        face.end()
+
+
 @pytest.fixture
 def ca(authority, tmp_path):
     """The path of the throw-away authority's certificate."""

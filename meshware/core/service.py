@@ -90,8 +90,8 @@ class Service:
 
     __slots__ = (
         *sorted(PARTS), "__weakref__", "_gone", "arrival", "attended", "changed", "checks", "connect_timeout", "emit",
-        "endpoints", "faults", "feasible", "fleet", "host", "idle", "judge", "lateness", "learner", "name", "panic",
-        "panic_below", "parts", "penalty", "picker", "retired", "rng", "settings", "source", "succeeded", "timeout",
+        "endpoints", "faults", "feasible", "fleet", "heir", "host", "idle", "judge", "lateness", "learner", "name",
+        "panic", "panic_below", "parts", "penalty", "picker", "retired", "rng", "settings", "source", "timeout",
         "timeout_chosen", "tls", "used", "warm_floor",
     )  # fmt: skip
 
@@ -170,7 +170,7 @@ class Service:
         self.changed = False
         self.used = False  # whether there was a call ever
         self.attended = False  # whether the housekeeper looks after it
-        self.succeeded = False  # whether that other one has its endpoints
+        self.heir: Service | None = None  # that other one, if it has the endpoints
         self.retired = False  # whether a reload has put another, or none, in its place: only calls under way are left
         self._gone: dict[str, tuple[Endpoint, float]] = {}
 
@@ -224,7 +224,7 @@ class Service:
         if "ejection" not in parts and old.made("ejection") is not None:
             self._readmit()
             old.ejection = self.ejection
-        old.picker, old.changed, old.retired, old.succeeded = None, False, True, True
+        old.picker, old.changed, old.retired, old.heir = None, False, True, self
 
     def leave_to(self, heir: Service) -> None:
         """Calls that are yet to begin here, or to be sent again, go where the heir's go."""
@@ -311,7 +311,7 @@ class Service:
     def refresh(self, now: float) -> None:
         """Make the picker anew over the endpoints that may be used now. Off the call path, but for the first call."""
         with self.refreshing:
-            if self.succeeded:  # its strategy is another's now
+            if self.heir is not None:  # its strategy is that one's now
                 return
             self.used, self.changed = True, False
             self._remember(now)
@@ -353,7 +353,7 @@ class Service:
         return self.source is None and self.checks is None and not (self.used and self._busy())
 
     def _busy(self) -> bool:
-        if self.succeeded:  # what is left there is in its heir's inbox
+        if self.heir is not None:  # what is left here is in that one's inbox
             return False
         if self.retired:
             return bool(self.inbox or any(each.open for each in self.endpoints))
@@ -427,6 +427,8 @@ class Service:
 
     def stand_in(self, call: Call, now: float) -> Endpoint:
         """The less loaded of two random draws from what is usable and, if possible, untried, preferred and warm."""
+        if self.heir is not None:
+            return self.heir.stand_in(call, now)
         usable = [each for each in self.endpoints if self.usable(each, now)]
         if not usable:
             raise NoEndpoint(self.name, self._states())

@@ -35,7 +35,7 @@ class Sources:
     ) -> None:
         self.choice = choice
         self._service = service
-        self._stopped = False
+        self._stopped, self._awaited = False, True
         self._taking = RLock()  # a reload that stops them waits for what is just put in force
         names = _told_apart([name for name, _ in made])
         self.each = tuple(
@@ -81,6 +81,10 @@ class Sources:
     def chosen_by(self, choice: object) -> Source | None:
         """The source that was made of such a choice."""
         return next((each for each, own in zip(self.each, self.choice, strict=True) if own == choice), None)
+
+    def yield_waiting(self) -> None:
+        """Calls that wait for a first answer wait for that of others from now on."""
+        self._awaited = False
 
     def stop(self) -> None:
         """Nobody wants their answers any more; no call waits for one."""
@@ -145,6 +149,8 @@ class Sources:
             self._arrive()
 
     def _arrive(self) -> None:
+        if not self._awaited:
+            return
         arrival, self._service.arrival = self._service.arrival, None
         if arrival is not None:
             arrival.come()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import time
+import weakref
 from collections.abc import Callable
 from hashlib import blake2b
 from typing import NamedTuple
@@ -20,10 +21,10 @@ GRAIN = 2.0
 """Seconds for which a file that was just written is read at each look: within its clock's grain, nothing shows that it
 was written once more (ext4: 4 ms, FAT: 2 s)."""
 
-ALONE = 0.1
+ALONE = 0.25
 """Seconds for which nobody must have written to a file that is written in place."""
 
-PATIENCE = 5
+PATIENCE = 8
 """Looks for which a file that is written without a pause is put off; then it is read as it is."""
 
 
@@ -42,6 +43,7 @@ class Watched:
         self._fresh = True
         self._digest = b""
         self._put_off = 0
+        self._held: Held | None = None
 
     def look(self) -> bytes | None:
         """Its bytes, if they are others than those that a look gave last; else None. Raises Unreadable."""
@@ -49,7 +51,7 @@ class Watched:
         try:
             stamp = Stamp.of(self.path)
         except Unreadable:
-            self._stamp = None  # what comes in its place is another file, whatever its number
+            self._stamp = self._held = None  # what comes in its place is another file
             raise
         if stamp == self._stamp and not self._fresh:
             return None
@@ -73,6 +75,8 @@ class Watched:
     def _keep(self, stamp: Stamp, data: bytes) -> bool:
         """Remember what was read; whether that is something else than before."""
         before, self._digest = self._digest, blake2b(data).digest()
+        if self._stamp is None or stamp.file != self._stamp.file or self._held is None:
+            self._held = Held.of(self.path)
         self._stamp, self._fresh = stamp, self._age(stamp) < GRAIN
         return self._digest != before
 
@@ -84,6 +88,21 @@ class Watched:
 
     def _age(self, stamp: Stamp) -> float:
         return self._wall() - stamp.modified / 1e9
+
+
+class Held:
+    """A file that is kept open, so that its number is no other's: file systems give it away again at once."""
+
+    def __init__(self, descriptor: int) -> None:
+        weakref.finalize(self, os.close, descriptor)
+
+    @classmethod
+    def of(cls, path: str) -> Held | None:
+        """The one that is there now; None where it cannot be had: then its number may mislead, for some looks."""
+        try:
+            return cls(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK))
+        except OSError:
+            return None
 
 
 class Stamp(NamedTuple):

@@ -13,12 +13,10 @@ import sys
 import threading
 import time
 import tracemalloc
-from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
-from clients.httpx_faces import FACES
 from discovery.conftest import Found, Told
+from meanwhile import Heart, calling, resident
 
 from meshware.mesh import Mesh
 
@@ -79,49 +77,6 @@ def put(path, addresses):
     os.replace(new, path)
 
 
-@contextmanager
-def calling(get):
-    """Somebody calls all the while; gives how many calls were answered, and what else became of them."""
-    over, seen = threading.Event(), {"calls": 0, "failed": []}
-
-    def call():
-        while not over.is_set():
-            try:
-                assert get("http://inventory/items").status_code == 200
-                seen["calls"] += 1
-            except Exception as error:
-                seen["failed"].append(repr(error))
-            over.wait(0.002)
-
-    thread = threading.Thread(target=call)
-    thread.start()
-    try:
-        yield seen
-    finally:
-        over.set()
-        thread.join(10.0)
-
-
-@pytest.fixture(params=["requests", "httpx2-async"])
-def getter(request, session_of):
-    """`getter(mesh)`: how one of the clients gets a URL by that mesh."""
-    made = []
-
-    def make(mesh):
-        if request.param == "requests":
-            return session_of(mesh).get
-        made.append(FACES[request.param](mesh))
-        return made[-1].get
-
-    yield make
-    for face in made:
-        face.end()
-
-
-def resident():
-    return 4096 * int(Path("/proc/self/statm").read_text().split()[1])
-
-
 SIZES = [(100, 10, 20, BUSY), pytest.param(10_000, 50, 25, LATE, marks=pytest.mark.soak)]
 
 
@@ -136,7 +91,7 @@ def test_nobody_calls_an_endpoint_that_left_its_file_two_seconds_ago(
     put(path, everywhere.addresses(0, alive))
     mesh = Mesh.from_settings({"services": {"inventory": {"discovery": {"lines": {"path": str(path)}}}}})
     try:
-        with calling(getter(mesh)) as seen:
+        with Heart() as heart, calling(getter(mesh), "http://inventory/items") as calls:
             for first in range(step, total - alive + 1, step):
                 time.sleep(0.5)
                 gone = everywhere.addresses(max(0, first - step), min(step, alive))
@@ -146,10 +101,10 @@ def test_nobody_calls_an_endpoint_that_left_its_file_two_seconds_ago(
                     before = resident()
             time.sleep(latest + 0.5)
             grown = resident() - before if total > 1000 else 0
-        late = {at: everywhere.called[at] - when for at, when in left.items() if at in everywhere.called}
-        assert max(late.values()) <= latest
-        assert seen["failed"] == []
-        assert seen["calls"] > total / 5
+        spans = [(left[at], when) for at, when in everywhere.called.items() if at in left]
+        assert max(when - gone - heart.stood(gone, when) for gone, when in spans) <= latest
+        assert calls.failed == []
+        assert calls.answered > total / 5
         assert list(mesh.status()["inventory"]) == everywhere.addresses(first, alive)
         assert grown <= MIB * max(0, total - 40 * step) / 1000
     finally:

@@ -273,6 +273,24 @@ def test_who_waits_when_the_mesh_is_closed_goes_on(mesh_of_zone):
     assert "no answer yet" in str(errors[0])
 
 
+@pytest.mark.parametrize(
+    "changed",
+    [{"discovery": {"zone": {"port": 81}}}, {"timeout": 30.0}, {"discovery": None, "endpoints": [B]}],
+    ids=["source", "policies", "listed"],
+)
+@pytest.mark.parametrize("wait", [called, lambda mesh: asyncio.run(called_async(mesh))], ids=["sync", "async"])
+def test_who_waits_for_the_first_answer_waits_on_over_a_reload(mesh_of_zone, changed, wait):
+    mesh, zone = mesh_of_zone(timeout=60.0)
+    zone.go_on.clear()
+    went = []
+    thread = threading.Thread(target=lambda: went.append(wait(mesh)))
+    thread.start()
+    until(lambda: zone.asked)
+    mesh.reload(settings_of(**changed))
+    thread.join(PATIENCE)
+    assert went == [B if "endpoints" in changed else A]
+
+
 def test_a_service_that_is_gone_has_its_source_stopped(mesh_of_zone):
     mesh, _ = mesh_of_zone()
     called(mesh)

@@ -217,6 +217,17 @@ def test_a_part_is_made_anew_only_if_what_it_is_made_of_has_changed(mesh, change
     assert {name for name in parts if getattr(now, name) is not had[name]} == new
 
 
+def test_a_fault_that_is_injected_ends_when_it_would_have_ended(mesh, clock):
+    faults = [{"abort": 503, "until": 60.0}]
+    mesh.reload(settings(faults=faults))
+    injected = mesh.services["shop"].faults
+    clock.now += 30.0
+    mesh.reload(settings(faults=faults, timeout=3.0))
+    assert mesh.services["shop"].faults is injected
+    mesh.reload(settings(timeout=3.0))
+    assert mesh.services["shop"].faults is None
+
+
 def test_endpoints_may_change_with_the_policies(mesh, events):
     known = mesh.services["shop"].endpoints
     mesh.reload(settings(B, {"address": C, "weight": 2}, timeout=3.0))

@@ -346,7 +346,8 @@ class Discovery(Protocol):
     """Finds a service's endpoints, by being asked. Made once a service; making it must not block.
 
     Nothing that it does reaches a call: while it fails, what it found last stays in force, and it is asked again after
-    1 s, then after longer, at most 30 s; or `longest_wait`, if it has such an attribute (1 at least).
+    1 s, then after longer, at most 30 s. One that costs next to nothing says so by an attribute `longest_wait`: so many
+    seconds are the most then, and, where they are less than 1 (0.1 at least), an answer may be valid for as little.
     """
 
     def fetch(self, now: float) -> Endpoints:

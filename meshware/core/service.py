@@ -216,6 +216,7 @@ class Service:
             if (seat := old.made("seat")) is not None:
                 self.seat, seat.service = seat, self
         self.endpoints, self._gone, self.used, self.panic = old.endpoints, old._gone, old.used, old.panic
+        self.faults = old.faults
         if "strategy" in parts:
             self.learner, self.fleet, self.picker, self.changed = old.learner, old.fleet, old.picker, old.changed
         else:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from meshware.core.endpoint import Endpoint
 
 SHORTEST, LONGEST = 1.0, 86_400.0
-"""Seconds between two fetches, whatever `valid_for` says."""
+"""Seconds between two fetches, whatever `valid_for` says; for one that is cheap to ask it may be less."""
 
 MOST = 100_000
 """Entries of one answer that are looked at."""
@@ -31,10 +31,18 @@ class Reader:
     """Makes endpoints of a source's answers. For one answer at a time, on whichever thread.
 
     `read` makes an Endpoint of one entry, or raises ValueError; `in_slices` goes through many and lets others run.
+    `shortest`: seconds for which an answer is valid at least.
     """
 
-    def __init__(self, read: Callable[[Any], Endpoint], in_slices: Callable[[tuple[Any, ...]], Iterable[Any]]) -> None:
+    def __init__(
+        self,
+        read: Callable[[Any], Endpoint],
+        in_slices: Callable[[tuple[Any, ...]], Iterable[Any]],
+        *,
+        shortest: float = SHORTEST,
+    ) -> None:
         self._read = read
+        self._shortest = shortest
         self._in_slices = in_slices
         self._before: dict[Hashable, Endpoint] = {}  # entries of the last answer, and what they were read as
         self._last: tuple[Endpoints, Answer] | None = None
@@ -74,14 +82,14 @@ class Reader:
             else:
                 endpoints[endpoint.address] = endpoint
         self._before = read
-        return Answer(tuple(endpoints.values()), seconds(found.valid_for), tuple(refused))
+        return Answer(tuple(endpoints.values()), seconds(found.valid_for, self._shortest), tuple(refused))
 
 
-def seconds(valid_for: Any) -> float:
+def seconds(valid_for: Any, shortest: float = SHORTEST) -> float:
     """For how long an answer is taken as valid. Raises TypeError for what is no number."""
     if isinstance(valid_for, bool) or not isinstance(valid_for, int | float) or not isfinite(valid_for):
         raise TypeError(f"`valid_for` is a number of seconds, not {valid_for!r:.80}")
-    return min(LONGEST, max(SHORTEST, float(valid_for)))
+    return min(LONGEST, max(shortest, float(valid_for)))
 
 
 def _written(entry: Any) -> Hashable | None:

@@ -1,6 +1,6 @@
 """Endpoints from a file that somebody else keeps: TOML, YAML or JSON, followed as it changes.
 
-It is asked once a second, which costs one `stat` while the file is as it was. A file that is gone, half-written
+It is asked twice a second, which costs one `stat` while the file is as it was. A file that is gone, half-written
 or no list of endpoints is a failure: the last good set stays, and the next look is as soon as ever.
 """
 
@@ -12,6 +12,8 @@ from typing import Any
 
 from meshware.core.errors import MissingExtra
 from meshware.core.policy import Endpoints
+from meshware.discovery.answer import LONGEST
+from meshware.discovery.source import CHEAP
 from meshware.files.document import FORMATS, format_of, parse
 from meshware.files.watched import Watched
 
@@ -23,10 +25,10 @@ class File:
     """`"discovery": {"file": {"path": "/etc/mesh/inventory.json"}}`: a list of endpoints, as settings would hold it.
 
     `key`: where the list stands in a file that is no list, a dotted path. `format`: `toml`, `yaml` or `json`, where the
-    file's name does not end so. `every`: seconds between two looks, 1 at least.
+    file's name does not end so. `every`: seconds between two looks, 0.1 at least.
     """
 
-    def __init__(self, *, path: str, key: str = "endpoints", format: str | None = None, every: float = 1.0) -> None:
+    def __init__(self, *, path: str, key: str = "endpoints", format: str | None = None, every: float = 0.5) -> None:
         if not isinstance(path, str | os.PathLike) or not os.fspath(path):
             raise ValueError(f"path must be a file's, not {path!r}")
         if not isinstance(key, str) or not all(key.split(".")):
@@ -76,6 +78,6 @@ def _format(path: str, chosen: str | None) -> str:
 
 
 def _seconds(every: Any) -> float:
-    if isinstance(every, bool) or not isinstance(every, int | float) or not 1 <= every <= 86_400:
-        raise ValueError(f"every must be seconds from 1 to 86,400, not {every!r}")
+    if isinstance(every, bool) or not isinstance(every, int | float) or not CHEAP <= every <= LONGEST:
+        raise ValueError(f"every must be seconds from {CHEAP:g} to {LONGEST:,.0f}, not {every!r}")
     return float(every)

@@ -30,6 +30,9 @@ LIMIT = 10.0
 KEPT_EMPTY = 600.0
 """Seconds for which an empty answer does not count: more often than not it is the source that is wrong."""
 
+CHEAP = 0.1
+"""Seconds between two questions to whom asking costs next to nothing."""
+
 BACK_OFF = (1.0, 30.0, 0.25)
 """Seconds before a failed source is asked again: first, longest, and the share by which they are spread."""
 
@@ -67,7 +70,8 @@ class Source:
         self._watches = callable(getattr(discovery, "watch", None))
         self._service = service
         self._owner = owner
-        self._reader = Reader(read, service.in_slices)
+        self._longest = _longest_wait(discovery)
+        self._reader = Reader(read, service.in_slices, shortest=min(SHORTEST, self._longest))
         self._refusals = Refusals()
         self._began = inf
         self._row = 0
@@ -208,7 +212,7 @@ class Source:
     def _again(self, now: float) -> None:
         """Ask again after a while, longer each time in a row."""
         first, longest, share = BACK_OFF
-        longest = min(longest, _longest_wait(self._discovery))
+        longest = min(longest, self._longest)
         wait = min(longest, first * 2.0 ** min(self._row, 10))
         self._row += 1
         self.due = now + wait * (1 + share * (2 * self._service.rng.random() - 1))
@@ -221,7 +225,7 @@ class Source:
 def _longest_wait(discovery: Any) -> float:
     """What the discovery says of itself, if that makes sense."""
     wait = getattr(discovery, "longest_wait", LONGEST)
-    return max(SHORTEST, wait) if isinstance(wait, int | float) else LONGEST
+    return float(wait) if isinstance(wait, int | float) and wait >= CHEAP else LONGEST
 
 
 def _plain(error: BaseException) -> Exception:

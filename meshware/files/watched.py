@@ -75,14 +75,15 @@ class Watched:
     def _keep(self, stamp: Stamp, data: bytes) -> bool:
         """Remember what was read; whether that is something else than before."""
         before, self._digest = self._digest, blake2b(data).digest()
-        if self._stamp is None or stamp.file != self._stamp.file or self._held is None:
+        if self._held is None or self._held.file != stamp.file:
             self._held = Held.of(self.path)
         self._stamp, self._fresh = stamp, self._age(stamp) < GRAIN
         return self._digest != before
 
     def _under_way(self, stamp: Stamp) -> bool:
         """Whether somebody seems to be writing to it just now."""
-        in_place = self._stamp is not None and stamp != self._stamp and stamp.file == self._stamp.file
+        same = self._held is not None and self._held.file == stamp.file
+        in_place = same and stamp != self._stamp
         self._put_off = self._put_off + 1 if in_place and 0 <= self._age(stamp) < ALONE else 0
         return 0 < self._put_off <= PATIENCE
 
@@ -95,12 +96,16 @@ class Held:
 
     def __init__(self, descriptor: int) -> None:
         weakref.finalize(self, os.close, descriptor)
+        now = os.fstat(descriptor)
+        self.file = now.st_dev, now.st_ino
 
     @classmethod
     def of(cls, path: str) -> Held | None:
-        """The one that is there now; None where it cannot be had: then its number may mislead, for some looks."""
+        """The one that is there now; None where it cannot be had, or nobody could replace it then (Windows)."""
+        if os.name == "nt":
+            return None
         try:
-            return cls(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK))
+            return cls(os.open(path, os.O_RDONLY | os.O_NONBLOCK))
         except OSError:
             return None
 

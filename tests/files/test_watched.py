@@ -101,6 +101,25 @@ def test_a_file_that_is_never_left_alone_is_read_all_the_same(seen, path, wall):
     assert looks == [None] * watched.PATIENCE + [f"turn {watched.PATIENCE}".encode()]
 
 
+def test_a_file_that_has_the_number_of_the_last_one_is_another_all_the_same(seen, path, wall):
+    """File systems give numbers away again: the third file in its place may have that of the first."""
+    for turn in range(20):
+        put(path, "between", at=wall.now)
+        put(path, f"turn {turn}", at=wall.now)
+        assert seen.look() == f"turn {turn}".encode()
+
+
+def test_one_that_is_looked_at_no_more_is_not_kept_open(path):
+    before = len(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else 0
+    for turn in range(20):
+        seen = Watched(str(put(path, str(turn))))
+        seen.read()
+        put(path, str(turn + 1))
+        seen.look()
+    del seen
+    assert before == 0 or len(os.listdir("/proc/self/fd")) == before
+
+
 def test_a_time_to_come_puts_nothing_off(seen, path, wall):
     write(path, "two", at=wall.now + 3600.0)
     assert seen.look() == b"two"

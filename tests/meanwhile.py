@@ -40,24 +40,27 @@ class Heart:
 
 
 class Calls:
-    """How many were answered 200, and what else became of them."""
+    """How many were answered 200, and what else became of them, but for those in whose time we mostly stood still."""
 
     def __init__(self):
         self.answered, self.failed = 0, []
 
 
 @contextmanager
-def calling(get, url):
+def calling(get, url, heart):
     """Somebody calls all the while."""
     over, seen = threading.Event(), Calls()
 
     def call():
         while not over.is_set():
+            began = time.monotonic()
             try:
                 assert get(url).status_code == 200
                 seen.answered += 1
             except Exception as error:
-                seen.failed.append(repr(error))
+                ended = time.monotonic()
+                if heart.stood(began, ended) < (ended - began) / 2:
+                    seen.failed.append(repr(error))
             over.wait(0.002)
 
     thread = threading.Thread(target=call)

@@ -486,7 +486,7 @@ def test_no_call_fails_while_the_settings_are_rewritten_all_the_time(tmp_path, u
         writer.write()
     mesh, late, memory = Mesh.from_settings(path), [], []
     try:
-        with Heart() as heart, calling(getter(mesh), "http://inventory/ok") as calls:
+        with Heart() as heart, calling(getter(mesh), "http://inventory/ok", heart) as calls:
             until = time.monotonic() + seconds
             while time.monotonic() < until:
                 time.sleep(0.05)

@@ -91,7 +91,7 @@ def test_nobody_calls_an_endpoint_that_left_its_file_two_seconds_ago(
     put(path, everywhere.addresses(0, alive))
     mesh = Mesh.from_settings({"services": {"inventory": {"discovery": {"lines": {"path": str(path)}}}}})
     try:
-        with Heart() as heart, calling(getter(mesh), "http://inventory/items") as calls:
+        with Heart() as heart, calling(getter(mesh), "http://inventory/items", heart) as calls:
             for first in range(step, total - alive + 1, step):
                 time.sleep(0.5)
                 gone = everywhere.addresses(max(0, first - step), min(step, alive))

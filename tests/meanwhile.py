@@ -59,6 +59,7 @@ def calling(get, url, heart):
                 seen.answered += 1
             except Exception as error:
                 ended = time.monotonic()
+                time.sleep(3 * BEAT)  # the beat that was late is told then
                 if heart.stood(began, ended) < (ended - began) / 2:
                     seen.failed.append(repr(error))
             over.wait(0.002)

@@ -473,7 +473,10 @@ class Writer:
             return
         timeout = 5.0 + self.version / 1000
         some = self.rng.sample(self.addresses, 1 + self.version % len(self.addresses))
-        text = toml(*some, timeout=timeout, retry={}).replace("services.shop", "services.inventory")
+        text = toml(*some, timeout=timeout, attempt_timeout=4.0, retry={}, hedge=False).replace(
+            "services.shop", "services.inventory"
+        )
+        text = text.replace("hedge = false", "hedge = {enabled = false}")
         put(self.path, text.replace("retry = {}", f"retry = {{attempts = {2 + self.version % 2}}}"))
         self.written.append((time.monotonic(), timeout))
 

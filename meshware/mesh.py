@@ -269,7 +269,11 @@ class Mesh:
 
         before, self._loaded = self.settings, self.clock()
         self._put(settings, self.services)
-        return tuple(in_words(changes(before, settings)))
+        try:
+            return tuple(in_words(changes(before, settings)))
+        except Exception as error:  # values of the user's own that cannot be compared or shown: they are in force
+            self.failed("what has changed", error)
+            return ()
 
     def _put(
         self, settings: MeshSettings, previous: Mapping[str, Service], found: Mapping[str, Service] | None = None

@@ -151,13 +151,13 @@ def some(names: list[str]) -> str:
 
 
 def _dumped(model: BaseModel, key: str) -> Any:
-    return model.model_dump(mode="json", fallback=repr, include={key})[key]
+    return model.model_dump(mode="json", fallback=repr, include={key}, warnings=False)[key]
 
 
 def _plain(value: Any) -> Any:
     """As plain data, without secrets."""
     if isinstance(value, BaseModel):
-        value = value.model_dump(mode="json", fallback=repr)
+        value = value.model_dump(mode="json", fallback=repr, warnings=False)
     if isinstance(value, dict):
         return {str(key): "..." if SECRET.search(str(key)) else _plain(each) for key, each in value.items()}
     return [_plain(each) for each in value] if isinstance(value, list) else value

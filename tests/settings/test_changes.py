@@ -115,6 +115,9 @@ def test_secrets_are_shown_to_nobody():
 
 
 def test_values_that_are_no_plain_data_are_shown_as_they_are():
+    (line,) = words(OLD, inventory(health_check={"http": {"path": "/", "expected": [200]}}))
+    assert line.startswith("services.inventory.health_check: none -> {")
+
     def judge(request, outcome):
         return outcome.verdict
 

@@ -236,7 +236,7 @@ class AsyncDialler(Dialler):
 class AsyncStream:
     """Httpcore's async stream to one endpoint; reads are the inner stream's own."""
 
-    def __init__(self, inner: Any, dialler: Dialler) -> None:
+    def __init__(self, inner: Any, dialler: AsyncDialler) -> None:
         self._inner = inner
         self._dialler = dialler
         self.read, self.aclose, self.get_extra_info = inner.read, inner.aclose, inner.get_extra_info

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from meshware.core.outcome import CONNECTION, Outcome, Verdict
+from meshware.core.outcome import CONNECTION, Cause, Outcome, Verdict
 from meshware.core.policy import Rng
 from meshware.core.request import IDEMPOTENT, Request
 
@@ -57,7 +57,8 @@ class Retries:
             return False
         if outcome.cause is not None and not outcome.sent:
             return self._connects if outcome.cause in CONNECTION else self._unsent
-        if outcome.verdict is Verdict.NEUTRAL or not self._harmless(request):
+        ours = outcome.verdict is Verdict.NEUTRAL and outcome.cause is not Cause.TIMEOUT  # what was cut goes elsewhere
+        if ours or not self._harmless(request):
             return False
         if outcome.status is None:
             return self._resets

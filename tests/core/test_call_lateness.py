@@ -83,6 +83,16 @@ def test_a_timeout_of_the_clients_own_that_rang_late_is_nobodys_failure(world, c
     assert all(each.availability.available(world.now) for each in world.endpoints)
 
 
+def test_one_that_was_cut_all_the_same_is_tried_elsewhere(world):
+    call, attempt = begun(world)
+    world.now = attempt.deadline
+    assert call.overdue(attempt, world.now) == world.now
+    stand_still(world)
+    step = world.fail(call, attempt, Cause.TIMEOUT)
+    assert attempt.outcome.verdict is Verdict.NEUTRAL
+    assert isinstance(step, Retry)
+
+
 @pytest.mark.parametrize("cause", [Cause.REFUSED, Cause.RESET])
 def test_what_an_endpoint_says_itself_it_has_said(world, cause):
     call, attempt = begun(world)

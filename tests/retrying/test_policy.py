@@ -59,7 +59,13 @@ def test_gateway_errors_and_overload_are_tried_elsewhere(status, again):
 
 def test_a_success_and_a_neutral_answer_are_not():
     assert not RETRIES.allows(request(), outcome(Verdict.SUCCESS, status=200))
-    assert not RETRIES.allows(request(), outcome(Verdict.NEUTRAL, cause=Cause.TIMEOUT))
+    assert not RETRIES.allows(request(), outcome(Verdict.NEUTRAL, cause=Cause.LOCAL))
+    assert not RETRIES.allows(request(), outcome(Verdict.NEUTRAL, cause=Cause.CUT))
+
+
+def test_one_that_was_cut_is_sent_again_even_where_it_blames_nobody():
+    assert RETRIES.allows(request(), outcome(Verdict.NEUTRAL, cause=Cause.TIMEOUT))
+    assert not RETRIES.allows(request("POST"), outcome(Verdict.NEUTRAL, cause=Cause.TIMEOUT))
 
 
 def test_an_answer_of_a_tier_that_has_retried_is_final():

@@ -10,10 +10,20 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from meshware.context import RequestContext, no_retry, operation, propagate, remaining, request_context
+    from meshware.context import (
+        RequestContext,
+        annotate,
+        no_retry,
+        operation,
+        override,
+        propagate,
+        remaining,
+        request_context,
+    )
     from meshware.core.errors import CircuitOpen, DeadlineExceeded, MeshError, NoEndpoint, SettingsError
     from meshware.mesh import Mesh
     from meshware.outbound.instrument import instrument, uninstrument
+    from meshware.plugins import predicate
 
 __version__ = "0.1.0"
 
@@ -26,9 +36,12 @@ __all__ = [
     "RequestContext",
     "SettingsError",
     "__version__",
+    "annotate",
     "instrument",
     "no_retry",
     "operation",
+    "override",
+    "predicate",
     "propagate",
     "remaining",
     "request_context",
@@ -43,9 +56,12 @@ _HOMES = {
     "NoEndpoint": "meshware.core.errors",
     "RequestContext": "meshware.context",
     "SettingsError": "meshware.core.errors",
+    "annotate": "meshware.context",
     "instrument": "meshware.outbound.instrument",
     "no_retry": "meshware.context",
     "operation": "meshware.context",
+    "override": "meshware.context",
+    "predicate": "meshware.plugins",
     "propagate": "meshware.context",
     "remaining": "meshware.context",
     "request_context": "meshware.context",

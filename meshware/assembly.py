@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
 from functools import partial
@@ -14,6 +14,7 @@ from threading import RLock
 from typing import TYPE_CHECKING, Any
 
 from meshware import plugins
+from meshware.assembly_routing import hedging_of, put_routes, retries_of
 from meshware.balancing.chooser import as_strategy
 from meshware.balancing.localities import Localities, LocalityOptions
 from meshware.balancing.timed import Timed
@@ -50,8 +51,8 @@ from meshware.limiting.rate import RateOptions
 from meshware.limiting.throttle import ThrottleOptions
 from meshware.retrying.attempt_timeout import AttemptTimeout, NoAttemptTimeout
 from meshware.retrying.budget import BudgetOptions, RetryBudget
-from meshware.retrying.hedging import HedgeOptions, Hedging
-from meshware.retrying.policy import Retries, RetryOptions
+from meshware.retrying.hedging import Hedging
+from meshware.retrying.policy import Retries
 from meshware.routing.faults import Faults
 from meshware.security.orca import read_report
 from meshware.security.trust import LOAD
@@ -143,10 +144,12 @@ def assemble(
             _supply(service, source, known.get(service.name), now, waiting=_waited_for(before))
         if before is not None and heir:
             before.leave_to(service)
+    loaded = now if loaded is None else loaded
     for name, service in services.items():
-        _endanger(
-            service, settings.services[name].faults, settings.fault_headers, now if loaded is None else loaded, now
-        )
+        _endanger(service, settings.services[name].faults, settings.fault_headers, loaded, now)
+    injected = [each for service in previous.values() if service.routes is not None for each in service.routes.faults]
+    faults = partial(_route_faults, injected, loaded=loaded, now=now)
+    put_routes(settings, services, strategy=parts.strategy_over, faults=faults, now=now)
     return services
 
 
@@ -171,6 +174,17 @@ def _endanger(service: Service, settings: tuple[FaultSettings, ...], headers: bo
     elif service.faults is None or service.faults.made_of != (settings, headers):
         faults = [fault_of(each, loaded, now) for each in settings]
         service.faults = Faults(service.name, faults, made_of=(settings, headers), emit=service.emit)
+
+
+def _route_faults(
+    before: Sequence[Faults], service: Service, settings: tuple[FaultSettings, ...], *, loaded: float, now: float
+) -> Faults:
+    """What goes wrong on purpose with a route's calls; while that is as it was before, its end stays too."""
+    for faults in before:
+        if faults.service == service.name and faults.made_of == settings:
+            return faults
+    made = [fault_of(each, loaded, now) for each in settings]
+    return Faults(service.name, made, made_of=settings, emit=service.emit)
 
 
 def fault_of(settings: FaultSettings, loaded: float, now: float) -> Fault:
@@ -396,12 +410,16 @@ class ServiceParts:
     def strategy(self, service: Service) -> Strategy:
         """What its settings name, within localities."""
         seat = service.seat
+        return self.strategy_over(service, lambda: seat.service.endpoints)
+
+    def strategy_over(self, service: Service, endpoints: Callable[[], Sequence[Endpoint]]) -> Strategy:
+        """The same over some of its endpoints."""
         return Localities(
             _strategy(service.learner),
             LocalityOptions(**service.settings.locality.model_dump()),
             home=self.home,
             service=service.name,
-            endpoints=lambda: seat.service.endpoints,
+            endpoints=endpoints,
             emit=self.emit,
         )
 
@@ -467,32 +485,11 @@ class ServiceParts:
 
     def retry(self, service: Service) -> Retries:
         """As set."""
-        settings = service.settings.retry
-        return Retries(
-            RetryOptions(
-                attempts=settings.attempts,
-                base=settings.base,
-                cap=settings.cap,
-                methods=frozenset(settings.methods),
-                statuses=frozenset(settings.statuses),
-                on=frozenset(settings.on),
-                headers=frozenset(settings.headers),
-            )
-        )
+        return retries_of(service.settings.retry)
 
     def hedging(self, service: Service) -> Hedging | None:
         """Unless it is off."""
-        settings = service.settings.hedge
-        if not settings.enabled:
-            return None
-        return Hedging(
-            HedgeOptions(
-                factor=settings.factor,
-                least=settings.least,
-                share=settings.share,
-                methods=frozenset(settings.methods),
-            )
-        )
+        return hedging_of(service.settings.hedge)
 
     def budget(self, service: Service) -> RetryBudget:
         """As set."""

@@ -15,12 +15,13 @@ from copy import copy
 from enum import Enum
 from math import inf, isnan
 from threading import Lock
-from typing import Any, ParamSpec, Protocol, TypeVar
+from typing import Any, Literal, ParamSpec, Protocol, TypeVar
 
 from meshware.core.caller import Caller, nothing
 from meshware.core.criticality import Criticality
 from meshware.core.deadline import Deadline
 from meshware.core.fault import Ordered
+from meshware.core.plan import Override
 
 ALLOWANCE = 3
 """Retries that one inbound request may spend over its whole fan-out."""
@@ -119,11 +120,13 @@ class RequestContext:
 
     `operation` and `retry` are what `operation()` and `no_retry()` say where the call is made: those put a
     view of the context in force, so that other threads and tasks of the same request do not notice.
-    `criticality` is how much it matters that the request is served; calls made for it say the same.
+    `criticality` is how much it matters that the request is served; calls made for it say the same. `identity` is who
+    makes it, as a trusted peer says; `attributes` are what the app says of it, by `annotate()`, for routes to go by.
     """
 
     __slots__ = (
-        "_caller", "_life", "_purse", "attempt", "criticality", "deadline", "fault", "mesh", "operation", "retry",
+        "_caller", "_life", "_purse", "attempt", "attributes", "criticality", "deadline", "fault", "identity", "mesh",
+        "operation", "override", "retry",
     )  # fmt: skip
 
     def __init__(
@@ -146,6 +149,9 @@ class RequestContext:
         self.fault: Ordered | None = None  # what a trusted caller asks to go wrong with the calls made for him
         self.operation: str | None = None
         self.retry = True
+        self.override: Override | None = None
+        self.identity: str | None = None
+        self.attributes: dict[str, Any] = {}
         self._life = _Life(counted=counted, admitted=admitted)
         self._purse = _Purse(allowance)
 
@@ -224,7 +230,7 @@ class RequestContext:
         self._life.phase = _DONE
 
     def view(self) -> RequestContext:
-        """The same request, with an `operation` and `retry` of its own."""
+        """The same request, with an `operation`, `retry` and `override` of its own."""
         return copy(self)
 
     def nested(self, deadline: Deadline | None, *, mesh: Any = None) -> RequestContext:
@@ -316,6 +322,37 @@ def no_retry() -> Iterator[None]:
     context.retry = False
     with _in_force(context):
         yield
+
+
+@contextmanager
+def override(
+    *, timeout: float | None = None, attempts: int | None = None, hedge: Literal[False] | None = None
+) -> Iterator[None]:
+    """Calls made inside have so many seconds, are sent so often at most (1: once), or have no copy sent beside them.
+
+    It stands above routes and services; an inbound deadline, and what the client was told for the call, can still
+    shorten the time. Of nested ones the inner counts. Raises ValueError for what cannot be meant.
+    """
+    if timeout is not None and not 0 < timeout <= LONGEST:
+        raise ValueError(f"timeout is seconds, more than 0 and at most {LONGEST:.0f}, not {timeout!r}")
+    if attempts is not None and (isinstance(attempts, bool) or attempts not in range(1, 11)):
+        raise ValueError(f"attempts is a whole number from 1 to 10, not {attempts!r}")
+    if hedge not in (None, False):
+        raise ValueError("hedge can be switched off only: how calls are hedged is the settings' to say")
+    context = _view()
+    context.override = Override(timeout, attempts, hedge).over(context.override)
+    with _in_force(context):
+        yield
+
+
+def annotate(**attributes: Any) -> None:
+    """Say something of the inbound request, such as `user=...`, for routes, their predicates and sticky splits.
+
+    All its threads and tasks have it from now on. Where no request context is in force, nothing is said.
+    """
+    context = current()
+    if context is not None:
+        context.attributes.update(attributes)
 
 
 def _view() -> RequestContext:

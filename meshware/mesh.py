@@ -17,10 +17,11 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from meshware import plugins
-from meshware.context import current
+from meshware.context import current, override
 from meshware.core.call import Call
 from meshware.core.errors import MeshError
 from meshware.core.events import PluginFailed, SettingsRefused, SettingsReloaded
+from meshware.core.plan import Plan
 from meshware.core.policy import Observer
 from meshware.core.service import described
 from meshware.health.load import Load
@@ -114,6 +115,8 @@ class Mesh:
         """
         plugins.register(plugins.STRATEGIES, name, strategy)
 
+    override = staticmethod(override)
+
     def install(self) -> Mesh:
         """Make this the process's default mesh, if there is none yet."""
         global _default
@@ -135,13 +138,32 @@ class Mesh:
         return service if service is None or host.isascii() else None  # some letters' lower case is ASCII
 
     def call(self, service: Service, request: Request) -> Call:
-        """A call to be driven, within the inbound request in force on this thread or task."""
+        """A call to be driven, within the inbound request in force on this thread or task.
+
+        Routes decide here, once: it may be another service's, with another request, by a plan of its own.
+        """
         if not self._keeper.running:
             self._keeper.start()
+        context, plan = current(), None
+        if service.routes is not None:
+            service, request, plan = service.routes.route(service, request, context, self.clock())
         if not service.attended:
             self._attended.add(service)
             self._keeper.stir()
-        return Call(service, request, context=current())
+        if context is not None and context.override is not None:
+            plan = (plan or Plan(service)).overridden(context.override)
+        return Call(service, request, context=context, plan=plan)
+
+    def call_unrouted(self, service: Service, request: Request) -> Call:
+        """The same for a door that cannot do what routes say: by the service's own policies, whatever they say."""
+        self.keep()
+        if not service.attended:
+            self._attended.add(service)
+            self._keeper.stir()
+        context, plan = current(), None
+        if context is not None and context.override is not None:
+            plan = Plan(service).overridden(context.override)
+        return Call(service, request, context=context, plan=plan)
 
     def failed(self, part: str, error: Exception) -> None:
         """A part of ours misbehaved where a request was served, which goes on without it."""

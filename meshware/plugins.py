@@ -6,11 +6,11 @@ arguments are its settings. It may say by `meshware_api` which version of the co
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from threading import Lock
-from typing import Any
+from typing import Any, TypeVar
 
 from meshware.core.errors import PluginError
 from meshware.core.policy import Observer
@@ -109,6 +109,33 @@ def make(group: str, name: str, options: dict[str, Any], **handed: Any) -> Any:
         raise PluginError(f"{group}: {_named(group, name)} cannot be made with {options!r}: {error!r}") from error
 
 
+P = TypeVar("P", bound=Callable[..., object])
+
+
+def predicate(name: str) -> Callable[[P], P]:
+    """`@meshware.predicate("beta")`: have routes know a function by this name; before the settings are loaded.
+
+    It is called as `function(context, request)` on the call's thread or task, with the request context in force or
+    None, and must not block; what it gives, taken as true or false, says whether the route is for the call. Raises
+    PluginError for a name that another function has, unless that is the same one of a module that was loaded anew.
+    """
+
+    def known(function: P) -> P:
+        with _registering:
+            other = _predicates.setdefault(name, function)
+            if (other.__module__, other.__qualname__) != (function.__module__, function.__qualname__):
+                raise PluginError(f"the predicate {name!r} is {other.__qualname__} of {other.__module__} already")
+            _predicates[name] = function
+        return function
+
+    return known
+
+
+def predicates() -> Mapping[str, Callable[..., object]]:
+    """The predicates that routes may name."""
+    return _predicates
+
+
 def choice(written: Any) -> Any:
     """A plugin and its options, however written: `name`, `{name: options}`, or `{"name": name, "options": options}`."""
     if isinstance(written, str):
@@ -191,4 +218,5 @@ def owner(point: EntryPoint) -> str:
 
 
 _registered: dict[tuple[str, str], type] = {}
+_predicates: dict[str, Callable[..., object]] = {}
 _registering = Lock()

@@ -21,7 +21,10 @@ POLICY = {
     "balancing", "breaking", "retrying", "limiting", "fallback",
     "routing", "discovery", "health", "security", "sharing",
 }  # fmt: skip
-MESH = {"core", "context", "files", "following", "plugins", "settings", "hands", "housekeeper", "assembly", "mesh"}
+MESH = {
+    "core", "context", "files", "following", "plugins", "settings", "hands", "housekeeper",
+    "assembly", "assembly_routing", "mesh",
+}  # fmt: skip
 DOORS = MESH | POLICY | {"outbound", "telemetry"}
 
 KNOWS: dict[str, set[str]] = {
@@ -35,7 +38,8 @@ KNOWS: dict[str, set[str]] = {
     "following": {"core", "files", "settings"},
     "hands": {"core"},
     "housekeeper": {"core", "hands"},
-    "assembly": {"core", "plugins", "settings", *POLICY},
+    "assembly": {"core", "plugins", "settings", "assembly_routing", *POLICY},
+    "assembly_routing": {"core", "settings", "fallback", "retrying", "routing"},
     "mesh": MESH | {"health", "limiting", "sharing"},
     "outbound": {"core", "context", "plugins", "mesh", "breaking", "fallback", "security"},
     "telemetry": {"core", "context", "mesh"},
@@ -55,7 +59,7 @@ OTHERS: dict[str, set[str]] = {
     "fallback": {"cachetools"},
     "balancing": {"cachetools", "xxhash"},
     "files": {"yaml"},
-    "settings": {"pydantic"},
+    "settings": {"pydantic", "pydantic_core", "re2"},
     "inbound": FRAMEWORKS,
     "console": FRAMEWORKS,
     "outbound": CLIENTS | {"h11"},

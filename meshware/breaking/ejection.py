@@ -8,7 +8,7 @@ Each ejected endpoint is a breaker behind a gate, made at the first failure.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from math import inf
 from threading import Lock
 
@@ -271,9 +271,13 @@ class EndpointEjection:
 
     # Back
 
-    def trial(self, retryable: bool, now: float) -> tuple[Endpoint, GateLease] | None:
-        """An endpoint whose time is over: first for a call that may be retried, later for any."""
+    def trial(
+        self, retryable: bool, now: float, within: Container[Endpoint] | None = None
+    ) -> tuple[Endpoint, GateLease] | None:
+        """An endpoint whose time is over, of these: first for a call that may be retried, later for any."""
         for endpoint, record in self.waiting.items():
+            if within is not None and endpoint not in within:
+                continue
             due = record.until if retryable else record.until + record.wait
             if now >= due and not record.connecting and not record.followed and endpoint.bars.keys() <= {Bar.EJECTED}:
                 lease = None if record.gate is None else record.gate.admit(now)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from meshware.core.criticality import Criticality
     from meshware.core.endpoint import Endpoint
     from meshware.core.operations import Operation
+    from meshware.core.plan import Plan
     from meshware.core.policy import Hedging, Lease, Limiter, Rng
     from meshware.core.request import Request
     from meshware.core.service import Service
@@ -69,13 +70,21 @@ class Call:
 
     __slots__ = (
         "_cut", "_held", "_hedged", "_lease", "_limiter", "_lock", "_open", "_over", "_won", "bound", "context",
-        "deadline", "decided", "figures", "lateness", "now", "number", "parent", "request", "rng", "service", "tried",
+        "deadline", "decided", "figures", "lateness", "now", "number", "parent", "plan", "request", "rng", "service",
+        "tried",
     )  # fmt: skip
 
     def __init__(
-        self, service: Service, request: Request, *, context: Context | None = None, parent: Call | None = None
+        self,
+        service: Service,
+        request: Request,
+        *,
+        context: Context | None = None,
+        parent: Call | None = None,
+        plan: Plan | None = None,
     ) -> None:
         self.service = service
+        self.plan: Service | Plan = service if plan is None else plan
         self.request = request
         self.context = context
         self.parent = parent
@@ -142,8 +151,9 @@ class Call:
             self._admit(now)
             attempt = self._attempt(now, now)
             service.budget.request(now)
-            if service.hedging is not None:
-                self._may_hedge(attempt, service.hedging, now)
+            hedging = self.plan.hedging
+            if hedging is not None:
+                self._may_hedge(attempt, hedging, now)
         except BaseException as error:
             return self._begin_unaided(error, now)
         return attempt
@@ -156,7 +166,7 @@ class Call:
                 raise error
             self.service.failed("policy", error, now)
             self.number, at = 1, self.deadline.at
-            endpoint, connect_by = self.service.stand_in(self, now), min(now + self.service.connect_timeout, at)
+            endpoint, connect_by = self.plan.stand_in(self, now), min(now + self.service.connect_timeout, at)
             return self._opened(Attempt(endpoint, 1, now, at, connect_by))
         except BaseException as failed:
             self._undo(None, None, 0.0, now)
@@ -169,10 +179,10 @@ class Call:
 
     def _inherit(self, now: float) -> Deadline:
         """The least of the deadlines that somebody chose; the service's default when nobody did."""
-        service, request = self.service, self.request
-        chosen = service.timeout_chosen
-        deadline = Deadline(now + service.timeout, service.timeout, chosen=chosen)
-        if request.timeout is not None and (not chosen or request.timeout < service.timeout):
+        plan, request = self.plan, self.request
+        chosen = plan.timeout_chosen
+        deadline = Deadline(now + plan.timeout, plan.timeout, chosen=chosen)
+        if request.timeout is not None and (not chosen or request.timeout < plan.timeout):
             deadline = Deadline(now + request.timeout, request.timeout, chosen=not request.streamed)
             chosen = True
         inherited = None if self.context is None else self.context.deadline_for(now)
@@ -218,8 +228,8 @@ class Call:
 
     def _attempt(self, now: float, began: float, *, hedge: bool = False) -> Attempt:
         """Pick an endpoint and open an attempt there; raises NoEndpoint."""
-        service = self.service
-        left = self._spare() + hedge if service.retry.retryable(self.request) else 1
+        service, plan = self.service, self.plan
+        left = self._spare() + hedge if plan.retry.retryable(self.request) else 1
         deadline, fair = self.deadline.at, False
         if left > 1 and not service.guard.on:
             remaining = deadline - began
@@ -231,8 +241,8 @@ class Call:
             connect_by = deadline
         trial = None
         if service.ejection.waiting and not self.tried:
-            trial = service.ejection.trial(left > 1, now)
-        endpoint, lease = trial or (service.pick(self, began), None)
+            trial = service.ejection.trial(left > 1, now, plan.within)
+        endpoint, lease = trial or (plan.pick(self, began), None)
         self.number += not hedge
         attempt = Attempt(endpoint, self.number, began, deadline, connect_by)
         attempt.fair, attempt.hedge, attempt.lease = fair, hedge, lease
@@ -250,7 +260,7 @@ class Call:
 
     def _spare(self) -> int:
         """Attempts that this call may still make; none after the first for a mirror or inside `no_retry()`."""
-        return (1 if self._single() else self.service.retry.attempts) - self.number
+        return (1 if self._single() else self.plan.retry.attempts) - self.number
 
     def _single(self) -> bool:
         return self.parent is not None or (self.context is not None and not self.context.retry)
@@ -281,11 +291,11 @@ class Call:
             return None
         if self._open[0].hedge_at is None:  # the first has failed, and this is its retry
             return None
-        if not service.untried(self, now) or service.paused(now) or carries(self.request):
+        if not self.plan.untried(self, now) or service.paused(now) or carries(self.request):
             return None
         if self.lateness.since(self._open[0].began, now):  # its answer may be there, and nobody has looked yet
             return None
-        hedging = service.hedging
+        hedging = self.plan.hedging
         if hedging is None or self.rng.random() >= self.figures.cuts_pay or not hedging.take():
             return None
         try:
@@ -454,7 +464,7 @@ class Call:
         if self.decided:
             return Lost()
         answer = outcome.cause is None
-        good = outcome.verdict is Verdict.SUCCESS or (answer and not self.service.retry.allows(self.request, outcome))
+        good = outcome.verdict is Verdict.SUCCESS or (answer and not self.plan.retry.allows(self.request, outcome))
         if good:
             self.decided = True
             if self._open and answer:
@@ -477,13 +487,13 @@ class Call:
 
         The first one elsewhere costs the service's budget nothing where nothing was sent (gRPC's A6: transparent).
         """
-        service = self.service
-        if self._spare() < 1 or not service.retry.allows(self.request, outcome):
+        plan = self.plan
+        if self._spare() < 1 or not plan.retry.allows(self.request, outcome):
             return None
-        same = not service.untried(self, now)
+        same = not plan.untried(self, now)
         if same and not repeats_at_same(outcome):
             return None
-        after = service.retry.delay(self.number + 1, outcome, same_endpoint=same, rng=self.rng)
+        after = plan.retry.delay(self.number + 1, outcome, same_endpoint=same, rng=self.rng)
         if same:  # it may have asked for time
             after = max(after, attempt.endpoint.availability.until(now) - now)
         free = self.number == 1 and not (outcome.sent or same or self._hedged)
@@ -593,7 +603,9 @@ class Call:
         Asked again when it has waited twice as long, it stays where the endpoint has answered others meanwhile.
         """
         service, figures = self.service, self.figures
-        if service.guard.on or not service.budget.affordable() or service.paused(now) or not service.untried(self, now):
+        if service.guard.on or not service.budget.affordable() or service.paused(now):
+            return True
+        if not self.plan.untried(self, now):
             return True
         if attempt.endpoint.answered <= attempt.looked:  # it answers nobody
             return False

@@ -5,7 +5,7 @@ None of them does I/O, sleeps, or reads a clock: `now` (monotonic seconds) is ha
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Protocol
@@ -155,8 +155,10 @@ class Ejection(Protocol):
         """Truthy while any endpoint is ejected: the only thing the healthy path reads."""
         ...
 
-    def trial(self, retryable: bool, now: float) -> tuple[Endpoint, Lease] | None:
-        """An ejected endpoint that should be tried by this call, with the lease for it."""
+    def trial(
+        self, retryable: bool, now: float, within: Container[Endpoint] | None = None
+    ) -> tuple[Endpoint, Lease] | None:
+        """An ejected endpoint, one of those given, that should be tried by this call, with the lease for it."""
         ...
 
     def record(self, attempt: Attempt, outcome: Outcome, now: float) -> None:

@@ -47,6 +47,19 @@ class Request:
         self.name = name
 
     @property
+    def target(self) -> str:
+        """What goes out in the request's first line."""
+        return f"{self.path}?{self.query}" if self.query else self.path
+
+    def at(self, authority: str, path: str, *, name: str | None = None) -> Request:
+        """The same request to another service, or at another path; `name` where its operation has none yet."""
+        made = object.__new__(Request)
+        made.method, made.authority, made.path, made.query = self.method, authority, path, self.query
+        made.headers, made.replayable, made.streamed = self.headers, self.replayable, self.streamed
+        made.timeout, made.name = self.timeout, self.name or name
+        return made
+
+    @property
     def keyed(self) -> bool:
         """Whether the caller gave an Idempotency-Key, and so said that sending twice does no harm."""
         return "Idempotency-Key" in self.headers

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from meshware.core.availability import Bar
 from meshware.core.endpoint import same_ends
-from meshware.core.errors import NoEndpoint
 from meshware.core.events import EndpointsChanged, PanicTurned, PluginFailed
 from meshware.core.lateness import PUNCTUAL, Lateness
+from meshware.core.pool import Pool
 
 if TYPE_CHECKING:
     from collections import deque
@@ -48,6 +48,7 @@ if TYPE_CHECKING:
         Strategy,
     )
     from meshware.core.request import Request
+    from meshware.core.subset import Subset
 
 T = TypeVar("T")
 
@@ -81,7 +82,7 @@ class Seat:
         self.service = service
 
 
-class Service:
+class Service(Pool):
     """What every call of one logical name shares. Its parts are made once, by assembly, when first asked for.
 
     `emit` takes events; `settings` is what the parts are made of. Thread-safe: snapshots are immutable and swapped by
@@ -91,8 +92,8 @@ class Service:
     __slots__ = (
         *sorted(PARTS), "__weakref__", "_gone", "arrival", "attended", "changed", "checks", "connect_timeout", "emit",
         "endpoints", "faults", "feasible", "fleet", "heir", "host", "idle", "judge", "lateness", "learner", "name",
-        "panic", "panic_below", "parts", "penalty", "picker", "retired", "rng", "settings", "source", "timeout",
-        "timeout_chosen", "tls", "used", "warm_floor",
+        "panic", "panic_below", "parts", "penalty", "picker", "retired", "rng", "routes", "settings", "source",
+        "subsets", "timeout", "timeout_chosen", "tls", "used", "warm_floor",
     )  # fmt: skip
 
     strategy: Strategy
@@ -119,6 +120,9 @@ class Service:
     on_fault: tuple[Callable[..., None], ...]
     fallback: Any
     """What stands in for failed calls (fallback/), or None; the doors ask it, the core does not."""
+
+    reply = edits = answer_edits = template = within = None
+    """What a plan may have beside (core/plan.py): a service is the plan of its calls that no route speaks of."""
 
     def __init__(
         self,
@@ -159,6 +163,8 @@ class Service:
         self.host = host
         self.tls = tls
         self.faults: Any = None  # what is to go wrong on purpose (routing/faults.py); the doors ask it
+        self.routes: Any = None  # what decides of its calls before they begin (routing/router.py); the mesh asks it
+        self.subsets: tuple[Subset, ...] = ()
         self.source: Source | None = None
         self.checks: Checks | None = None  # its active health checks, where it has any
         self.judge: Judge | None = None  # what classifies answers, where their status is not enough
@@ -324,6 +330,8 @@ class Service:
             except Exception as error:
                 self.picker = None
                 self.failed("strategy", error, now)
+            for subset in self.subsets:
+                subset.renew(usable, now)
 
     def _usable(self, now: float) -> tuple[Endpoint, ...]:
         """What may be used now; bars whose time has passed fall, panic begins or ends."""
@@ -385,7 +393,7 @@ class Service:
         """The strategy's choice, if it may be used; else asked once more; else the stand-in's."""
         picker = self.picker
         if picker is None:
-            picker = self._first(now)
+            picker = self.first(now)
         if picker is not None:
             try:
                 endpoint = picker.pick(call)
@@ -399,7 +407,7 @@ class Service:
                 self.failed("strategy", error, now)
         return self.stand_in(call, now)
 
-    def _first(self, now: float) -> Picker | None:
+    def first(self, now: float) -> Picker | None:
         """The picker for the first call: made by whichever thread comes first."""
         self.used = True
         if self.changed:
@@ -412,34 +420,9 @@ class Service:
         """Known, usable, untried."""
         return endpoint.fleet is self.fleet and endpoint not in call.tried and self.usable(endpoint, now)
 
-    def _warm(self, endpoint: Endpoint, picker: Picker, call: Call, now: float) -> Endpoint:
-        """One that warms up is taken with the probability of its warmth; else what the strategy would have instead."""
-        warmth = endpoint.availability.warmth(now, self.warm_floor)
-        if warmth >= 1.0 or call.bound or call.rng.random() < warmth:
-            return endpoint
-        tried = call.tried
-        call.tried = (*tried, endpoint)
-        try:
-            other = picker.pick(call)
-        finally:
-            call.tried = tried
-        instead = self._acceptable(other, call, now) and other.priority == endpoint.priority
-        return other if instead else endpoint
-
     def stand_in(self, call: Call, now: float) -> Endpoint:
-        """The less loaded of two random draws from what is usable and, if possible, untried, preferred and warm."""
-        if self.heir is not None:
-            return self.heir.stand_in(call, now)
-        usable = [each for each in self.endpoints if self.usable(each, now)]
-        if not usable:
-            raise NoEndpoint(self.name, self._states())
-        pool = [each for each in usable if each not in call.tried] or usable
-        first_of_all = min(each.priority for each in pool)
-        pool = [each for each in pool if each.priority == first_of_all]
-        pool = [each for each in pool if Bar.WARMING not in each.bars] or pool
-        first = pool[int(call.rng.random() * len(pool))]
-        second = pool[int(call.rng.random() * len(pool))]
-        return second if second.load < first.load else first
+        """Two random draws from what is usable; of its heir, where another stands in its place."""
+        return super().stand_in(call, now) if self.heir is None else self.heir.stand_in(call, now)
 
     def _states(self) -> dict[str, str]:
         """Why none may be used: of each endpoint, or of the source that has brought none."""
@@ -450,10 +433,6 @@ class Service:
     def usable(self, endpoint: Endpoint, now: float) -> bool:
         """Available; or, in panic, kept out only by suspicion."""
         return endpoint.availability.available(now) or (self.panic and PANIC_SPARES.issuperset(endpoint.bars))
-
-    def untried(self, call: Call, now: float) -> bool:
-        """Whether an endpoint that this call has not tried may be used now."""
-        return any(each not in call.tried and self.usable(each, now) for each in self.endpoints)
 
     def paused(self, now: float) -> bool:
         """Most open attempts are past their p95, and at most endpoints that have any: nobody's fault.

@@ -155,6 +155,7 @@ class Door:
         )  # fmt: skip
         if inbound.fault is not None:
             context.fault = inbound.fault
+        context.identity = inbound.caller
         return context
 
     def _waited(self, started: float) -> float | None:

@@ -91,6 +91,19 @@ def headers_for(call: Call, attempt: Attempt, now: float) -> dict[str, str]:
     return headers
 
 
+def edited(call: Call, mine: dict[str, str], given: Mapping[str, str | bytes]) -> tuple[dict[str, str], frozenset[str]]:
+    """What an attempt puts on its request after what a route makes of the headers given, and which of those go."""
+    edits = call.plan.edits
+    if edits is None:
+        return mine, NONE
+    changed = edits.of(given)
+    gone = frozenset(name for name, value in changed.items() if value is None)
+    return mine | {name: value for name, value in changed.items() if value is not None}, gone
+
+
+NONE: frozenset[str] = frozenset()
+
+
 def host_for(call: Call, attempt: Attempt) -> str | None:
     """The Host header by the service's setting; None: the logical name, as the client writes it."""
     host = call.service.host

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from meshware.context import current as current_context
 from meshware.core.outcome import Outcome, Verdict
 from meshware.fallback.fallback import made
-from meshware.security.trust import FALLBACK, FAULT
+from meshware.security.trust import FALLBACK, FAULT, ROUTE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 SAFE = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 """Methods that change nothing (RFC 9110, 9.2.1)."""
 
-EXTENSIONS = {FALLBACK: "meshware_fallback", FAULT: "meshware_fault"}
+EXTENSIONS = {FALLBACK: "meshware_fallback", FAULT: "meshware_fault", ROUTE: "meshware_route"}
 """The keys under which a response's `extensions` say where it is from."""
 
 
@@ -103,7 +103,7 @@ def marked(reply: Reply, method: str) -> list[tuple[str, str]]:
 
 def mark(reply: Reply) -> str:
     """The header that says what a response is from."""
-    return FAULT if reply.source == "fault" else FALLBACK
+    return {"fault": FAULT, "route": ROUTE}.get(reply.source, FALLBACK)
 
 
-_OURS = {"content-length", "transfer-encoding", FALLBACK, FAULT}
+_OURS = {"content-length", "transfer-encoding", FALLBACK, FAULT, ROUTE}

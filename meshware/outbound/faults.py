@@ -149,7 +149,7 @@ def _injected(outcome: Outcome) -> Outcome:
 def _drawn(call: Call, *, counts: bool) -> Injection | None:
     """What befalls; observers are told."""
     service, context, now = call.service, current_context(), time.monotonic()
-    faults = service.faults
+    faults = call.plan.faults
     if faults is None:  # taken back meanwhile
         return None
     ordered = None if context is None else context.fault

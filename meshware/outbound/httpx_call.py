@@ -15,7 +15,7 @@ from meshware.core.request import Request
 from meshware.outbound import fallbacks, faults
 from meshware.outbound import httpx_wire as wires
 from meshware.outbound.drive import drive, drive_async
-from meshware.outbound.exchange import SLACK, answer_of, behind, headers_for, host_for
+from meshware.outbound.exchange import SLACK, answer_of, behind, edited, headers_for, host_for
 from meshware.outbound.httpx_bodies import Following, body_class
 from meshware.outbound.httpx_wire import Wire
 from meshware.outbound.looks import look_of
@@ -42,7 +42,19 @@ class HttpxCall:
     def __init__(self, library: Library, way: Way, mesh: Mesh, service: Service, request: Any) -> None:
         self.library, self.way, self.service, self.request = library, way, service, request
         self.limits = library.limits(request)
-        self.call: Call = mesh.call(service, self._described())
+        self.target: bytes | None = None
+        described = self._described()
+        self.call: Call = mesh.call(service, described)
+        if self.call.plan is not service:
+            self._route(described)
+
+    def _route(self, described: Request) -> None:
+        """What a route has decided of the request: whose endpoints, and which path."""
+        call = self.call
+        if call.service is not self.service:
+            self.service, self.way = call.service, self.way.to_service(call.service)
+        if call.request.path != described.path:
+            self.target = call.request.target.encode("ascii")
 
     def _described(self) -> Request:
         request, context = self.request, current_context()
@@ -82,7 +94,9 @@ class HttpxCall:
         tls = self.service.tls
         if tls is not None and tls.server_name is not None:
             extensions["sni_hostname"] = tls.server_name
-        return mine, extensions
+        if self.target is not None:
+            extensions["target"] = self.target
+        return *edited(self.call, mine, self.request.headers), extensions
 
     def _wire(self, attempt: Attempt, cut: Cut | None = None) -> Wire:
         wire = Wire(connect_for=self.limits.connect_for(attempt), cut=cut)
@@ -121,6 +135,8 @@ class HttpxCall:
     def _taken(self, won: Attempt) -> Any:
         """The answer for the client; the attempt must not keep it alive."""
         answer, won.answer = won.answer, None
+        if self.call.plan.answer_edits is not None:
+            self.call.plan.answer_edits.apply(answer.headers)
         return answer
 
     def _ended_in(self, won: Attempt) -> Outcome:
@@ -180,7 +196,10 @@ class SyncCall(HttpxCall):
     def run(self) -> Any:
         """The answer of the attempt that is delivered; raises the client's errors, and ours as the client's."""
         self.body = body_class(self.library.module, "Sync")
-        if self.service.fallback is not None or self.service.faults is not None:
+        plan = self.call.plan
+        if plan.reply is not None:
+            return self.library.replied(self.request, plan.reply)
+        if self.service.fallback is not None or plan.faults is not None:
             return self._covered()
         return self._taken(self._driven(self.send))
 
@@ -285,7 +304,10 @@ class AsyncCall(HttpxCall):
     async def run(self) -> Any:
         """The answer of the attempt that is delivered; raises the client's errors, and ours as the client's."""
         self.body = body_class(self.library.module, "Async")
-        if self.service.fallback is not None or self.service.faults is not None:
+        plan = self.call.plan
+        if plan.reply is not None:
+            return self.library.replied(self.request, plan.reply)
+        if self.service.fallback is not None or plan.faults is not None:
             return await self._covered()
         return self._taken(await self._driven(self.send))
 

@@ -39,57 +39,73 @@ class Direct:
         )
 
     def handle_request(
-        self, transport: Any, request: Any, headers: Mapping[str, str], extensions: dict[str, Any]
+        self,
+        transport: Any,
+        request: Any,
+        headers: Mapping[str, str],
+        without: frozenset[str],
+        extensions: dict[str, Any],
     ) -> Any:
         """The answer to a request with other headers and extensions, by `transport`; raises what that would."""
         if not self._plain(transport, self._sync):
-            return transport.handle_request(self.copied(request, headers, extensions))
+            return transport.handle_request(self.copied(request, headers, without, extensions))
         try:
-            response = transport._pool.handle_request(self._below(request, headers, extensions))
+            response = transport._pool.handle_request(self._below(request, headers, without, extensions))
         except Exception:
             with self._inside.map_httpcore_exceptions():
                 raise
         return self._above(response, self._inside.ResponseStream)
 
     async def handle_async_request(
-        self, transport: Any, request: Any, headers: Mapping[str, str], extensions: dict[str, Any]
+        self,
+        transport: Any,
+        request: Any,
+        headers: Mapping[str, str],
+        without: frozenset[str],
+        extensions: dict[str, Any],
     ) -> Any:
         """The same on a loop."""
         if not self._plain(transport, self._async):
-            return await transport.handle_async_request(self.copied(request, headers, extensions))
+            return await transport.handle_async_request(self.copied(request, headers, without, extensions))
         try:
-            response = await transport._pool.handle_async_request(self._below(request, headers, extensions))
+            response = await transport._pool.handle_async_request(self._below(request, headers, without, extensions))
         except Exception:
             with self._inside.map_httpcore_exceptions():
                 raise
         return self._above(response, self._inside.AsyncResponseStream)
 
-    def copied(self, request: Any, headers: Mapping[str, str], extensions: dict[str, Any]) -> Any:
+    def copied(
+        self, request: Any, headers: Mapping[str, str], without: frozenset[str], extensions: dict[str, Any]
+    ) -> Any:
         """The same request with other headers and extensions; nothing is parsed or encoded again."""
         made = object.__new__(type(request))
-        made.__dict__.update(request.__dict__, headers=self._joined(request.headers, headers), extensions=extensions)
+        made.__dict__.update(
+            request.__dict__, headers=self._joined(request.headers, headers, without), extensions=extensions
+        )
         return made
 
-    def _joined(self, given: Any, mine: Mapping[str, str]) -> Any:
+    def _joined(self, given: Any, mine: Mapping[str, str], without: frozenset[str]) -> Any:
         made = self._module.Headers(given, given.encoding)
+        for name in without:
+            made.pop(name, None)
         for name, value in mine.items():
             made[name] = value
         return made
 
-    def _below(self, request: Any, mine: Mapping[str, str], extensions: dict[str, Any]) -> Any:
+    def _below(self, request: Any, mine: Mapping[str, str], without: frozenset[str], extensions: dict[str, Any]) -> Any:
         """The request as httpcore takes it; the client's headers are bytes already."""
         url = request.url
         url = self._core.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path)
         made = self._core.Request(request.method, url, content=request.stream, extensions=extensions)
-        made.headers = self._raw(request.headers, mine)
+        made.headers = self._raw(request.headers, mine, without)
         return made
 
-    def _raw(self, given: Any, mine: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
+    def _raw(self, given: Any, mine: Mapping[str, str], without: frozenset[str]) -> list[tuple[bytes, bytes]]:
         raw: list[tuple[bytes, bytes]] = given.raw
         added = [(name.encode(), value.encode()) for name, value in mine.items()]
-        if {name.lower() for name, _ in raw}.isdisjoint(name.lower() for name, _ in added):
+        if not without and {name.lower() for name, _ in raw}.isdisjoint(name.lower() for name, _ in added):
             return raw + added
-        return list(self._joined(given, mine).raw)
+        return list(self._joined(given, mine, without).raw)
 
     def _above(self, response: Any, stream: Any) -> Any:
         return self._module.Response(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from copy import copy
 from typing import TYPE_CHECKING, Any
 
 from meshware.outbound.httpx_pools import Pools, close_along, closed, swept
@@ -12,8 +13,8 @@ if TYPE_CHECKING:
     from meshware.core.service import Service
     from meshware.outbound.httpx_library import Library
 
-Parts = tuple[dict[str, str], dict[str, Any]]
-"""The headers and extensions that an attempt puts on its request."""
+Parts = tuple[dict[str, str], frozenset[str], dict[str, Any]]
+"""The headers that an attempt puts on its request, the names of those that it leaves out, and its extensions."""
 
 
 def way_of(library: Library, transport: Any, url: Any, service: Service) -> Way | None:
@@ -59,6 +60,13 @@ class Way:
         self._name = url.raw_scheme, url.raw_host, url.port, service.tls
         self.reaches = service.tls is None or not pools.shared
 
+    def to_service(self, service: Service) -> Way:
+        """The way to another one's endpoints, under the same name."""
+        made = copy(self)
+        made._tls, made._name = service.tls, (*self._name[:3], service.tls)
+        made.reaches = service.tls is None or not self._pools.shared
+        return made
+
     def to(self, endpoint: Endpoint) -> Any:
         """The transport whose connections go to this endpoint."""
         return self._pools.get((self._name, endpoint.address), (endpoint.host, endpoint.port), self._tls)
@@ -97,6 +105,10 @@ class Through(Way):
         self.left: deque[Any] = deque()
         self._transport = transport
 
+    def to_service(self, service: Service) -> Way:
+        """The same: it goes by the URL."""
+        return self
+
     def to(self, endpoint: Endpoint) -> Any:
         """The user's transport."""
         return self._transport
@@ -112,6 +124,8 @@ class Through(Way):
     def _rewritten(self, request: Any, parts: Parts, endpoint: Endpoint) -> Any:
         made = self.direct.copied(request, *parts)
         made.url = made.url.copy_with(host=endpoint.host, port=endpoint.port)
+        if "target" in parts[-1]:
+            made.url = made.url.copy_with(raw_path=parts[-1]["target"])
         return made
 
     async def sweep(self, transport: Any) -> None:

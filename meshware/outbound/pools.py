@@ -16,6 +16,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError
 from urllib3.poolmanager import key_fn_by_scheme
+from urllib3.util import SKIP_HEADER
 from urllib3.util.connection import allowed_gai_family, create_connection
 from urllib3.util.retry import Retry
 
@@ -159,6 +160,8 @@ class _Once:
         wire = current.get()
         mine, given = wire.headers, kwargs["headers"].items()
         sent = {name: value for name, value in given if name.lower() not in mine and name != PROXY_SECRET}
+        if wire.without:
+            sent = _less(sent, wire.without)
         kwargs |= {"headers": sent | mine, "retries": NO_RETRIES, "pool_timeout": wire.patience}
         return super().urlopen(*args, **kwargs)  # type: ignore[misc]
 
@@ -170,6 +173,15 @@ class _Once:
         if conn is not None:
             conn.let_go()
         super()._put_conn(conn)  # type: ignore[misc]
+
+
+def _less(headers: dict[str, Any], names: frozenset[str]) -> dict[str, Any]:
+    """The headers without these, which urllib3 does not put there by itself either."""
+    kept = {name: value for name, value in headers.items() if name.lower() not in names}
+    return kept | dict.fromkeys(names & _BY_ITSELF, SKIP_HEADER)
+
+
+_BY_ITSELF = frozenset({"accept-encoding", "user-agent"})
 
 
 class WireHTTPConnectionPool(_Once, HTTPConnectionPool):

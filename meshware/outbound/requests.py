@@ -150,7 +150,7 @@ def _target(adapter: HTTPAdapter, request: requests.PreparedRequest, proxies: An
     if wire is None or wire.request is not request:
         url: str = _TARGET.under(adapter, request, proxies)
         return url
-    return request.path_url
+    return wire.target or request.path_url
 
 
 def _closed(adapter: HTTPAdapter) -> None:

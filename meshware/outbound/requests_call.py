@@ -21,7 +21,7 @@ from meshware.core.request import Request
 from meshware.outbound import fallbacks, faults
 from meshware.outbound import wire as wires
 from meshware.outbound.drive import drive
-from meshware.outbound.exchange import SLACK, Limits, answer_of, finite, headers_for, host_for
+from meshware.outbound.exchange import SLACK, Limits, answer_of, edited, finite, headers_for, host_for
 from meshware.outbound.looks import look_of
 from meshware.outbound.race import cut_of
 from meshware.outbound.reaper import reaper
@@ -85,7 +85,12 @@ class RequestsCall:
     def run(self, mesh: Mesh) -> requests.Response:
         """The answer of the attempt that is delivered; raises requests' errors, and ours as requests'."""
         self.call = mesh.call(self.service, self._described())
-        if self.service.fallback is not None or self.service.faults is not None:
+        plan = self.call.plan
+        if plan is not self.service:
+            self.service = self.call.service
+            if plan.reply is not None:
+                return replied(self.adapter, self.request, plan.reply)
+        if self.service.fallback is not None or plan.faults is not None:
             return self._covered()
         return self._delivered(self._driven(self.send))
 
@@ -120,7 +125,10 @@ class RequestsCall:
 
     def _delivered(self, won: Attempt, url: str | None = None) -> requests.Response:
         """The answer, or with the URL what is there in its place."""
+        edits = self.call.plan.answer_edits
         try:
+            if edits is not None:
+                edits.apply(won.answer.headers)
             if url is not None:
                 assert won.outcome is not None
                 reply = fallbacks.in_place_of(self.call, won.outcome, url)
@@ -190,7 +198,15 @@ class RequestsCall:
         connect_for, patience = self.limits.connect_for(attempt), self.limits.patience(call, attempt)
         wire = Wire(self.request, cut, connect_for=connect_for, patience=patience, endpoint=endpoint)
         wire.headers, wire.authority = headers, self.url[:2]
+        if call.plan is not call.service:
+            self._route(wire)
         return wire
+
+    def _route(self, wire: Wire) -> None:
+        """What a route has decided of the request, on its way out: path and headers."""
+        wire.headers, wire.without = edited(self.call, wire.headers, self.request.headers)
+        if self.call.request.path != (self.url.path or "/"):
+            wire.target = self.call.request.target
 
     def _headers(self, attempt: Attempt, now: float) -> dict[str, str]:
         headers = headers_for(self.call, attempt, now)

@@ -30,6 +30,9 @@ INTERIM_LIMIT = 100
 """1xx answers that are skipped before the final one; more are an error."""
 
 
+NOTHING: frozenset[str] = frozenset()
+
+
 class Dial(NamedTuple):
     """Where a connection goes, and the name that its certificate must have when it is not the logical one."""
 
@@ -42,13 +45,15 @@ class Wire:
     """What one attempt's bytes do, for how long they may, and what was seen. Written by the thread that sends.
 
     `begun`: when it had a connection, or began to make one (monotonic); 0.0 while it waits for a place in the pool.
-    `headers` go out with this attempt, by lower-case names; `authority` is the URL's scheme and netloc.
+    `headers` go out with this attempt, by lower-case names, those in `without` do not; `target` is what goes out in the
+    place of the URL's path and query; `authority` is the URL's scheme and netloc.
     `patience` is what each single read or write may take (seconds), behind the cut, in case no reaper runs.
     """
 
     __slots__ = (
         "_ended", "answer", "authority", "begun", "connect_for", "connected_in", "cut", "ending", "endpoint",
-        "eof", "failed", "headers", "last", "looked", "patience", "reading", "request", "sent", "socket",
+        "eof", "failed", "headers", "last", "looked", "patience", "reading", "request", "sent", "socket", "target",
+        "without",
     )  # fmt: skip
 
     def __init__(self, request: object, cut: Cut, *, connect_for: float, patience: float, endpoint: Dial) -> None:
@@ -56,6 +61,8 @@ class Wire:
         self.cut = cut
         self.endpoint = endpoint
         self.headers: dict[str, str] = {}
+        self.without: frozenset[str] = NOTHING
+        self.target: str | None = None
         self.authority: tuple[str, str] = ("", "")
         self.connect_for = connect_for
         self.patience = patience

@@ -68,6 +68,9 @@ SERVER_TIMING = "server-timing"
 FALLBACK = "x-meshware-fallback"
 """On a response that no endpoint sent: what it is from (`last-good`, `callable`, `static`). Never read."""
 
+ROUTE = "x-meshware-route"
+"""On a response that no endpoint sent: a route has made it (`route`). Never read."""
+
 RETRY_AFTER = "retry-after"
 RETRY_AFTER_CAP = 10.0
 """Seconds; a longer wish is cut to it."""

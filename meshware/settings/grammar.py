@@ -8,6 +8,8 @@ from datetime import datetime
 from ipaddress import AddressValueError, IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network
 from typing import Any, Literal
 
+from meshware.core.template import VARIABLE, variables
+
 _LABEL = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
 _NAME = re.compile(rf"{_LABEL}(?:\.{_LABEL})*", re.ASCII)
 _PORT = re.compile(r"[1-9][0-9]{0,4}", re.ASCII)
@@ -135,6 +137,46 @@ def path_prefix(text: str) -> str:
     if len(text) > 256 or not _PREFIX.fullmatch(text):
         raise ValueError("a path, like /admin: it begins with / and has no ? or #, at most 256 characters")
     return text
+
+
+_SENT = re.compile(r"/[!-~]*", re.ASCII)
+
+
+def plain_path(text: str) -> str:
+    """A path as it is sent, or the beginning of one: no query, nothing that would have to be encoded."""
+    if not _SENT.fullmatch(text) or "?" in text or "#" in text:
+        raise ValueError("a path: it begins with /, in ASCII as it is sent, without spaces, ? and #")
+    return text
+
+
+def separated_prefix(text: str) -> str:
+    """The first segments of a path."""
+    if plain_path(text).endswith("/"):
+        raise Refused(
+            "whole segments, without a slash at the end (of all paths, `prefix` is `/`)", text.rstrip("/") or None
+        )
+    return text
+
+
+def template(text: str) -> str:
+    """A path whose variables are whole segments, each of another name."""
+    names, segments = variables(plain_path(text)), text.split("/")[1:]
+    held = [each for each in segments if "{" in each or "}" in each]
+    if not names or len(names) != len(held) or not all(VARIABLE.fullmatch(each) for each in held):
+        raise ValueError("a path with variables that are whole segments, like /items/{id} or /files/{rest=**}")
+    if len(set(names)) < len(names):
+        raise ValueError("variables with a name each")
+    if any(each.endswith("=**}") for each in segments[:-1]):
+        raise ValueError("`{name=**}` at the end only: it is all that is left")
+    return text
+
+
+def moment(value: Any) -> datetime:
+    """A time with its offset from UTC."""
+    found = end_time(value) if isinstance(value, str | datetime) else None
+    if not isinstance(found, datetime):
+        raise ValueError("a time such as 2026-03-01T12:00:00Z")
+    return found
 
 
 def network(value: Any) -> IPv4Network | IPv6Network:

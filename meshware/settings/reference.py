@@ -14,9 +14,14 @@ Schema = dict[str, Any]
 
 PLUGIN = "PluginChoice"
 
+_NEVER: Schema = {"const": False, "description": "never"}
+_EXACT: Schema = {"type": "string", "description": "the `exact` one"}
+
 SHORT: dict[str, list[Schema]] = {
     "EndpointSettings": [{"type": "string", "description": "`host:port`"}],
     "LastGoodSettings": [{"type": "boolean", "description": "whether, with the defaults"}],
+    **{name: [_NEVER] for name in ("RetrySettings", "RouteRetrySettings", "HedgeSettings")},
+    **{name: [_EXACT] for name in ("TextMatchSettings", "PathMatchSettings")},
     "HealthCheckSettings": [{"const": "tcp", "description": "a connection"}],
     PLUGIN: [
         {"type": "string", "description": "its name"},
@@ -38,20 +43,23 @@ def markdown(root: type[BaseModel] = MeshSettings) -> str:
     """One table per section of the settings, or of another model: key, type, default, meaning."""
     schema = root.model_json_schema()
     models = schema["$defs"]
-    sections = [("At the top", schema), *_below("", schema, models)]
-    if PLUGIN in models:  # several sections are such, and it is shown once
+    named: dict[str, list[str]] = {}
+    for heading, name in _below("", schema, models):  # one that several keys have is shown once
+        named.setdefault(name, []).append(heading)
+    sections = [("At the top", schema), *((", ".join(headings), models[name]) for name, headings in named.items())]
+    if PLUGIN in models:
         sections.append(("Where a plugin is named", models[PLUGIN]))
     return "\n".join(_section(heading, model, models) for heading, model in sections)
 
 
-def _below(path: str, model: Schema, models: dict[str, Schema]) -> Iterator[tuple[str, Schema]]:
+def _below(path: str, model: Schema, models: dict[str, Schema]) -> Iterator[tuple[str, str]]:
     for key, field in model["properties"].items():
         below = _reference(field)
         if below in (None, PLUGIN) or key == "defaults":  # those are a service's, and are shown there
             continue
         several = {"object": ".<name>", "array": "[]"}.get(field.get("type", ""), "")
         deeper = f"{path}.{key}{several}".lstrip(".")
-        yield f"`{deeper}`", models[str(below)]
+        yield f"`{deeper}`", str(below)
         yield from _below(deeper, models[str(below)], models)
 
 
@@ -95,6 +103,8 @@ def _type(field: Schema) -> str:
         return " or ".join(f"`{each}`" for each in field["enum"])
     kind = field.get("type", "anything")
     if kind == "array":
+        if "prefixItems" in field:
+            return f"list of {len(field['prefixItems'])}: {_type(field['prefixItems'][0])} each"
         return f"list of {_type(field['items'])}"
     if kind == "object":
         inner = field.get("additionalProperties")

@@ -103,6 +103,21 @@ def function(value: Any) -> Any:
     return found
 
 
+def predicate(value: Any) -> Any:
+    """A predicate of the user's own, its import path, or the name that a decorator gave it: an ordinary function."""
+    found = value
+    if isinstance(value, str) and ":" not in value:
+        known = plugins.predicates()
+        if value not in known:
+            expected = f"a predicate that is known (known: {', '.join(sorted(known)) or 'none'}), or `module:name`"
+            raise Refused(expected, nearest(value, known))
+        found = known[value]
+    found = function(found)
+    if iscoroutinefunction(found):
+        raise Refused("an ordinary function: nobody awaits a coroutine where a call is routed")
+    return found
+
+
 CONDITIONS = (
     "5xx", "gateway-error", "connect-failure", "reset", "reset-before-request", "retriable-status-codes",
     "retriable-headers",

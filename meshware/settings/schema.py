@@ -20,11 +20,13 @@ from pydantic import (
     ValidationError,
     ValidationInfo,
     WithJsonSchema,
+    WrapValidator,
     model_validator,
 )
 
 from meshware.settings import grammar, references, shape
 from meshware.settings.model import POSITIVE_SECONDS, Model, Number, PluginChoice, Seconds, SecondsOrNone, Share
+from meshware.settings.routes import checked
 from meshware.settings.sections.breaking import CircuitSettings, EjectionSettings
 from meshware.settings.sections.endpoints import EndpointSettings, LocalitySettings, TlsSettings
 from meshware.settings.sections.fallback import FallbackSettings
@@ -33,6 +35,7 @@ from meshware.settings.sections.health import HealthCheckSettings
 from meshware.settings.sections.inbound import InboundSettings
 from meshware.settings.sections.limiting import LimitSettings, RateSettings, ThrottleSettings
 from meshware.settings.sections.retrying import HedgeSettings, RetrySettings
+from meshware.settings.sections.routing import RouteSettings
 
 ClassifierChoice = Annotated[Any, PlainValidator(references.classifier), WithJsonSchema({"type": ["string", "null"]})]
 
@@ -246,6 +249,9 @@ class MeshSettings(Model):
     services: dict[Annotated[str, BeforeValidator(_name)], ServiceSettings] = Field(
         {}, description="Services by their logical names: `inventory`, or `inventory:8080` for one port only."
     )
+    routes: Annotated[tuple[RouteSettings, ...], WrapValidator(checked)] = Field(
+        (), description="What becomes of some calls before they begin; the first that is for a call decides."
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -258,4 +264,6 @@ class MeshSettings(Model):
             if isinstance(defaults, Mapping | Policy):
                 services = shape.spread(defaults, services, _stands_alone)
             data = data | {"services": services}
+        if isinstance(data, dict) and isinstance(data.get("routes"), list | tuple):
+            data = data | {"routes": shape.Among(data["routes"], data.get("services"))}
         return data

@@ -5,7 +5,7 @@ Nothing is refused here: what is wrong is left as it stands, for the models to n
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from pydantic import BaseModel
@@ -40,6 +40,14 @@ class Again(str):
 
     def __eq__(self, other: object) -> bool:
         return self is other
+
+
+class Among(list[Any]):
+    """Routes, with the names of the services among which they choose."""
+
+    def __init__(self, routes: Sequence[Any], services: Any) -> None:
+        super().__init__(routes)
+        self.names = [name for name in services if isinstance(name, str)] if isinstance(services, Mapping) else []
 
 
 def plain(data: Any) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any, Self
 
 from pydantic import (
     AfterValidator,
@@ -24,8 +24,8 @@ class BudgetSettings(Model):
     window: Seconds = Field(10.0, description="Seconds of calls that the capacity follows.")
 
 
-class RetrySettings(Model):
-    """When a call is sent again."""
+class RouteRetrySettings(Model):
+    """When the calls of a route are sent again."""
 
     attempts: Annotated[int, Field(ge=1, le=10, strict=True), Number] = Field(
         2, description="Attempts in all; 1 is no retry (Envoy's num_retries 1 is 2 here)."
@@ -48,15 +48,25 @@ class RetrySettings(Model):
     headers: tuple[Annotated[str, AfterValidator(str.lower)], ...] = Field(
         (), description="Names of headers: a failed answer that has one is tried elsewhere, by `retriable-headers`."
     )
-    budget: BudgetSettings = Field(BudgetSettings(), description="What retries are paid from, per service.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _off(cls, data: Any) -> Any:
+        return {"attempts": 1} if data is False else data
 
     @model_validator(mode="after")
-    def _conditions_have_what_they_need(self) -> RetrySettings:
+    def _conditions_have_what_they_need(self) -> Self:
         if bool(self.headers) != ("retriable-headers" in self.on):
             raise ValueError("`headers` and `retriable-headers` in `on` go together")
         if "statuses" in self.model_fields_set and "retriable-status-codes" not in self.on:
             raise ValueError("`statuses` go with `retriable-status-codes` in `on`")
         return self
+
+
+class RetrySettings(RouteRetrySettings):
+    """When a call is sent again."""
+
+    budget: BudgetSettings = Field(BudgetSettings(), description="What retries are paid from, per service.")
 
 
 class HedgeSettings(Model):
@@ -75,3 +85,8 @@ class HedgeSettings(Model):
     methods: tuple[Annotated[str, AfterValidator(str.upper)], ...] = Field(
         ("GET", "HEAD"), description="Methods of which two may be out at once. What has a body never is."
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _off(cls, data: Any) -> Any:
+        return {"enabled": False} if data is False else data

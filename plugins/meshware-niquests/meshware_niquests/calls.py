@@ -68,7 +68,7 @@ class NiquestsCall:
             timeout=self.limits.total,
             name=context.operation if context is not None else None,
         )
-        self.call: Call = mesh.call(service, described)
+        self.call: Call = mesh.call_unrouted(service, described)
 
     def _connected(self, info: Any) -> Any:
         """niquests has a connection for the attempt, new or kept."""

@@ -1,0 +1,211 @@
+"""From the settings' routes to what services are asked before their calls begin. A part of the assembly."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from functools import partial
+from math import inf
+from typing import Any
+
+from meshware.core.endpoint import Endpoint
+from meshware.core.plan import Edits, Plan
+from meshware.core.policy import Strategy
+from meshware.core.service import Service
+from meshware.core.subset import Subset
+from meshware.fallback.fallback import reply_of
+from meshware.retrying.hedging import HedgeOptions, Hedging
+from meshware.retrying.policy import Retries, RetryOptions
+from meshware.routing import paths
+from meshware.routing.faults import Faults
+from meshware.routing.match import Match, MatchOptions
+from meshware.routing.paths import PathOptions
+from meshware.routing.router import Route, Routes
+from meshware.routing.split import Split, key_of
+from meshware.routing.texts import TextOptions
+from meshware.settings.routes import label
+from meshware.settings.schema import MeshSettings
+from meshware.settings.sections.faults import FaultSettings
+from meshware.settings.sections.matching import MatchSettings, PathMatchSettings, TextMatchSettings
+from meshware.settings.sections.retrying import HedgeSettings, RouteRetrySettings
+from meshware.settings.sections.routing import (
+    HeaderEditSettings,
+    RewriteSettings,
+    RouteSettings,
+    StickySettings,
+    SubsetSettings,
+)
+
+StrategyOver = Callable[[Service, Callable[[], Sequence[Endpoint]]], Strategy]
+MakeFaults = Callable[[Service, tuple[FaultSettings, ...]], Faults]
+
+
+def put_routes(
+    settings: MeshSettings,
+    services: Mapping[str, Service],
+    *,
+    strategy: StrategyOver,
+    faults: MakeFaults,
+    now: float,
+) -> None:
+    """Have each service decide by the routes of these settings; `strategy` makes one like the service's over others."""
+    making = _Making(services, strategy, faults, now)
+    found: dict[str, list[tuple[Match, Route]]] = {}
+    for place, each in enumerate(settings.routes):
+        if _here(each.match.locality, settings.locality):
+            found.setdefault(each.match.service, []).append(making.route(each, label(place, each)))
+    for name, service in services.items():
+        service.routes = Routes(found[name], making.faults[name]) if name in found else None
+        making.put_subsets(service, now)
+
+
+def _here(wanted: str | None, home: str) -> bool:
+    return wanted is None or home == wanted or home.startswith(wanted.rstrip("/") + "/")
+
+
+def retries_of(settings: RouteRetrySettings, narrower: RouteRetrySettings | None = None) -> Retries:
+    """As set, under what somebody narrower has set."""
+    said = settings.model_dump(exclude={"budget"})
+    if narrower is not None:
+        said |= narrower.model_dump(exclude_unset=True)
+    sets = {name: frozenset(said[name]) for name in ("methods", "statuses", "on", "headers")}
+    return Retries(RetryOptions(**(said | sets)))
+
+
+def hedging_of(settings: HedgeSettings, narrower: HedgeSettings | None = None) -> Hedging | None:
+    """As set, under what somebody narrower has set; None where it is off."""
+    said = settings.model_dump() | ({} if narrower is None else narrower.model_dump(exclude_unset=True))
+    if not said.pop("enabled"):
+        return None
+    return Hedging(HedgeOptions(**(said | {"methods": frozenset(said["methods"])})))
+
+
+class _Making:
+    """Makes routes for one set of services."""
+
+    def __init__(self, services: Mapping[str, Service], strategy: StrategyOver, faults: MakeFaults, now: float) -> None:
+        self._services, self._strategy, self._make_faults, self._now = services, strategy, faults, now
+        self._subsets: dict[str, list[Subset]] = {}
+        self.faults: defaultdict[str, list[Faults]] = defaultdict(list)
+
+    def route(self, settings: RouteSettings, name: str) -> tuple[Match, Route]:
+        """One route, and which calls it is for."""
+        service = self._services[settings.match.service]
+        match = Match(
+            _match(settings.match, self._now),
+            failed=lambda error: service.failed(f"predicate of {name}", error, time.monotonic()),
+        )
+        rewrite = _rewrite(settings.rewrite, settings.match.path)
+        if settings.redirect is not None:
+            edits, redirect = _edits(settings), self._services[settings.redirect]
+            return match, Route(name, redirect=redirect, rewrite=rewrite, edits=edits)
+        if settings.split is not None:
+            parts = [(to, weight, self._plan(settings, name, to)) for to, weight in settings.split.items()]
+            return match, Route(name, split=Split(parts, _key(settings.sticky)), rewrite=rewrite)
+        return match, Route(name, plan=self._plan(settings, name, service.name), rewrite=rewrite)
+
+    def _plan(self, settings: RouteSettings, name: str, to: str) -> Plan:
+        service, path, reply = self._services[to], settings.match.path, settings.respond
+        own = service.settings
+        return Plan(
+            service,
+            name=name,
+            timeout=settings.timeout,
+            retry=None if settings.retry is None else retries_of(own.retry, settings.retry),
+            hedging=None if settings.hedge is None else (hedging_of(own.hedge, settings.hedge),),
+            subset=None if settings.subset is None else self._subset(service, settings.subset),
+            faults=None if settings.faults is None else self._injected(settings, service),
+            reply=None if reply is None else reply_of(reply.status, reply.headers, reply.body, "route"),
+            edits=_edits(settings),
+            answer_edits=_edited(settings.response_headers),
+            template=None if path is None else path.template,
+        )
+
+    def _injected(self, settings: RouteSettings, service: Service) -> Faults:
+        faults = self._make_faults(service, settings.faults or ())
+        self.faults[settings.match.service].append(faults)
+        return faults
+
+    def _subset(self, service: Service, settings: SubsetSettings) -> Subset:
+        """The service's, where it has had the same before: what its strategy has learned of groups stays."""
+        wanted = settings.metadata, settings.fallback == "any"
+        made = self._subsets.setdefault(service.name, [])
+        for each in (*made, *service.subsets):
+            if (each.metadata, each.elsewhere) == wanted:
+                break
+        else:
+            each = Subset(service, wanted[0], elsewhere=wanted[1], strategy=partial(self._strategy, service))
+        if each not in made:
+            made.append(each)
+        return each
+
+    def put_subsets(self, service: Service, now: float) -> None:
+        """Have the service keep up the subsets that its routes name."""
+        subsets = tuple(self._subsets.get(service.name, ()))
+        if subsets != service.subsets:
+            service.subsets = subsets
+            if service.picker is not None:
+                service.refresh(now)
+
+
+def _match(settings: MatchSettings, now: float) -> MatchOptions:
+    return MatchOptions(
+        methods=None if settings.methods is None else frozenset(settings.methods),
+        path=None if settings.path is None else PathOptions(**_fields(settings.path)),
+        headers={name: _text(each) for name, each in settings.headers.items()},
+        query={name: _text(each) for name, each in settings.query.items()},
+        identity=None if settings.identity is None else _text(settings.identity),
+        share=settings.percentage / 100,
+        since=_monotonic(settings.since, now, -inf),
+        until=_monotonic(settings.until, now, inf),
+        predicate=settings.predicate,
+    )
+
+
+def _fields(settings: PathMatchSettings | TextMatchSettings) -> dict[str, Any]:
+    """As they stand: a pattern is one, not its text."""
+    return {name: getattr(settings, name) for name in type(settings).model_fields}
+
+
+def _text(settings: TextMatchSettings) -> TextOptions:
+    return TextOptions(**_fields(settings))
+
+
+def _monotonic(moment: datetime | None, now: float, otherwise: float) -> float:
+    return otherwise if moment is None else now + moment.timestamp() - time.time()
+
+
+def _key(settings: StickySettings | None) -> Any:
+    for kind in ("header", "cookie", "attribute"):
+        name = None if settings is None else getattr(settings, kind)
+        if name is not None:
+            return key_of(kind, name)
+    return None
+
+
+def _rewrite(settings: RewriteSettings | None, path: PathMatchSettings | None) -> paths.Rewrite | None:
+    if settings is None or not settings.path:
+        return None
+    if settings.prefix is not None:
+        assert path is not None
+        return paths.by_prefix(path.prefix or path.separated_prefix or "", settings.prefix)
+    if settings.template is not None:
+        return paths.by_template(None if path is None else path.template, settings.template)
+    assert settings.regex is not None
+    return paths.by_regex(settings.regex.pattern, settings.regex.to)
+
+
+def _edits(settings: RouteSettings) -> Edits | None:
+    """What becomes of the request's headers, the host among them."""
+    edits = _edited(settings.request_headers)
+    host = None if settings.rewrite is None else settings.rewrite.host
+    if host is None:
+        return edits
+    edits = edits or Edits()
+    return Edits({**edits.set, "host": host}, edits.add, edits.remove)
+
+
+def _edited(settings: HeaderEditSettings | None) -> Edits | None:
+    return None if settings is None else Edits(settings.set, settings.add, frozenset(settings.remove))

@@ -1,0 +1,172 @@
+"""A subset picks among its own: what is known of its endpoints is the service's, and so is their return."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+from world import World
+
+from meshware.assembly import retries_of
+from meshware.core.availability import Bar
+from meshware.core.call import Call
+from meshware.core.endpoint import Endpoint
+from meshware.core.errors import NoEndpoint
+from meshware.core.outcome import Cause
+from meshware.core.plan import Plan
+from meshware.core.subset import Subset
+
+V1, V2 = {"version": "1"}, {"version": "2"}
+SIX = [{"address": f"10.0.0.{n}:80", "metadata": V1 if n < 4 else V2} for n in range(1, 7)]
+
+
+class Town(World):
+    """Six endpoints, the last three of version 2, and a subset of these."""
+
+    def __init__(self, endpoints=SIX, *, elsewhere=False, metadata=V2, **settings):
+        super().__init__(endpoints, **settings)
+        self.subset = Subset(
+            self.service,
+            metadata,
+            elsewhere=elsewhere,
+            strategy=lambda these: self.service.parts.strategy_over(self.service, these),
+        )
+        self.service.subsets = (self.subset,)
+        self.service.refresh(self.now)
+        self.plan = Plan(self.service, subset=self.subset)
+
+    def routed(self, method="GET", **facts):
+        call = super().call(method, **facts)
+        return Call(self.service, call.request, plan=self.plan)
+
+    def where(self, count):
+        seen = Counter()
+        for _ in range(count):
+            call = self.routed()
+            attempt = call.begin(self.now)
+            seen[attempt.endpoint.address] += 1
+            call.abandon(attempt, self.now)
+        return seen
+
+
+def test_only_its_own_endpoints_are_picked_by_the_services_strategy():
+    town = Town()
+    assert town.where(30) == {"10.0.0.4:80": 10, "10.0.0.5:80": 10, "10.0.0.6:80": 10}
+
+
+def test_its_endpoints_are_the_services_own():
+    town = Town()
+    assert set(town.subset.endpoints) == set(town.endpoints[3:])
+    call = town.routed()
+    attempt = call.begin(town.now)
+    assert attempt in attempt.endpoint.open
+    town.answer(call, attempt)
+    town.read(call, attempt)
+    assert town.in_flight() == 0
+
+
+def test_it_is_renewed_when_the_service_is():
+    town = Town()
+    town.endpoints[3].availability.bar(Bar.UNHEALTHY)
+    town.service.refresh(town.now)
+    assert set(town.where(30)) == {"10.0.0.5:80", "10.0.0.6:80"}
+    town.service.replace([Endpoint("10.0.0.9:80", metadata=V2), Endpoint("10.0.0.1:80", metadata=V2)], town.now)
+    town.service.refresh(town.now)
+    assert set(town.where(30)) == {"10.0.0.1:80", "10.0.0.9:80"}
+
+
+def test_a_retry_stays_within_it():
+    town = Town()
+    call = town.routed()
+    attempt = call.begin(town.now)
+    step = town.fail(call, attempt, Cause.REFUSED, sent=False)
+    assert step.attempt.endpoint in town.subset.endpoints
+    assert step.attempt.endpoint is not attempt.endpoint
+
+
+def test_without_any_of_its_endpoints_the_call_fails_and_says_whose():
+    town = Town()
+    for each in town.endpoints[3:]:
+        each.availability.bar(Bar.UNHEALTHY)
+    with pytest.raises(NoEndpoint, match=r"inventory \(version=2\)") as caught:
+        town.routed().begin(town.now)
+    assert set(caught.value.states) == {"10.0.0.4:80", "10.0.0.5:80", "10.0.0.6:80"}
+    town.service.refresh(town.now)
+    with pytest.raises(NoEndpoint):
+        town.routed().begin(town.now)
+
+
+def test_with_a_fallback_others_are_taken_while_none_of_its_own_may_be_used():
+    town = Town(elsewhere=True)
+    assert set(town.where(30)) == {"10.0.0.4:80", "10.0.0.5:80", "10.0.0.6:80"}
+    for each in town.endpoints[3:]:
+        each.availability.bar(Bar.UNHEALTHY)
+    town.service.refresh(town.now)
+    assert set(town.where(30)) == {"10.0.0.1:80", "10.0.0.2:80", "10.0.0.3:80"}
+    assert town.subset.untried(town.routed(), town.now)
+
+
+def test_metadata_that_nobody_has_is_an_empty_subset():
+    town = Town(metadata={"version": "3"})
+    assert town.subset.picker is None
+    with pytest.raises(NoEndpoint):
+        town.routed().begin(town.now)
+    assert set(Town(metadata={"version": "3"}, elsewhere=True).where(60)) == {each["address"] for each in SIX}
+
+
+def test_the_first_call_of_all_may_be_one_to_a_subset():
+    town = Town()
+    fresh = Town()
+    fresh.service.picker = fresh.subset.picker = None
+    fresh.service.changed = True
+    assert set(fresh.where(9)) == set(town.where(9))
+
+
+def test_an_ejected_endpoint_is_tried_by_calls_to_its_own_subset_only():
+    town = Town(ejection={"consecutive": 1, "base": 1.0, "jitter": 0})
+    bad = town.endpoints[0]  # of version 1
+    while not bad.bars:
+        call = town.call()
+        attempt = call.begin(town.now)
+        town.answer(call, attempt, 500 if attempt.endpoint is bad else 200)
+        town.read(call, attempt)
+    town.now += 1.5
+    assert set(town.where(30)) == {"10.0.0.4:80", "10.0.0.5:80", "10.0.0.6:80"}
+    tried = town.call().begin(town.now)
+    assert tried.endpoint is bad
+    assert tried.lease is not None
+
+
+def test_a_strategy_that_picks_outside_is_not_followed():
+    class Wanderer:
+        def pick(self, call):
+            return call.service.endpoints[0]
+
+    town = Town()
+    town.subset.picker = Wanderer()
+    assert set(town.where(60)) <= {"10.0.0.4:80", "10.0.0.5:80", "10.0.0.6:80"}
+
+
+def test_a_strategy_that_fails_is_told_and_the_stand_in_decides():
+    class Broken:
+        def pick(self, call):
+            raise RuntimeError("broken")
+
+    town = Town()
+    town.subset.picker = Broken()
+    town.events.clear()
+    assert set(town.where(20)) <= {"10.0.0.4:80", "10.0.0.5:80", "10.0.0.6:80"}
+    assert {event.plugin for event in town.events} == {"strategy"}
+
+
+def test_localities_of_a_subset_are_its_own():
+    where = [each | {"locality": "aws/eu/a" if n % 2 else "aws/eu/b"} for n, each in enumerate(SIX)]
+    town = Town(where, locality={"mode": "weighted", "weights": {"aws/eu/a": 1}})
+    assert set(town.where(30)) == {"10.0.0.4:80", "10.0.0.6:80"}
+
+
+def test_the_policies_of_a_plan_stand_above_the_services():
+    town = Town(retry={"attempts": 1})
+    settings = town.service.settings.retry
+    plan = Plan(town.service, retry=retries_of(settings, type(settings)(attempts=3)))
+    assert (plan.retry.attempts, town.service.retry.attempts) == (3, 1)

@@ -64,3 +64,9 @@ def test_what_the_board_adds_to_a_call_is_measured(tmp_path):
     file = tmp_path / "board.json"
     assert "the board adds" in run("board_cost.py", "--quick", "--json", str(file))
     assert [each["name"] for each in json.loads(file.read_text())] == ["alone", "with 7 others"]
+
+
+def test_what_routes_cost_a_call_is_measured(tmp_path):
+    file = tmp_path / "routes.json"
+    assert "what routes cost a call" in run("route_cost.py", "--quick", "--json", str(file))
+    assert [each["name"] for each in json.loads(file.read_text())] == [f"{n} routes" for n in (0, 10, 100, 1000)]

@@ -30,13 +30,8 @@ from meshware.settings.schema import MeshSettings
 from meshware.settings.sections.faults import FaultSettings
 from meshware.settings.sections.matching import MatchSettings, PathMatchSettings, TextMatchSettings
 from meshware.settings.sections.retrying import HedgeSettings, RouteRetrySettings
-from meshware.settings.sections.routing import (
-    HeaderEditSettings,
-    RewriteSettings,
-    RouteSettings,
-    StickySettings,
-    SubsetSettings,
-)
+from meshware.settings.sections.rewriting import HeaderEditSettings, RewriteSettings
+from meshware.settings.sections.routing import RouteSettings, StickySettings, SubsetSettings
 
 StrategyOver = Callable[[Service, Callable[[], Sequence[Endpoint]]], Strategy]
 MakeFaults = Callable[[Service, tuple[FaultSettings, ...]], Faults]

@@ -32,42 +32,28 @@ class Entry(NamedTuple):
 
 Rows = Sequence[Entry]
 
+Facet = int | str
+"""What routes are told apart by: so many characters that paths begin with, WHOLE paths, or a header's name."""
+
+WHOLE = 0
+
 
 class Index:
     """The routes of one service. Immutable, so thread-safe."""
 
     def __init__(self, entries: Sequence[Entry]) -> None:
-        self._exact: dict[str, Rows] = {}
-        self._heads: tuple[tuple[int, dict[str, Rows]], ...] = ()
-        self._headers: tuple[tuple[str, dict[str, Rows]], ...] = ()
-        self._rest: Rows = tuple(entries)
-        if len(entries) > FEW:
-            self._sort(entries)
-
-    def _sort(self, entries: Sequence[Entry]) -> None:
-        paths = [each for each in entries if each.match.path is not None]
-        exact = {each: each.match.path.exact for each in paths if each.match.path and each.match.path.exact is not None}
-        lengths = _lengths(len(each.match.path.head) for each in paths if each.match.path and each not in exact)
-        headed: dict[int, dict[Entry, str]] = {length: {} for length in lengths}
-        named: dict[str, dict[Entry, str]] = {}
-        common = Counter(name for each in entries for name in each.match.exact_headers)
-        rest = []
+        rows: dict[Facet, dict[str, list[Entry]]] = {}
+        rest, keyed = [], _Keys(entries)
         for each in entries:
-            head = "" if each.match.path is None else each.match.path.head
-            length = next((length for length in lengths if length <= len(head)), None)
-            name = next((name for name in each.match.exact_headers if common[name] >= FEW), None)
-            if each in exact:
-                continue
-            if length is not None:
-                headed[length][each] = head[:length]
-            elif name is not None:
-                named.setdefault(name, {})[each] = each.match.exact_headers[name]
-            else:
+            key = None if len(entries) <= FEW else keyed.of(each.match)
+            if key is None:
                 rest.append(each)
-        self._exact = _rows(exact)
-        self._heads = tuple((length, _rows(found)) for length, found in headed.items() if found)
-        self._headers = tuple((name, _rows(found)) for name, found in named.items())
-        self._rest = tuple(rest)
+            else:
+                rows.setdefault(key[0], {}).setdefault(key[1], []).append(each)
+        self._rest: Rows = rest
+        self._exact = rows.pop(WHOLE, {})
+        self._heads = [(facet, found) for facet, found in rows.items() if isinstance(facet, int)]
+        self._headers = [(facet, found) for facet, found in rows.items() if isinstance(facet, str)]
 
     def candidates(self, request: Request) -> Iterable[Entry]:
         """Routes that may be for it, in their order; none that is for it is left out."""
@@ -86,17 +72,33 @@ class Index:
         return merge(*found)
 
 
+class _Keys:
+    """By what each of these routes is looked up."""
+
+    def __init__(self, entries: Sequence[Entry]) -> None:
+        self._lengths = _lengths(len(_head(each.match)) for each in entries)
+        self._common = Counter(name for each in entries for name in each.match.exact_headers)
+
+    def of(self, match: Match) -> tuple[Facet, str] | None:
+        """Of all that it wants, what tells it best from others; None: nothing does."""
+        if match.path is not None and match.path.exact is not None:
+            return WHOLE, match.path.exact
+        head = _head(match)
+        for length in self._lengths:
+            if length <= len(head):
+                return length, head[:length]
+        for name, value in match.exact_headers.items():
+            if self._common[name] >= FEW:
+                return name, value
+        return None
+
+
+def _head(match: Match) -> str:
+    return "" if match.path is None else match.path.head
+
+
 def _lengths(heads: Iterable[int]) -> list[int]:
     """The lengths by which beginnings are looked up, the longest first: those that most have, and the least of all."""
     counted = Counter(length for length in heads if length > 1)
-    if len(counted) > LENGTHS:
-        kept = {length for length, _ in counted.most_common(LENGTHS - 1)} | {min(counted)}
-        return sorted(kept, reverse=True)
-    return sorted(counted, reverse=True)
-
-
-def _rows(found: dict[Entry, str]) -> dict[str, Rows]:
-    rows: dict[str, list[Entry]] = {}
-    for entry, key in found.items():
-        rows.setdefault(key, []).append(entry)
-    return {key: tuple(each) for key, each in rows.items()}
+    most = {length for length, _ in counted.most_common(LENGTHS)}
+    return sorted(most | {min(counted, default=0)} - {0}, reverse=True)

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from meshware.routing.match import Match
     from meshware.routing.split import Split
 
-HOPS = 16
-"""Redirects in a row that are followed: cycles are refused at load, so this is never reached."""
+HOPS = 100
+"""Redirects in a row that are followed. Cycles are refused at load; a reload in the midst of a call could make one."""
 
 Routed = tuple["Service", Request, Plan | None]
 """Whose call it is, with which request, and by which plan; None: by the service's own."""

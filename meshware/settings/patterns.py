@@ -12,8 +12,9 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+from meshware.settings.ambiguity import unique
 from meshware.settings.grammar import Refused
-from meshware.settings.regex import Ambiguous, head_of, parse, unique
+from meshware.settings.regex import Ambiguous, head_of, parse
 
 LONGEST = 1000
 """Characters of a pattern."""

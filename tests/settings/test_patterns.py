@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from meshware.settings.ambiguity import unique
 from meshware.settings.grammar import Refused
 from meshware.settings.patterns import captures, pattern
-from meshware.settings.regex import Ambiguous, parse, unique
+from meshware.settings.regex import Ambiguous, parse
 
 KIB = 65_536
 

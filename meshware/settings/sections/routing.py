@@ -112,23 +112,24 @@ class RouteSettings(Model):
         if rewrite is None:
             return
         if rewrite.prefix is not None and (path is None or (path.prefix or path.separated_prefix) is None):
-            error = Refused(
-                "it goes with `match.path.prefix` or `match.path.separated_prefix`, in whose place it stands"
-            )
+            error = Refused("it goes with `match.path.prefix` or `match.path.separated_prefix`, whose place it takes")
             yield Refusal(("rewrite", "prefix"), rewrite.prefix, error)
-        if rewrite.template is None:
-            return
-        if any(brace in VARIABLE.sub("", rewrite.template) for brace in "{}"):
-            error = Refused("braces around names of variables only, such as /items/{id}")
-            yield Refusal(("rewrite", "template"), rewrite.template, error)
-        known = variables(path.template) if path is not None and path.template is not None else []
-        for name in variables(rewrite.template):
-            if name not in known:
-                error = Refused(
-                    f"a variable of `match.path.template` ({', '.join(known) or 'there is none'})", nearest(name, known)
-                )
-                yield Refusal(("rewrite", "template"), name, error)
+        if rewrite.template is not None:
+            yield from _template(rewrite.template, "" if path is None or path.template is None else path.template)
 
+
+def _template(new: str, matched: str) -> Iterator[Refusal]:
+    """A new path whose variables the matched one does not have."""
+    known = variables(matched)
+    if any(brace in VARIABLE.sub("", new) for brace in "{}"):
+        yield Refusal(_TEMPLATE, new, Refused("braces around names of variables only, such as /items/{id}"))
+    for name in variables(new):
+        if name not in known:
+            expected = f"a variable of `match.path.template` ({', '.join(known) or 'there is none'})"
+            yield Refusal(_TEMPLATE, name, Refused(expected, nearest(name, known)))
+
+
+_TEMPLATE = ("rewrite", "template")
 
 _COMPANY = {
     "redirect": {"rewrite", "request_headers"},

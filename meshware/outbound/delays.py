@@ -38,7 +38,7 @@ async def hold_async(call: Call, seconds: float) -> float:
 def late(call: Call, attempt: Attempt, seconds: float) -> Outcome | None:
     """Wait before the attempt is sent; what became of it when it was cut meanwhile."""
     began = now = time.monotonic()
-    cut = attempt.cancel = cut_of(call, attempt)
+    cut = cut_of(call, attempt)
     reaper().watch(cut)
     try:
         while not cut.fired and now < began + seconds:

@@ -247,7 +247,7 @@ class SyncCall(HttpxCall):
             self.file.rewind()
         if not self.way.reaches:
             attempt.hedge_at = None
-        cut = attempt.cancel = cut_of(self.call, attempt)
+        cut = cut_of(self.call, attempt)
         wire = self._wire(attempt, cut)
         reaper().watch(cut)
         timeout = self._timeout(behind(self.call, attempt))

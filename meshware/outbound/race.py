@@ -50,8 +50,14 @@ def due(call: Call, attempt: Attempt, now: float) -> float:
 
 
 def cut_of(call: Call, attempt: Attempt) -> Cut:
-    """The right to cut an attempt whose socket can be reached; its alarm is the attempt's."""
-    return Cut(alarm(attempt), lambda now: due(call, attempt, now), until=attempt.deadline)
+    """The right to cut an attempt whose socket can be reached; its alarm is the attempt's.
+
+    Whoever decides the call cuts what he finds, so one that is late for that has lost already.
+    """
+    cut = attempt.cancel = Cut(alarm(attempt), lambda now: due(call, attempt, now), until=attempt.deadline)
+    if call.decided:
+        cut.lose()
+    return cut
 
 
 class _Race:

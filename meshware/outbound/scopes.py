@@ -60,6 +60,8 @@ class Limit(_Alarm):
     async def __aenter__(self) -> None:
         await super().__aenter__()
         self._attempt.cancel = self
+        if self._call.decided:  # whoever decided it has cut what he found, and not this
+            self.lose()
 
     async def __aexit__(self, *error: Any) -> None:
         self._attempt.cancel = None

@@ -8,6 +8,7 @@ from importlib import import_module
 
 import pytest
 
+from meshware.core.lateness import Lateness
 from meshware.mesh import Mesh
 
 SLEEP = 0.2
@@ -23,6 +24,12 @@ class Times:
 
     def on_answer(self, call, attempt, outcome, step, now):
         self.seen.append(outcome.elapsed)
+
+
+@pytest.fixture(autouse=True)
+def _awake(monkeypatch):
+    """What this process stands still would be taken off."""
+    monkeypatch.setattr(Lateness, "since", lambda *_: 0.0)
 
 
 @pytest.fixture

@@ -1,12 +1,17 @@
-"""Hedges on threads: how many may be out, and what a fork leaves of them."""
+"""Hedges: how many may be out on threads, what a fork leaves of them, and those that begin too late."""
 
 from __future__ import annotations
 
+import asyncio
 import os
+import time
 
 import pytest
+from core.policies import hedged_world
 
+from meshware.core.outcome import Cause
 from meshware.outbound import race
+from meshware.outbound.scopes import Limit
 
 
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")  # with threads, from 3.12 on
@@ -22,3 +27,34 @@ def test_a_forked_child_has_room_for_all_its_hedges_whatever_was_out_in_the_pare
     for _ in range(race.THREADS):
         race._room.release()
     assert os.waitstatus_to_exitcode(status) == 0
+
+
+def too_late():
+    """A hedge that is about to be sent when the first attempt has been delivered."""
+    world = hedged_world()
+    world.now = time.monotonic()
+    call = world.call()
+    first = call.begin(world.now)
+    hedge = call.hedge(first.hedge_at)
+    world.answer(call, first)
+    assert call.decided
+    return call, hedge
+
+
+def test_one_that_is_sent_after_the_call_was_decided_is_cut_at_once():
+    cut = race.cut_of(*too_late())
+    assert cut.fired
+    assert cut.cause(begun=True) is Cause.CUT
+
+
+def test_one_whose_turn_on_the_loop_comes_after_that_ends_at_once():
+    call, hedge = too_late()
+
+    async def sent():
+        limit = Limit(call, hedge)
+        with pytest.raises(TimeoutError):
+            async with limit:
+                await asyncio.sleep(60)
+        return limit.cause(begun=True)
+
+    assert asyncio.run(sent()) is Cause.CUT

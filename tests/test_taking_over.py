@@ -343,3 +343,11 @@ def test_threads_call_while_the_policies_change_all_the_while(events, seconds):
         assert sum(len(each.open) for each in mesh.services["shop"].endpoints) == 0
     finally:
         mesh.close()
+
+
+def test_an_old_service_makes_no_picker_any_more(mesh):
+    succeed(mesh, 1)
+    before = mesh.services["shop"]
+    mesh.reload(settings(timeout=3.0))
+    before.refresh(mesh.clock())
+    assert before.picker is None

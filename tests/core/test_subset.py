@@ -170,3 +170,19 @@ def test_the_policies_of_a_plan_stand_above_the_services():
     settings = town.service.settings.retry
     plan = Plan(town.service, retry=retries_of(settings, type(settings)(attempts=3)))
     assert (plan.retry.attempts, town.service.retry.attempts) == (3, 1)
+
+
+def test_a_strategy_that_makes_no_picker_leaves_the_choice_to_the_stand_in():
+    town = Town()
+
+    def refuse(endpoints):
+        raise LookupError("no picker")
+
+    town.subset._strategy.picker = refuse
+    town.service.refresh(town.now)
+    assert set(town.where(40)) == {f"10.0.0.{n}:80" for n in (4, 5, 6)}
+    assert any("no picker" in str(each.error) for each in town.events if hasattr(each, "plugin"))
+
+
+def test_it_says_whose_part_it_is():
+    assert repr(Town().subset) == "<Subset inventory (version=2): 3 endpoints>"

@@ -76,7 +76,7 @@ def test_who_has_no_re2_is_told_of_it(monkeypatch):
 
 @pytest.mark.parametrize(
     ("text", "head"),
-    [(r"/items/\d+", "/items/"), (r"/a|/b", ""), (r"/a?b", "/"), (r"[/]a", "/a"), (r"/a\.b(c)", "/a.bc"), (r".*", "")],
+    [(r"/items/\d+", "/items/"), (r"a|b", ""), (r"/a?b", "/"), (r"[/]a", "/a"), (r"/a\.b(c)", "/a.bc"), (r".*", "")],
 )
 def test_a_pattern_knows_what_every_match_begins_with(text, head):
     assert pattern(text).head == head

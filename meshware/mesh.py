@@ -142,27 +142,21 @@ class Mesh:
 
         Routes decide here, once: it may be another service's, with another request, by a plan of its own.
         """
+        if service.routes is None:
+            return self.call_unrouted(service, request)
+        routed, request, plan = service.routes.route(service, request, current(), self.clock())
+        return self.call_unrouted(routed, request, plan)
+
+    def call_unrouted(self, service: Service, request: Request, plan: Plan | None = None) -> Call:
+        """The same for a door that cannot do what routes say: by the service's own policies, whatever they say."""
         if not self._keeper.running:
             self._keeper.start()
-        context, plan = current(), None
-        if service.routes is not None:
-            service, request, plan = service.routes.route(service, request, context, self.clock())
         if not service.attended:
             self._attended.add(service)
             self._keeper.stir()
+        context = current()
         if context is not None and context.override is not None:
             plan = (plan or Plan(service)).overridden(context.override)
-        return Call(service, request, context=context, plan=plan)
-
-    def call_unrouted(self, service: Service, request: Request) -> Call:
-        """The same for a door that cannot do what routes say: by the service's own policies, whatever they say."""
-        self.keep()
-        if not service.attended:
-            self._attended.add(service)
-            self._keeper.stir()
-        context, plan = current(), None
-        if context is not None and context.override is not None:
-            plan = Plan(service).overridden(context.override)
         return Call(service, request, context=context, plan=plan)
 
     def failed(self, part: str, error: Exception) -> None:

@@ -384,21 +384,21 @@ class Call:
         return Deliver(self._held) if self._held is not None else Raise(self._error(outcome))
 
     def _allow_for(self, attempt: Attempt, outcome: Outcome, now: float) -> None:
-        """We stood still while it was under way: what it took is less, and whoever timed it did not look.
+        """We stood still while it was under way: what it took is less, and a clock that rang meanwhile blames nobody.
 
         Not less than usual, though: its answer may have come long before the end, or only just.
         """
         unheard = self._stood_still(attempt, now)
+        mostly = outcome.cause in TIMED and 2 * unheard > outcome.elapsed
         outcome.elapsed = max(outcome.elapsed - attempt.stood, min(outcome.elapsed, self.figures.recent))
         outcome.delayed = attempt.stood > 0
-        if unheard and outcome.cause in TIMED:
+        if mostly:
             outcome.verdict = Verdict.NEUTRAL
 
     def _stood_still(self, attempt: Attempt, now: float) -> float:
         """Seconds of the attempt's life for which we stood still, beyond those that it was given more time for."""
-        stood = self.lateness.since(attempt.began, now)
-        more, attempt.stood = stood - attempt.stood, stood
-        return more
+        before, attempt.stood = attempt.stood, max(attempt.stood, self.lateness.since(attempt.began, now))
+        return attempt.stood - before
 
     def _too_short(self, attempt: Attempt, outcome: Outcome) -> bool:
         """Whether it was cut by a deadline that had left the endpoint too little time: that says nothing of it.

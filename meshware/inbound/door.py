@@ -148,7 +148,7 @@ class Door:
             ticket, criticality = _admitted(mesh, arrival, now, outer)
         if isinstance(ticket, Refusal):
             return Refused(*ticket)
-        served = rules.begin(mesh, inbound, peer) if counted and rules.reports else None
+        served = rules.begin(mesh, inbound, peer, outer) if counted and rules.reports else None
         context = RequestContext(
             deadline, mesh=mesh, attempt=inbound.attempt, allowance=allowance, caller=caller, counted=served,
             admitted=ticket, criticality=criticality,
@@ -208,9 +208,8 @@ class _Rules(NamedTuple):
             inbound = inbound._replace(timeout=None)
         return inbound
 
-    def begin(self, mesh: Mesh, inbound: Inbound, peer: str) -> Served | None:
+    def begin(self, mesh: Mesh, inbound: Inbound, peer: str, outer: RequestContext | None) -> Served | None:
         """The request among those that are served; one that a door around this one has counted is not another."""
-        outer = current()
         if outer is not None and outer.mesh is mesh and outer.counted is not None:
             return None
         mesh.keep()

@@ -41,10 +41,6 @@ class Breaking(Protocol):
         """Have the body of the attempt's answer break off after so many bytes."""
         ...
 
-    def delayed(self, attempt: Attempt, outcome: Outcome, seconds: float) -> None:
-        """The attempt has taken so much longer than its sending."""
-        ...
-
 
 # Of a whole call
 
@@ -132,7 +128,6 @@ def _after(door: Breaking, attempt: Attempt, injection: Injection, outcome: Outc
     """What is added to an attempt that was sent."""
     if injection.delay:
         outcome.elapsed += injection.delay
-        door.delayed(attempt, outcome, injection.delay)
     if injection.end is not None and injection.end.partial_body is not None and outcome.cause is None:
         door.cut_short(attempt, injection.end.partial_body, counts=True)
     return _injected(outcome)

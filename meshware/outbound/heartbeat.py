@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from math import inf
 from weakref import WeakKeyDictionary
 
 from meshware.core.lateness import Lateness
@@ -21,14 +22,12 @@ class Heart:
     def __init__(self) -> None:
         self.lateness = Lateness()
         self._calls: set[object] = set()
-        self._beats = False
         self._wanted = 0.0
 
     def begin(self, call: object) -> None:
         """It is driven from now on; `end` is due when it has its answer."""
         self._calls.add(call)
-        if not self._beats:
-            self._beats = True
+        if self.lateness.overdue_at == inf:  # it rests
             self._wait(time.monotonic())
 
     def end(self, call: object) -> None:
@@ -46,8 +45,6 @@ class Heart:
             self._wanted = now + REST
         if now < self._wanted:
             self._wait(now)
-        else:
-            self._beats = False
 
 
 _hearts: WeakKeyDictionary[asyncio.AbstractEventLoop, Heart] = WeakKeyDictionary()

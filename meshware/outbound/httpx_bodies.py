@@ -25,11 +25,11 @@ if TYPE_CHECKING:
 class Following:
     """Follows one answer's body to its end, and tells the call once. Its methods may run in a finalizer."""
 
-    __slots__ = ("at", "attempt", "call", "elapsed", "keeping", "late", "over", "reading")
+    __slots__ = ("at", "attempt", "call", "keeping", "late", "outcome", "over", "reading")
 
     def __init__(self, call: Call, attempt: Attempt, outcome: Outcome, late: Callable[[], Exception]) -> None:
         deadline = call.deadline
-        self.call, self.attempt, self.elapsed, self.late = call, attempt, outcome.elapsed, late
+        self.call, self.attempt, self.outcome, self.late = call, attempt, outcome, late
         self.at = deadline.at if deadline.chosen and outcome.status != 101 else None
         self.reading = 0.0
         self.over = False
@@ -40,7 +40,7 @@ class Following:
         if not self.over:
             self.over = True
             now = time.monotonic()
-            self.call.ended(self.attempt, ending, self.elapsed + self.reading, now)
+            self.call.ended(self.attempt, ending, self.outcome.elapsed + self.reading, now)
             if self.keeping is not None and ending is Ending.COMPLETE:
                 self.keeping.whole(now)
 

@@ -179,11 +179,6 @@ class HttpxCall:
 
         body.inner = faults.Short(body.inner, count, broken)
 
-    def delayed(self, attempt: Attempt, outcome: Outcome, seconds: float) -> None:
-        """Its body is followed already."""
-        if outcome.cause is None:
-            attempt.answer.stream.following.elapsed += seconds
-
     def late(self) -> Exception:
         """The deadline has passed, as the client's own error."""
         error = DeadlineExceeded(self.call.service.name, self.call.deadline.timeout, self.call.number)

@@ -266,9 +266,6 @@ class RequestsCall:
         if meshed is not None:
             meshed._short = count, attempt.cancel if counts else None
 
-    def delayed(self, attempt: Attempt, outcome: Outcome, seconds: float) -> None:
-        """What an answer has taken is looked up when it is delivered."""
-
     def drop(self, attempt: Attempt) -> None:
         """Close an answer that nobody will read."""
         attempt.answer.close()

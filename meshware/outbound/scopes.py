@@ -87,7 +87,7 @@ class Patience(_Alarm):
     """So many seconds, those not counted for which the loop stood still: what was there then, nobody could see."""
 
     def __init__(self, seconds: float) -> None:
-        self._began, self._seconds = time.monotonic(), seconds
+        self._began = time.monotonic()
         super().__init__(self._began + seconds)
 
     def _later(self, now: float) -> float:

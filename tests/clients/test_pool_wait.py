@@ -9,7 +9,6 @@ from importlib import import_module
 import pytest
 
 from meshware.core.lateness import Lateness
-from meshware.mesh import Mesh
 
 SLEEP = 0.2
 CALLS = 4
@@ -33,19 +32,14 @@ def _awake(monkeypatch):
 
 
 @pytest.fixture
-def times():
-    return Times()
-
-
-@pytest.fixture
-def mesh(upstream, times):
-    mesh = Mesh.from_settings({"services": {"inventory": {"endpoints": [upstream.address]}}}, observers=[times])
-    yield mesh
-    mesh.close()
+def timed(heard, upstream):
+    """A mesh, and what hears its times."""
+    return heard(Times(), endpoints=[upstream.address])
 
 
 @pytest.mark.parametrize("name", ["httpx2", "httpx"])
-def test_on_threads(mesh, times, name):
+def test_on_threads(timed, name):
+    mesh, times = timed
     library, door = import_module(name), import_module(f"meshware.outbound.{name}")
     inner = library.HTTPTransport(limits=library.Limits(max_connections=1))
     with library.Client(transport=door.MeshTransport(mesh, transport=inner)) as client, ThreadPoolExecutor() as pool:
@@ -54,7 +48,8 @@ def test_on_threads(mesh, times, name):
 
 
 @pytest.mark.parametrize("name", ["httpx2", "httpx"])
-def test_on_a_loop(mesh, times, name):
+def test_on_a_loop(timed, name):
+    mesh, times = timed
     library, door = import_module(name), import_module(f"meshware.outbound.{name}")
 
     async def calls():

@@ -93,6 +93,27 @@ def test_one_that_was_cut_all_the_same_is_tried_elsewhere(world):
     assert isinstance(step, Retry)
 
 
+def test_short_standstills_hide_no_connects_that_hang(world):
+    for _ in range(12):
+        call, attempt = begun(world)
+        stand_still(world, 0.03)
+        world.fail(call, attempt, Cause.CONNECT_TIMEOUT, after=1.47, sent=False)
+        assert attempt.outcome.verdict is Verdict.FAILURE
+    assert not all(each.availability.available(world.now) for each in world.endpoints)
+
+
+def test_what_is_no_longer_remembered_of_a_long_attempt_stays_taken_off(world):
+    call, attempt = begun(world)
+    stand_still(world)
+    assert call.overdue(attempt, world.now) > world.now
+    for _ in range(40):
+        stand_still(world, 0.03)
+        world.now += 0.1
+    world.fail(call, attempt, Cause.TIMEOUT)
+    assert attempt.stood >= STOOD
+    assert attempt.outcome.verdict is Verdict.FAILURE
+
+
 @pytest.mark.parametrize("cause", [Cause.REFUSED, Cause.RESET])
 def test_what_an_endpoint_says_itself_it_has_said(world, cause):
     call, attempt = begun(world)

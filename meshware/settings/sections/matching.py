@@ -49,6 +49,11 @@ def only_one(model: Model, names: tuple[str, ...]) -> None:
         raise ValueError(f"exactly one of {', '.join(f'`{name}`' for name in names)}")
 
 
+def _by_text(data: Any) -> Any:
+    """A text stands for its `exact`."""
+    return {"exact": data} if isinstance(data, str) else data
+
+
 class TextMatchSettings(Model):
     """What a text has to be: exactly one of the first seven."""
 
@@ -64,10 +69,7 @@ class TextMatchSettings(Model):
     invert: bool = Field(False, description="The opposite; of what is not there that does not hold either (Envoy).")
     missing_as_empty: bool = Field(False, description="What is not there counts as empty.")
 
-    @model_validator(mode="before")
-    @classmethod
-    def _from_text(cls, data: Any) -> Any:
-        return {"exact": data} if isinstance(data, str) else data
+    _from_text = model_validator(mode="before")(_by_text)
 
     @model_validator(mode="after")
     def _is_one_thing(self) -> TextMatchSettings:
@@ -93,10 +95,7 @@ class PathMatchSettings(Model):
     regex: Regex = Field(None, description="All of it matches this regular expression.")
     ignore_case: bool = Field(False, description="Upper or lower case does not matter; not of `template` or `regex`.")
 
-    @model_validator(mode="before")
-    @classmethod
-    def _from_text(cls, data: Any) -> Any:
-        return {"exact": data} if isinstance(data, str) else data
+    _from_text = model_validator(mode="before")(_by_text)
 
     @model_validator(mode="after")
     def _is_one_thing(self) -> PathMatchSettings:

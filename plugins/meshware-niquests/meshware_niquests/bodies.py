@@ -34,7 +34,7 @@ class Following:
     def __init__(
         self, call: Call, attempt: Attempt, outcome: Outcome, late: Callable[[], Exception], *, pause: float
     ) -> None:
-        self._call, self._attempt, self._elapsed = call, attempt, outcome.elapsed
+        self._call, self._attempt, self._outcome = call, attempt, outcome
         self._over = False
         self._pause = pause
         self.late = late
@@ -48,7 +48,7 @@ class Following:
             self.cut.release()
         if not self._over:
             self._over = True
-            self._call.ended(self._attempt, ending, self._elapsed + self.reading, time.monotonic())
+            self._call.ended(self._attempt, ending, self._outcome.elapsed + self.reading, time.monotonic())
 
     def bound(self, raw: Any) -> None:
         """The next read waits for a byte no longer than it may: niquests leaves what was left when the headers came."""

@@ -172,8 +172,7 @@ def _endanger(service: Service, settings: tuple[FaultSettings, ...], headers: bo
     if not settings and not headers:
         service.faults = None
     elif service.faults is None or service.faults.made_of != (settings, headers):
-        faults = [fault_of(each, loaded, now) for each in settings]
-        service.faults = Faults(service.name, faults, made_of=(settings, headers), emit=service.emit)
+        service.faults = _faults(service, settings, loaded, now, made_of=(settings, headers))
 
 
 def _route_faults(
@@ -183,8 +182,12 @@ def _route_faults(
     for faults in before:
         if faults.service == service.name and faults.made_of == settings:
             return faults
-    made = [fault_of(each, loaded, now) for each in settings]
-    return Faults(service.name, made, made_of=settings, emit=service.emit)
+    return _faults(service, settings, loaded, now, made_of=settings)
+
+
+def _faults(service: Service, settings: Sequence[FaultSettings], loaded: float, now: float, *, made_of: Any) -> Faults:
+    faults = [fault_of(each, loaded, now) for each in settings]
+    return Faults(service.name, faults, made_of=made_of, emit=service.emit)
 
 
 def fault_of(settings: FaultSettings, loaded: float, now: float) -> Fault:

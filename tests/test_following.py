@@ -8,6 +8,7 @@ import random
 import time
 
 import pytest
+from at_once import AtOnce
 from meanwhile import Heart, calling, resident
 
 from meshware.core.errors import SettingsError
@@ -47,22 +48,6 @@ class Clock:
 
     def __call__(self):
         return self.now
-
-
-class AtOnce:
-    """Hands that need no thread."""
-
-    def __init__(self, clock):
-        self.clock, self.jobs = clock, 0
-
-    def give(self, key, work, *, limit, done):
-        self.jobs += 1
-        try:
-            result, error = work(), None
-        except Exception as caught:
-            result, error = None, caught
-        done(result, error, self.clock.now)
-        return True
 
 
 def toml(*endpoints, **shop):

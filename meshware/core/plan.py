@@ -7,6 +7,7 @@ says only what it means to change, and the narrower one counts.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, MutableMapping
+from copy import copy
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -135,25 +136,19 @@ class Plan:
 
     def after(self, edits: Edits) -> Plan:
         """The same, after other changes of the request's headers: those of the routes that led here."""
-        made = self._copied()
+        made = copy(self)
         made.edits = edits if self.edits is None else replace(self.edits, before=edits)
         return made
 
     def overridden(self, said: Override) -> Plan:
         """The same under what somebody wants here and now."""
-        made = self._copied()
+        made = copy(self)
         if said.timeout is not None:
             made.timeout, made.timeout_chosen = said.timeout, True
         if said.attempts is not None:
             made._retry = Attempts(self.retry, said.attempts)
         if said.hedge is False:
             made._hedging = (None,)
-        return made
-
-    def _copied(self) -> Plan:
-        made = object.__new__(Plan)
-        for name in Plan.__slots__:
-            setattr(made, name, getattr(self, name))
         return made
 
     def __repr__(self) -> str:

@@ -11,10 +11,10 @@ from pathlib import PurePath
 
 from meshware.core.errors import Problem, SettingsError
 from meshware.files.contents import Unreadable, contents
-from meshware.files.document import parse
+from meshware.files.document import SUFFIXES, parse
 from meshware.settings.origin import Source
 
-_FORMATS = {".toml": "toml", ".yaml": "yaml", ".yml": "yaml"}
+_FORMATS = {suffix: kind for suffix, kind in SUFFIXES.items() if kind != "json"}
 
 
 def is_file(source: object) -> bool:

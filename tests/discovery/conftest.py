@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from at_once import AtOnce
 from world import START, World
 
 from meshware import plugins
@@ -21,27 +22,11 @@ class Told:
         return self.said if isinstance(self.said, Endpoints) else Endpoints(self.said, 30.0)
 
 
-class AtOnce:
-    """Hands that need no thread."""
-
-    def __init__(self):
-        self.jobs = 0
-
-    def give(self, key, work, *, limit, done):
-        self.jobs += 1
-        try:
-            result, error = work(), None
-        except Exception as caught:
-            result, error = None, caught
-        done(result, error, self.now)
-        return True
-
-
 class Found(World):
     """`says(...)`: from now on the source says this. `pass_time` does what the housekeeper would."""
 
     def __init__(self, discovery="told", **settings):
-        self.hands = AtOnce()
+        self.hands = AtOnce(lambda: self.now)
         super().__init__(discovery=discovery, endpoints=(), **settings)
 
     @property
@@ -57,7 +42,6 @@ class Found(World):
         Told.said = error
 
     def keep_house(self):
-        self.hands.now = self.now
         self.service.source.keep(self.now, self.hands)
         super().keep_house()
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
+
 import httpx
 import httpx2
 import requests
-from clients.httpx_faces import FACES
+from clients.httpx_faces import FACES, Async
+from faults.upstream import in_flight
 
 from meshware.outbound.requests import MeshAdapter
 
@@ -49,3 +53,15 @@ def source_of(answer, header="x-meshware-fallback"):
     if hasattr(answer, "extensions"):
         assert answer.extensions.get(header.removeprefix("x-").replace("-", "_")) == said
     return said
+
+
+def at_rest(mesh, client=None, within=2.0):
+    """Whether nothing is in flight any more, once who has lost has had a turn of the loop."""
+    until = time.monotonic() + within
+    while in_flight(mesh) and time.monotonic() < until:
+        time.sleep(0.005)
+        if isinstance(client, Async):
+            client.run(asyncio.sleep(0.005))
+    for service in mesh.services.values():
+        service.settle(time.monotonic())
+    return in_flight(mesh) == 0

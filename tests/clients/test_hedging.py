@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import ssl
 import threading
 import time
 
 import pytest
 import requests
-from clients.httpx_faces import Async
+from clients.calling import at_rest
 from core.policies import Hedging
 from faults.behaviours import answer
-from faults.upstream import in_flight
 
 URL = "http://inventory/ok"
 SETTINGS = {
@@ -55,17 +53,6 @@ def hole(connection, seen):
     connection.gone(10)
 
 
-def settled(mesh, face=None, within=2.0):
-    """Whether nothing is in flight any more, once who has lost has had a turn of the loop."""
-    until = time.monotonic() + within
-    while in_flight(mesh) and time.monotonic() < until:
-        time.sleep(0.005)
-        if isinstance(face, Async):
-            face.run(asyncio.sleep(0.005))
-    mesh.services["inventory"].settle(time.monotonic())
-    return in_flight(mesh) == 0
-
-
 def test_the_second_is_delivered_where_the_first_gets_no_answer_and_the_first_is_cut(mesh, face, slow):
     sick = slow(hole)
     before = len(sick.requests)
@@ -75,7 +62,7 @@ def test_the_second_is_delivered_where_the_first_gets_no_answer_and_the_first_is
         assert time.monotonic() - began < 1.0
     assert len(sick.requests) > before
     face.get(URL)
-    assert settled(mesh, face)
+    assert at_rest(mesh, face)
     assert not mesh.services["inventory"].endpoints[0].bars  # to have lost is no failure
 
 
@@ -84,14 +71,14 @@ def test_the_first_is_delivered_where_it_answers_first_after_all(mesh, face, slo
     upstreams[1].answers["ok"] = hole
     texts = {face.get(URL).text for _ in range(3)}
     assert texts == {"late"}
-    assert settled(mesh, face)
+    assert at_rest(mesh, face)
 
 
 def test_where_the_first_fails_while_the_second_is_out_that_is_waited_for(mesh, face, slow, upstreams):
     slow(lambda connection, seen: time.sleep(0.2) or connection.send(answer(503, b"no")))
     upstreams[1].answers["ok"] = lambda connection, seen: time.sleep(0.4) or connection.send(answer(200, b"yes"))
     assert [face.get(URL).text for _ in range(4)] == ["yes"] * 4
-    assert settled(mesh, face)
+    assert at_rest(mesh, face)
 
 
 @pytest.mark.parametrize("mesh", [{"attempts": 1}], indirect=True)
@@ -101,7 +88,7 @@ def test_where_both_fail_the_answer_that_there_is_is_delivered(mesh, face, slow,
     slow(lambda connection, seen: time.sleep(early) or connection.send(answer(503, b"no")))
     upstreams[1].answers["ok"] = lambda connection, seen: time.sleep(late) or connection.reset()
     assert face.get(URL).text == "no"
-    assert settled(mesh, face)
+    assert at_rest(mesh, face)
 
 
 def test_a_post_is_never_out_twice_nor_is_what_has_a_body(mesh, face, slow):
@@ -111,7 +98,7 @@ def test_a_post_is_never_out_twice_nor_is_what_has_a_body(mesh, face, slow):
         for _ in range(2):
             assert face.request(method, URL, data={"x": "1"} if method == "POST" else None).status_code == 200
     assert sum(each.method == "POST" for each in sick.requests) == before + 1
-    assert settled(mesh, face)
+    assert at_rest(mesh, face)
 
 
 def test_what_a_loser_still_sends_reaches_nobody(mesh, face, slow):
@@ -119,10 +106,10 @@ def test_what_a_loser_still_sends_reaches_nobody(mesh, face, slow):
     for _ in range(6):
         assert face.get(URL).text in ("ok", "stale")
         time.sleep(0.05)
-    assert settled(mesh, face)
+    assert at_rest(mesh, face)
 
 
-def test_hedges_of_many_threads_leave_nothing_behind(mesh, slow, session_of, upstreams):
+def test_hedges_of_many_threads_leave_nothing_behind(mesh, session_of, upstreams):
     session = session_of(mesh)
     upstreams[0].answers["ok"] = lambda connection, seen: time.sleep(0.05) or connection.send(answer(200, b"late"))
     wrong = []
@@ -140,7 +127,7 @@ def test_hedges_of_many_threads_leave_nothing_behind(mesh, slow, session_of, ups
     for each in threads:
         each.join(30)
     assert wrong == []
-    assert settled(mesh)
+    assert at_rest(mesh)
 
 
 def test_once_it_is_known_what_an_answer_takes_a_late_one_is_hedged_by_itself(mesh_of, client_of, upstreams):

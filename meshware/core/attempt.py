@@ -28,7 +28,7 @@ class Attempt:
     """One try at one endpoint. Times are monotonic seconds.
 
     The door sets `answer`, and `cancel`, whose `lose()` ends what another attempt has made useless: its outcome is CUT
-    then. The driver sets `begin_hedge`, which the door calls once, at `hedge_at`.
+    then. The driver sets `begin_hedge`, which the door calls at `hedge_at`: once, unless that is later afterwards.
 
     `fair` tells that it was given its whole attempt timeout, and not merely what the call had left; `asked`, that a
     load report may be in its answer; `free`, that no token of the service's budget was `paid` for it. `stood`: seconds

@@ -274,7 +274,10 @@ class Call:
             self._lock = Lock()
 
     def hedge(self, now: float) -> Attempt | None:
-        """A second attempt beside the first, at `attempt.hedge_at`; None when decided, hedged or unaffordable."""
+        """A second attempt beside the first, at `attempt.hedge_at`; None when decided, hedged or unaffordable.
+
+        None too where that is later now: to be asked again then.
+        """
         if self._lock is None:
             return None
         with self._lock:
@@ -289,11 +292,12 @@ class Call:
         service = self.service
         if self.decided or self._hedged or service.guard.on or len(self._open) != 1:
             return None
-        if self._open[0].hedge_at is None:  # the first has failed, and this is its retry
+        first = self._open[0]
+        if first.hedge_at is None:  # the first has failed, and this is its retry
             return None
         if not self.plan.untried(self, now) or service.paused(now) or carries(self.request):
             return None
-        if self.lateness.since(self._open[0].began, now):  # its answer may be there, and nobody has looked yet
+        if self._made_good(first, now) and now < first.hedge_at:  # its answer may be there, and nobody has looked yet
             return None
         hedging = self.plan.hedging
         if hedging is None or self.rng.random() >= self.figures.cuts_pay or not hedging.take():
@@ -399,6 +403,16 @@ class Call:
         """Seconds of the attempt's life for which we stood still, beyond those that it was given more time for."""
         before, attempt.stood = attempt.stood, max(attempt.stood, self.lateness.since(attempt.began, now))
         return attempt.stood - before
+
+    def _made_good(self, attempt: Attempt, now: float) -> bool:
+        """Whether we have stood still, and so the attempt is cut, and has another beside it, later by as much."""
+        stood = self._stood_still(attempt, now)
+        if stood <= 0:
+            return False
+        attempt.deadline = min(self.deadline.at, attempt.deadline + stood)
+        if attempt.hedge_at is not None:
+            attempt.hedge_at += stood
+        return True
 
     def _too_short(self, attempt: Attempt, outcome: Outcome) -> bool:
         """Whether it was cut by a deadline that had left the endpoint too little time: that says nothing of it.
@@ -574,11 +588,8 @@ class Call:
         final = self.deadline.at
         if now >= final:
             return now
-        stood = self._stood_still(attempt, now)
-        if stood > 0:
-            attempt.deadline = min(final, attempt.deadline + stood)
-            if now < attempt.deadline:
-                return attempt.deadline
+        if self._made_good(attempt, now) and now < attempt.deadline:
+            return attempt.deadline
         try:
             until = self._until(attempt, final, now)
         except Exception as error:  # a fault of our own cuts nothing

@@ -43,8 +43,9 @@ def due(call: Call, attempt: Attempt, now: float) -> float:
     """Asked at the alarm: until when the attempt may go on; `now` to cut it. Begins the hedge at its time."""
     begin = attempt.begin_hedge
     if begin is not None and attempt.hedge_at is not None and now >= attempt.hedge_at:
-        attempt.begin_hedge = None
         begin()
+        if now >= attempt.hedge_at:
+            attempt.begin_hedge = None
     upcoming = alarm(attempt)
     return upcoming if now < upcoming else call.overdue(attempt, now)
 

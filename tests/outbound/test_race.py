@@ -9,6 +9,7 @@ import time
 import pytest
 from core.policies import hedged_world
 
+from meshware.core.lateness import Lateness
 from meshware.core.outcome import Cause
 from meshware.outbound import race
 from meshware.outbound.scopes import Limit
@@ -27,6 +28,25 @@ def test_a_forked_child_has_room_for_all_its_hedges_whatever_was_out_in_the_pare
     for _ in range(race.THREADS):
         race._room.release()
     assert os.waitstatus_to_exitcode(status) == 0
+
+
+def test_a_hedge_that_we_stood_still_before_is_begun_later():
+    world = hedged_world()
+    world.service.lateness = Lateness()
+    call = world.call()
+    first = call.begin(world.now)
+    at, begun = first.hedge_at, []
+    first.begin_hedge = lambda: begun.append(call.hedge(at))
+    world.service.lateness.expect(first.began)
+    world.service.lateness.beat(at)
+    later = race.due(call, first, at)
+    assert begun == [None]
+    assert later == first.hedge_at == pytest.approx(2 * at - first.began)
+    first.begin_hedge = lambda: begun.append(call.hedge(later))
+    race.due(call, first, later)
+    assert begun[1].hedge
+    race.due(call, first, later + 0.01)
+    assert len(begun) == 2
 
 
 def too_late():

@@ -54,12 +54,22 @@ class Locality(NamedTuple):
         return "/".join(self).rstrip("/")
 
 
+class Membership:
+    """Lives for as long as its endpoint is one of the service's: what is held for that is let go by a weak reference.
+
+    Nobody but the endpoint may keep it.
+    """
+
+    __slots__ = ("__weakref__",)
+
+
 class Endpoint:
     """One address, shared by every call of its service. Thread-safe: all updates are single assignments."""
 
     __slots__ = (
         "address", "answered", "ask_at", "availability", "bars", "cell", "cells", "epoch", "fleet", "locality",
-        "metadata", "open", "priority", "readings", "samplers", "streams", "waiting", "weight", "__weakref__",
+        "membership", "metadata", "open", "priority", "readings", "samplers", "streams", "waiting", "weight",
+        "__weakref__",
     )  # fmt: skip
 
     def __init__(
@@ -78,6 +88,7 @@ class Endpoint:
         self.availability = Availability()
         self.bars = self.availability.bars
         self.weigh(weight)
+        self.membership: Membership | None = Membership()
         self.epoch = 0
         self.answered = NEVER  # when its last good answer came
         self.open: dict[Attempt, float] = {}
@@ -97,6 +108,16 @@ class Endpoint:
             self.availability.lift(Bar.WEIGHTLESS)
         else:
             self.availability.bar(Bar.WEIGHTLESS)
+
+    def leave(self) -> None:
+        """It is none of its service's any more."""
+        self.availability.bar(Bar.REMOVED)
+        self.membership = None
+
+    def join(self) -> None:
+        """It is one of its service's again."""
+        self.availability.lift(Bar.REMOVED)
+        self.membership = self.membership or Membership()
 
     def become(self, other: Endpoint) -> bool:
         """Be what is now said of its address; False when that is nothing new. What was learned stays."""

@@ -270,7 +270,7 @@ class Service(Pool):
             if kept is None:
                 added.append(each.address)
                 kept = self._returned(each.address, now) or each
-                kept.availability.lift(Bar.REMOVED)
+                kept.join()
                 kept.fleet = self.fleet
             if kept is not each:
                 changed = kept.become(each) or changed
@@ -279,7 +279,7 @@ class Service(Pool):
             return
         self.endpoints = given[:head] + tuple(fresh) + given[middle.stop :]
         for gone in lost.values():
-            gone.availability.bar(Bar.REMOVED)
+            gone.leave()
         self._lose(lost, now)
         if self.picker is None and len(self.endpoints) <= FEW:
             self.changed = True

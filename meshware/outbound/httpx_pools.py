@@ -12,9 +12,14 @@ import threading
 from collections import deque
 from copy import copy
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
+from weakref import ref
 
+from meshware.core.endpoint import Membership
 from meshware.outbound.httpx_lines import kinds
+
+if TYPE_CHECKING:
+    from meshware.core.endpoint import Endpoint
 
 MOST = 1000
 """Endpoints for which a transport keeps pools; beyond, those without a call are closed."""
@@ -36,6 +41,7 @@ class Pools:
         self._contexts: dict[Any, Any] = {}
         self._known: dict[Any, Any] = {}
         self._lock = threading.Lock()
+        self.leaving: deque[Any] = deque()  # transports that are known no more
         self.left: deque[Any] = deque()  # bodies that nobody read or closed: a finalizer may only leave them here
 
     @property
@@ -43,21 +49,38 @@ class Pools:
         """Whether several calls may use one connection at a time (HTTP/2)."""
         return bool(self._transport._pool._http2)
 
-    def get(self, key: Any, endpoint: tuple[str, int], tls: Any) -> Any:
-        """A transport like the client's own whose connections go to `endpoint`."""
+    def get(self, name: Any, endpoint: Endpoint, tls: Any) -> Any:
+        """A transport like the client's own that leads to `endpoint`, until that is removed."""
+        member = endpoint.membership or Membership()
+        key = name, id(member)
         found = self._known.get(key)
         if found is None:
             with self._lock:
                 found = self._known.get(key)
                 if found is None:
                     self._make_room()
-                    found = self._known[key] = self._made(endpoint, self._context(tls))
+                    found = self._known[key] = self._made((endpoint.host, endpoint.port), self._context(tls))
+                    found._meshware_member = ref(member, lambda _gone: self._leave(key))
         return found
 
     def _make_room(self) -> None:
         if len(self._known) >= MOST:
-            idle = [key for key, each in self._known.items() if not each._pool._requests]
-            self.left.extend(self._known.pop(key) for key in idle[: len(idle) // 2 + 1])
+            idle = [key for key, each in self._known.copy().items() if not each._pool._requests]
+            for key in idle[: len(idle) // 2 + 1]:
+                self._leave(key)
+
+    def _leave(self, key: Any) -> None:
+        transport = self._known.pop(key, None)
+        if transport is not None:
+            self.leaving.append(transport)
+
+    def idle(self) -> list[Any]:
+        """Transports that are known no more, and that no call uses any more, for the caller to close."""
+        idle: list[Any] = []
+        for _ in range(len(self.leaving)):
+            transport = self.leaving.popleft()
+            (self.leaving if transport._pool._requests else idle).append(transport)
+        return idle
 
     def _context(self, tls: Any) -> Any:
         """The client's own verification, under what the service's settings say."""
@@ -76,7 +99,7 @@ class Pools:
         """Every transport, for the caller to close; none is known any more."""
         with self._lock:
             known, self._known = self._known, {}
-        return list(known.values())
+        return [*known.values(), *self.leaving]
 
     def _made(self, endpoint: tuple[str, int], context: Any) -> Any:
         pool = self._transport._pool

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from contextlib import suppress
 from copy import copy
 from typing import TYPE_CHECKING, Any
 
@@ -69,7 +70,7 @@ class Way:
 
     def to(self, endpoint: Endpoint) -> Any:
         """The transport whose connections go to this endpoint."""
-        return self._pools.get((self._name, endpoint.address), (endpoint.host, endpoint.port), self._tls)
+        return self._pools.get(self._name, endpoint, self._tls)
 
     def send(self, transport: Any, request: Any, parts: Parts, endpoint: Endpoint) -> Any:
         """The answer by that transport, to the request with its logical URL and the headers and extensions given."""
@@ -80,14 +81,21 @@ class Way:
         return await self.direct.handle_async_request(transport, request, *parts)
 
     def tidy(self) -> None:
-        """Close what finalizers could only leave behind."""
+        """Close what finalizers could only leave behind, and what led to endpoints that are removed."""
         while self.left:
             self.left.popleft().close()
+        if self._pools.leaving:
+            for each in self._pools.idle():
+                each.close()
 
     async def tidy_async(self) -> None:
         """The same on a loop."""
         while self.left:
             await closed(self.left.popleft())
+        if self._pools.leaving:
+            for each in self._pools.idle():
+                with suppress(RuntimeError):  # it was opened on a loop that is closed by now
+                    await each.aclose()
 
     async def sweep(self, transport: Any) -> None:
         """After a call that was cut or cancelled: nothing of it stays in the pool."""
@@ -104,6 +112,12 @@ class Through(Way):
         self.direct = library.direct
         self.left: deque[Any] = deque()
         self._transport = transport
+
+    def tidy(self) -> None:
+        """What it keeps is its own affair."""
+
+    async def tidy_async(self) -> None:
+        """What it keeps is its own affair."""
 
     def to_service(self, service: Service) -> Way:
         """The same: it goes by the URL."""

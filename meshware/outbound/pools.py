@@ -10,20 +10,21 @@ import socket
 import time
 from collections.abc import Callable
 from typing import Any
+from weakref import ref
 
 from urllib3 import PoolManager
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError
-from urllib3.poolmanager import key_fn_by_scheme
 from urllib3.util import SKIP_HEADER
 from urllib3.util.connection import allowed_gai_family, create_connection
 from urllib3.util.retry import Retry
 
+from meshware.core.endpoint import Membership
 from meshware.core.outcome import Ending
 from meshware.outbound.addresses import connected
 from meshware.outbound.exchange import LEAST
-from meshware.outbound.wire import CutOff, Dial, Wire, WireResponse, current
+from meshware.outbound.wire import CutOff, Wire, WireResponse, current
 
 NO_RETRIES = Retry(0, read=False)
 """Urllib3 tries once: trying again is the call's business."""
@@ -196,47 +197,41 @@ class WireHTTPSConnectionPool(_Once, HTTPSConnectionPool):
     ConnectionCls = WireHTTPSConnection
 
 
-def _keyed(scheme: str) -> Callable[[dict[str, Any]], Any]:
-    """Urllib3's pool key, by endpoint: two names at one endpoint, or two endpoints of a name, share nothing."""
-    plain: Any = key_fn_by_scheme[scheme]
-
-    def key(context: dict[str, Any]) -> Any:
-        context = context.copy()
-        return context.pop("endpoint"), plain(context)
-
-    return key
-
-
 class WirePools(PoolManager):
-    """Pools per logical name and endpoint. Thread-safe.
+    """Pools per logical name and endpoint: two names at one endpoint, or two endpoints of a name, share nothing.
 
-    Urllib3 works out a pool's key from the URL and the TLS settings at every request; that is dearer
-    than all of a call's policies, so it is done once for each combination.
+    Thread-safe. Urllib3 works out a pool's key from the URL and the TLS settings at every request; that is dearer
+    than all of a call's policies. When its endpoint is removed a pool is dropped: its connections are closed, one that
+    is in use when it no longer is.
     """
 
-    def __init__(self, num_pools: int, **options: Any) -> None:
-        super().__init__(num_pools, **options)
-        self._most = num_pools
+    def __init__(self, most: int, **options: Any) -> None:
+        super().__init__(**options)
+        self._most = most
         self.pool_classes_by_scheme = {"http": WireHTTPConnectionPool, "https": WireHTTPSConnectionPool}
-        self.key_fn_by_scheme: Any = {scheme: _keyed(scheme) for scheme in ("http", "https")}
         self._known: dict[Any, Any] = {}
 
     def clear(self) -> None:
         """Close every connection that nobody is using."""
         known, self._known = self._known, {}
-        super().clear()
         for pool in known.values():
             pool.close()
 
-    def get(self, known: Any, attributes: Callable[[], tuple[Any, Any]], endpoint: Dial) -> Any:
-        """The pool for `known`; `attributes()` gives urllib3's host and pool arguments when it is not open yet."""
+    def get(self, wire: Wire, verify: Any, cert: Any, attributes: Callable[[], tuple[Any, Any]]) -> Any:
+        """The pool of an attempt; `attributes()` gives urllib3's host and pool arguments when it is not open yet."""
+        member = wire.endpoint.membership or Membership()
+        known = id(member), wire.authority, wire.server_name, verify, cert
         pool = self._known.get(known)
         if pool is None or pool.pool is None:
-            host, options = attributes()
-            options["endpoint"] = endpoint[:2]
-            if endpoint.server_name is not None:
-                options["server_hostname"] = options["assert_hostname"] = endpoint.server_name
             if len(self._known) >= self._most:
-                self._known.clear()
-            pool = self._known[known] = self.connection_from_host(**host, pool_kwargs=options)
+                for each in list(self._known)[: len(self._known) // 2 + 1]:
+                    self._known.pop(each, None)
+            pool = self._known[known] = self._made(wire, *attributes())
+            pool.member = ref(member, lambda _gone: self._known.pop(known, None))
         return pool
+
+    def _made(self, wire: Wire, host: Any, options: Any) -> Any:
+        options = self.connection_pool_kw | options | {"endpoint": (wire.endpoint.host, wire.endpoint.port)}
+        if wire.server_name is not None:
+            options["server_hostname"] = options["assert_hostname"] = wire.server_name
+        return self._new_pool(host["scheme"], host["host"], host["port"], options)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 FindMesh = Callable[[], "Mesh | None"]
 
 POOLS = 1000
-"""Endpoints for which an adapter keeps connections; beyond, the longest unused are closed."""
+"""Endpoints for which an adapter keeps connections; beyond, the oldest are closed."""
 
 
 class MeshAdapter(HTTPAdapter):
@@ -137,11 +137,7 @@ def _pool(
     if pools is None:
         made = WirePools(POOLS, **adapter.poolmanager.connection_pool_kw)
         pools = adapter.__dict__.setdefault("_meshware_pools", made)
-    return pools.get(
-        (wire.authority, wire.endpoint, verify, cert),
-        lambda: adapter.build_connection_pool_key_attributes(request, verify, cert),
-        wire.endpoint,
-    )
+    return pools.get(wire, verify, cert, lambda: adapter.build_connection_pool_key_attributes(request, verify, cert))
 
 
 def _target(adapter: HTTPAdapter, request: requests.PreparedRequest, proxies: Any) -> str:

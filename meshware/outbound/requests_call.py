@@ -27,7 +27,7 @@ from meshware.outbound.race import cut_of
 from meshware.outbound.reaper import reaper
 from meshware.outbound.requests_errors import cause_of, twin
 from meshware.outbound.requests_replies import replied
-from meshware.outbound.wire import Dial, Wire, WireResponse
+from meshware.outbound.wire import Wire, WireResponse
 
 if TYPE_CHECKING:
     from meshware.core.call import Attempt, Call
@@ -193,11 +193,12 @@ class RequestsCall:
 
     def _wire(self, attempt: Attempt, headers: dict[str, str]) -> Wire:
         call, tls = self.call, self.service.tls
-        endpoint = Dial(attempt.endpoint.host, attempt.endpoint.port, None if tls is None else tls.server_name)
         cut = cut_of(call, attempt)
         connect_for, patience = self.limits.connect_for(attempt), self.limits.patience(call, attempt)
-        wire = Wire(self.request, cut, connect_for=connect_for, patience=patience, endpoint=endpoint)
+        wire = Wire(self.request, cut, connect_for=connect_for, patience=patience, endpoint=attempt.endpoint)
         wire.headers, wire.authority = headers, self.url[:2]
+        if tls is not None:
+            wire.server_name = tls.server_name
         if call.plan is not call.service:
             self._route(wire)
         return wire

@@ -14,7 +14,7 @@ import time
 import weakref
 from collections.abc import Callable
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from meshware.core.outcome import Ending
 from meshware.outbound.exchange import STALL
@@ -24,6 +24,7 @@ from meshware.outbound.looks import PIECE, Chunks, Look
 if TYPE_CHECKING:
     from urllib3 import HTTPResponse
 
+    from meshware.core.endpoint import Endpoint
     from meshware.outbound.reaper import Cut
 
 INTERIM_LIMIT = 100
@@ -33,18 +34,11 @@ INTERIM_LIMIT = 100
 NOTHING: frozenset[str] = frozenset()
 
 
-class Dial(NamedTuple):
-    """Where a connection goes, and the name that its certificate must have when it is not the logical one."""
-
-    host: str
-    port: int
-    server_name: str | None = None
-
-
 class Wire:
     """What one attempt's bytes do, for how long they may, and what was seen. Written by the thread that sends.
 
-    `begun`: when it had a connection, or began to make one (monotonic); 0.0 while it waits for a place in the pool.
+    `server_name` is the name that the endpoint's certificate must have where it is not the logical one. `begun`: when
+    it had a connection, or began to make one (monotonic); 0.0 while it waits for a place in the pool.
     `headers` go out with this attempt, by lower-case names, those in `without` do not; `target` is what goes out in the
     place of the URL's path and query; `authority` is the URL's scheme and netloc.
     `patience` is what each single read or write may take (seconds), behind the cut, in case no reaper runs.
@@ -52,14 +46,15 @@ class Wire:
 
     __slots__ = (
         "_ended", "answer", "authority", "begun", "connect_for", "connected_in", "cut", "ending", "endpoint",
-        "eof", "failed", "headers", "last", "looked", "patience", "reading", "request", "sent", "socket", "target",
-        "without",
+        "eof", "failed", "headers", "last", "looked", "patience", "reading", "request", "sent", "server_name", "socket",
+        "target", "without",
     )  # fmt: skip
 
-    def __init__(self, request: object, cut: Cut, *, connect_for: float, patience: float, endpoint: Dial) -> None:
+    def __init__(self, request: object, cut: Cut, *, connect_for: float, patience: float, endpoint: Endpoint) -> None:
         self.request = request
         self.cut = cut
         self.endpoint = endpoint
+        self.server_name: str | None = None
         self.headers: dict[str, str] = {}
         self.without: frozenset[str] = NOTHING
         self.target: str | None = None
@@ -117,8 +112,9 @@ class Wire:
         """The body has ended."""
         if self.ending is None:
             self.ending = ending
-            if self._ended is not None:
-                self._ended(ending, self.reading)
+            ended, self._ended = self._ended, None  # the connection keeps its last wire, which need not keep the call
+            if ended is not None:
+                ended(ending, self.reading)
 
 
 def _none() -> None:

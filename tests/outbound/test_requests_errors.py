@@ -8,10 +8,11 @@ import time
 import pytest
 import requests
 
+from meshware.core.endpoint import Endpoint
 from meshware.core.outcome import Cause
 from meshware.outbound.reaper import Cut
 from meshware.outbound.requests_errors import cause_of
-from meshware.outbound.wire import Dial, Wire
+from meshware.outbound.wire import Wire
 
 
 def test_a_refused_connection_is_the_endpoint_s_and_not_a_local_cause():
@@ -21,7 +22,9 @@ def test_a_refused_connection_is_the_endpoint_s_and_not_a_local_cause():
         with pytest.raises(requests.ConnectionError) as caught:
             requests.get(f"http://127.0.0.1:{port}/", timeout=5)
     later = time.monotonic() + 10
-    wire = Wire(caught.value.request, Cut(later), connect_for=10.0, patience=10.0, endpoint=Dial("127.0.0.1", port))
+    wire = Wire(
+        caught.value.request, Cut(later), connect_for=10.0, patience=10.0, endpoint=Endpoint(f"127.0.0.1:{port}")
+    )
     assert cause_of(caught.value, wire) is Cause.REFUSED
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -70,3 +71,9 @@ def test_what_routes_cost_a_call_is_measured(tmp_path):
     file = tmp_path / "routes.json"
     assert "what routes cost a call" in run("route_cost.py", "--quick", "--json", str(file))
     assert [each["name"] for each in json.loads(file.read_text())] == [f"{n} routes" for n in (0, 10, 100, 1000)]
+
+
+def test_the_tables_of_what_strategies_are_worth_are_made():
+    told = run("strategies.py", "--quick")
+    assert re.search(r"\| `homogeneous` \| 1\.0\d \|", told)
+    assert re.search(r"\| `adaptive` \| 1\.0\d \| 1\.0\d, `homogeneous` \|", told)

@@ -1,4 +1,4 @@
-"""A real Envoy with the same routes does what the cases of tests/routing say of ours: same server, path, headers, status."""
+"""A real Envoy with the same routes does what the cases of tests/routing say of ours: server, path, headers, status."""
 
 from __future__ import annotations
 

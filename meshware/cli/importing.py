@@ -10,8 +10,8 @@ from pathlib import Path
 import click
 
 from meshware.cli.refused import refused
-from meshware.core.errors import MissingExtra, SettingsError
-from meshware.files.contents import Unreadable, contents
+from meshware.core.errors import SettingsError
+from meshware.files.contents import contents
 from meshware.importing.istio import Imported, import_istio
 
 PARTLY = 3
@@ -49,13 +49,10 @@ def istio(files: tuple[str, ...], output: str | None, as_json: bool) -> None:
     problem with its place, and nothing is written), 2 wrong usage.
     """
     try:
-        made = import_istio([(name, _contents(name)) for name in files])
-        text = json.dumps(_told(made), indent=2) if as_json else made.yaml()
-    except (SettingsError, Unreadable) as error:
-        said = error if isinstance(error, SettingsError) else SettingsError([error.problem])
-        raise refused(said, as_json=as_json, also={"settings": {}, "left": []}) from None
-    except MissingExtra as error:
-        raise click.ClickException(str(error)) from None
+        made = import_istio(files, contents=_contents)
+    except SettingsError as error:
+        raise refused(error, as_json=as_json, also={"settings": {}, "left": []}) from None
+    text = json.dumps(_told(made), indent=2) if as_json else made.yaml()
     if output is None:
         click.echo(text)
     else:

@@ -6,12 +6,12 @@ The services have the profile `istio`. A host with rules answers 404 to calls th
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from meshware.core.errors import Problem, SettingsError
-from meshware.files.contents import Unreadable
+from meshware.files.contents import Unreadable, contents
 from meshware.files.document import parse_several
 from meshware.files.location import Location
 from meshware.files.yaml_text import write_yaml
@@ -46,12 +46,15 @@ class Imported:
         return f"{comments}\n{write_yaml(self.settings)}"
 
 
-def import_istio(files: Iterable[tuple[str, bytes]]) -> Imported:
-    """What files of these names and contents say. Raises SettingsError with all that is wrong with them."""
-    files, report = list(files), Report()
-    specs = [each for name, data in files for each in _specs(name, data, report)]
+def import_istio(files: Sequence[str], *, contents: Callable[[str], bytes] = contents) -> Imported:
+    """What the files of these names say. Raises SettingsError with all that is wrong with them.
+
+    `contents` reads one, or raises Unreadable.
+    """
+    report = Report()
+    specs = [each for name in files for each in _specs(name, contents, report)]
     if not specs and not report.problems:
-        report.problems.append(Problem("", ", ".join(name for name, _ in files), f"documents: {', '.join(FIELDS)}"))
+        report.problems.append(Problem("", ", ".join(files), f"documents: {', '.join(FIELDS)}"))
     hosts, found = Hosts(), _Found()
     for spec in specs:
         tell_unknown(spec)
@@ -69,7 +72,7 @@ def import_istio(files: Iterable[tuple[str, bytes]]) -> Imported:
     if made:
         settings["routes"] = [route for route, _ in made]
     _Refused(settings, made, hosts).leave()
-    return Imported(tuple(name for name, _ in files), settings, tuple(report.left))
+    return Imported(tuple(files), settings, tuple(report.left))
 
 
 class _Found:
@@ -124,10 +127,10 @@ def _named_once(made: list[Made]) -> list[Made]:
 # Documents
 
 
-def _specs(name: str, data: bytes, report: Report) -> list[Place]:
+def _specs(name: str, contents: Callable[[str], bytes], report: Report) -> list[Place]:
     """The `spec` of each document of a file whose kind is known; the others are problems."""
     try:
-        parsed = parse_several(name, data)
+        parsed = parse_several(name, contents(name))
     except Unreadable as error:
         report.problems.append(error.problem)
         return []

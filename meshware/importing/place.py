@@ -9,7 +9,7 @@ from typing import Any
 
 from meshware.core.errors import Problem
 from meshware.files.location import Location, dotted, spelled
-from meshware.importing.fields import ROWS
+from meshware.importing.fields import ROWS, Field
 from meshware.settings.references import nearest
 
 UNITS = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
@@ -142,35 +142,36 @@ def tell_unknown(spec: Place) -> None:
     _walk(spec, "", ROWS[spec.document.kind])
 
 
-def _walk(place: Place, pattern: str, rows: Mapping[str, Any]) -> None:
+def _walk(place: Place, pattern: str, rows: Mapping[str, Field], why: str = "") -> None:
+    """`why`: the reason of the row above, which speaks for what has no row of its own."""
     row = rows.get(pattern)
     if row is not None and row.to:
         return
-    below = pattern + "." if pattern else ""
-    deeper = [each for each in rows if each.startswith((below, f"{pattern}[]"))]
-    if isinstance(place.value, dict) and any(each.startswith(below) for each in deeper):
+    why = why if row is None else row.why
+    below = f"{pattern}." if pattern else ""
+    if isinstance(place.value, dict) and _any(rows, below):
         for key, each in place.items():
-            path = _known(f"{below}{key}", f"{below}*", rows)
+            path = next((path for path in (f"{below}{key}", f"{below}*") if path in rows or _deeper(rows, path)), None)
             if path is None:
-                each.left(row.why if row is not None else _unknown(key, below, rows))
+                each.left(why or _unknown(key, below, rows))
             else:
-                _walk(each, path, rows)
-    elif isinstance(place.value, list) and any(each.startswith(f"{pattern}[]") for each in deeper):
+                _walk(each, path, rows, why)
+    elif isinstance(place.value, list) and _any(rows, f"{pattern}[]"):
         for each in place:
-            _walk(each, f"{pattern}[]", rows)
+            _walk(each, f"{pattern}[]", rows, why)
     elif row is not None:
-        place.left(row.why)
+        place.left(why)
 
 
-def _known(exact: str, any_key: str, rows: Mapping[str, Any]) -> str | None:
-    """The pattern of a key, if a row speaks of it."""
-    for pattern in (exact, any_key):
-        if any(each == pattern or each.startswith((f"{pattern}.", f"{pattern}[]")) for each in rows):
-            return pattern
-    return None
+def _any(rows: Mapping[str, Field], beginning: str) -> bool:
+    return any(each.startswith(beginning) for each in rows)
 
 
-def _unknown(key: str, below: str, rows: Mapping[str, Any]) -> str:
+def _deeper(rows: Mapping[str, Field], pattern: str) -> bool:
+    return _any(rows, f"{pattern}.") or _any(rows, f"{pattern}[]")
+
+
+def _unknown(key: str, below: str, rows: Mapping[str, Field]) -> str:
     known = {re.split(r"[.\[]", each[len(below) :])[0] for each in rows if each.startswith(below)}
     close = nearest(key, known)
     return "no field that is known here" + (f"; is {close} meant?" if close else "")

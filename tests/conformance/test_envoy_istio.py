@@ -176,7 +176,7 @@ def session(servers):
     text = SHOP
     for name, listed in LISTED.items():
         text = text.replace(listed, f"127.0.0.1, ports: {{http: {servers[name].port}}}")
-    mesh = Mesh.from_settings(import_istio([("shop.yaml", text.encode())]).settings)
+    mesh = Mesh.from_settings(import_istio(["shop.yaml"], contents=lambda name: text.encode()).settings)
     with requests.Session() as session:
         session.mount("http://", MeshAdapter(mesh))
         yield session

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from meshware.importing.place import Place
+from meshware.settings.grammar import service_name
 
 PLAIN = (80, 443)
 """Ports that a name need not say."""
@@ -66,11 +67,13 @@ class Hosts:
         """By the names of services: where their policies are from."""
 
     def find(self, place: Place) -> Host | None:
-        """The host that a text names; None for a wildcard or none at all."""
+        """The host that a text names; None for what is no service's name, such as a wildcard."""
         said = place.text().lower().rstrip(".")
-        if not said or "*" in said:
+        try:
+            service_name(said)
+        except ValueError as error:
             if said:
-                place.left("a name of its own for each service")
+                place.left(str(error))
             return None
         full = said if "." in said else f"{said}.{place.document.namespace}{CLUSTER}"
         return self._found.setdefault(full, Host(said, full, place))
@@ -83,6 +86,8 @@ class Hosts:
 
     def mention(self, host: Host, port: int, subset: str, place: Place) -> None:
         """A rule leads there; a host without a ServiceEntry has the ports that rules speak of."""
+        if not port and host.entry is not None and not host.ports:
+            port = PLAIN[0]
         if port and port not in host.ports:
             if host.entry is not None:
                 place.left(f"{host.name} has no port {port} in its ServiceEntry")
@@ -93,7 +98,7 @@ class Hosts:
     def settle(self) -> None:
         """All is read: who has no port has the plain one."""
         for host in self._found.values():
-            if not host.ports:
+            if not host.ports and host.entry is None:
                 host.ports[PLAIN[0]] = Port(PLAIN[0])
 
     def services(self) -> dict[str, Any]:
@@ -115,14 +120,18 @@ class Hosts:
 
 def endpoints(host: Host, port: Port, subset: str) -> list[Any]:
     """Those of one port, of a subset if there is one."""
-    labels = host.subsets[subset]["labels"].value if subset in host.subsets else {}
-    listed = [each for each in host.listed if (labels or {}).items() <= (each["labels"].value or {}).items()]
+    labels = _labels(host.subsets[subset]) if subset in host.subsets else {}
+    listed = [each for each in host.listed if labels.items() <= _labels(each).items()]
     if not listed and subset:
         what = f"subset {subset!r} of {host.name}: no endpoint with its labels is known; "
         place = host.subsets.get(subset, host.place)
         place.left(what + "all of the host's stand for it (a ServiceEntry with `endpoints` would list them)")
     found = [_endpoint(each, port) for each in listed or host.listed]
     return [each for each in found if each is not None] or [f"{host.full}:{port.target or port.number}"]
+
+
+def _labels(place: Place) -> dict[str, str]:
+    return {name: each.text() for name, each in place["labels"].items()}
 
 
 def _endpoint(place: Place, port: Port) -> Any:
@@ -135,7 +144,7 @@ def _endpoint(place: Place, port: Port) -> Any:
         "address": f"{f'[{address}]' if ':' in address else address}:{number or port.target or port.number}",
         "weight": place["weight"].whole(),
         "locality": place["locality"].text(),
-        "metadata": dict(place["labels"].value or {}),
+        "metadata": _labels(place),
     }
     said = {key: value for key, value in known.items() if value}
     return said["address"] if len(said) == 1 else said
@@ -148,11 +157,11 @@ def read_entry(spec: Place, hosts: Hosts) -> None:
         if host is None:
             continue
         host.entry = spec
-        host.listed = [] if spec["resolution"].text() == "NONE" else list(spec["endpoints"])
+        host.listed += [] if spec["resolution"].text() == "NONE" else list(spec["endpoints"])
         for port in spec["ports"]:
             _read_port(port, host)
-        if not host.ports:
-            spec["ports"].refuse("at least one port for HTTP")
+        if not list(spec["ports"]):
+            spec["ports"].refuse("at least one port")
 
 
 HTTP = ("", "HTTP", "HTTP2", "GRPC", "GRPC-WEB")

@@ -7,10 +7,13 @@ from typing import Any
 
 from meshware.importing.hosts import Host, Hosts
 from meshware.importing.place import Place
-from meshware.importing.rules import Match, Rule, Target, attempts, back_off, edits, span
+from meshware.importing.rules import ELSEWHERE, WHOLE, Match, Rule, Target, attempts, back_off, edits, span
 
 NO_BACKEND = 500
 """What a rule answers that leads nowhere."""
+
+SAYABLE = {"path", "headers", "queryParams", "method"}
+"""Conditions that a match of ours can have."""
 
 
 def read_route(spec: Place, hosts: Hosts) -> tuple[list[tuple[Host, int]], list[Rule]]:
@@ -49,11 +52,11 @@ def _host(place: Place, hosts: Hosts) -> Host:
 
 def _rule(place: Place, number: int, hosts: Hosts) -> Rule | None:
     name = place["name"].text() or f"{place.document.name}-{number + 1}"
-    matches = [_match(each) for each in place["matches"]] or [Match(place, {"path": {"prefix": "/"}})]
-    rule = Rule(place, name, matches)
+    matches = [each for one in place["matches"] if (each := _match(one)) is not None]
+    rule = Rule(place, name, matches if place["matches"] else [Match(place, {"path": {"prefix": "/"}})])
     filters = {each["type"].text(): each for each in place["filters"]}
     if "RequestRedirect" in filters:
-        place.left("this rule is left out as a whole: its calls would go elsewhere")
+        place.left(ELSEWHERE)
         return None
     rule.targets = _targets(place, hosts)
     if not rule.targets:
@@ -76,7 +79,7 @@ def _rule(place: Place, number: int, hosts: Hosts) -> Rule | None:
         "retry": False if again.get("attempts") == 1 else again,
     }
     rule.actions |= {key: value for key, value in parts.items() if value or value is False}
-    rule.whole = rewrite["path.type"].text() == "ReplaceFullPath"
+    rule.whole = rewrite["path.type"].one_of("ReplacePrefixMatch", "ReplaceFullPath") == "ReplaceFullPath"
     rule.path = rewrite["path.replaceFullPath" if rule.whole else "path.replacePrefixMatch"].text() or None
     return rule
 
@@ -95,7 +98,10 @@ def _targets(place: Place, hosts: Hosts) -> list[Target]:
     return found
 
 
-def _match(place: Place) -> Match:
+def _match(place: Place) -> Match | None:
+    if {key for key, _ in place.items()} - SAYABLE:
+        place.left(WHOLE)
+        return None
     found: dict[str, Any] = {"path": _path(place["path"])}
     if place["method"]:
         found["methods"] = [place["method"].text()]
@@ -107,7 +113,7 @@ def _match(place: Place) -> Match:
 
 
 def _path(place: Place) -> dict[str, str]:
-    kind, value = place["type"].text("PathPrefix"), place["value"].text("/")
+    kind, value = place["type"].one_of("PathPrefix", "Exact", "RegularExpression"), place["value"].text("/")
     if kind == "PathPrefix":
         bare = value.rstrip("/")
         return {"separated_prefix": bare} if bare else {"prefix": "/"}
@@ -115,5 +121,5 @@ def _path(place: Place) -> dict[str, str]:
 
 
 def _text(place: Place) -> dict[str, str]:
-    kind = "regex" if place["type"].text("Exact") == "RegularExpression" else "exact"
+    kind = "exact" if place["type"].one_of("Exact", "RegularExpression") == "Exact" else "regex"
     return {kind: place["value"].text()}

@@ -94,6 +94,13 @@ class Place:
         found: str | None = self._of(str, "text")
         return otherwise if found is None else found
 
+    def one_of(self, otherwise: str, *others: str) -> str:
+        """One of these words; the first where nothing is said."""
+        said = self.text(otherwise)
+        if said not in (otherwise, *others):
+            self.refuse(f"one of {', '.join((otherwise, *others))}")
+        return said
+
     def number(self) -> float | None:
         """A number."""
         found: float | None = self._of((int, float), "a number")

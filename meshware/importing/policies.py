@@ -22,6 +22,9 @@ def read_rule(spec: Place, hosts: Hosts) -> None:
     host = hosts.find(spec["host"])
     if host is None:
         return
+    if host.rule is not None:
+        spec["host"].left(f"{host.name} has an earlier DestinationRule, which counts")
+        return
     host.subsets |= {each["name"].text(): each for each in spec["subsets"]}
     by_port = {each["port.number"].whole(): each for each in spec["trafficPolicy.portLevelSettings"]}
 
@@ -104,6 +107,7 @@ def _ejection(place: Place) -> dict[str, Any]:
 def _tls(place: Place) -> dict[str, Any]:
     mode = place["mode"].text()
     if mode in ("SIMPLE", "MUTUAL"):
+        place["mode"].left("call `https://`: it is the client that makes the connection, and here it is yours")
         sni = place["sni"].text()
         return {"tls": {"server_name": sni} if sni else {}}
     if mode not in ("", "DISABLE"):

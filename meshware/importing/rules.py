@@ -17,6 +17,9 @@ MOST = 10
 UNMATCHED = 404
 """What a call gets for which there are rules, and none is for it."""
 
+WHOLE = "this alternative is left out as a whole: without the condition it would be for other calls too"
+ELSEWHERE = "this rule is left out as a whole: its calls would go elsewhere"
+
 
 @dataclass(frozen=True, slots=True)
 class Match:
@@ -133,7 +136,7 @@ def conditions(place: Place) -> dict[str, Any]:
         on.append("retriable-status-codes")
     elif not statuses and "retriable-status-codes" in on:
         on.remove("retriable-status-codes")  # it names none
-    return ({"on": list(dict.fromkeys(on))} if on else {}) | ({"statuses": statuses} if statuses else {})
+    return ({"on": list(dict.fromkeys(on))} if place else {}) | ({"statuses": statuses} if statuses else {})
 
 
 def edits(place: Place) -> tuple[dict[str, Any], str]:

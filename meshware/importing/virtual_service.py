@@ -7,13 +7,31 @@ from typing import Any
 
 from meshware.importing.hosts import Host, Hosts
 from meshware.importing.place import Place
-from meshware.importing.rules import Match, Rule, Target, attempts, back_off, conditions, edits, span
+from meshware.importing.rules import (
+    ELSEWHERE,
+    WHOLE,
+    Match,
+    Rule,
+    Target,
+    attempts,
+    back_off,
+    conditions,
+    edits,
+    span,
+)
 
 MESH = "mesh"
 """The gateway that stands for all calls between services."""
 
-CANNOT = ("sourceLabels", "sourceNamespace", "scheme", "authority")
-WHOLE = "this alternative is left out as a whole: without the condition it would be for other calls too"
+SAYABLE = {"uri", "ignoreUriCase", "method", "headers", "withoutHeaders", "queryParams", "port"}
+"""Conditions that a match of ours can have."""
+
+NOTHING = {"name", "statPrefix", "gateways"}
+"""What stands beside them and asks for nothing, or was asked already."""
+
+ANSWERED = ("route", "rewrite", "timeout", "retries", "fault")
+"""What goes with no answer of its own."""
+
 _METHODS = re.compile(r"\^?\(?([A-Z]+(?:\|[A-Z]+)*)\)?\$?")
 
 
@@ -32,10 +50,13 @@ def _rule(place: Place, number: int, hosts: Hosts) -> Rule | None:
     name = place["name"].text() or f"{place.document.name}-{number + 1}"
     matches = [each for one in place["match"] if (each := _match(one)) is not None]
     rule = Rule(place, name, matches if place["match"] else [Match(place, {})])
-    if place["redirect"]:
-        place.left("this rule is left out as a whole: its calls would go elsewhere")
+    if place["redirect"] or place["delegate"]:
+        place.left(ELSEWHERE)
         return None
     if place["directResponse"]:
+        for key in ANSWERED:
+            if place[key]:
+                place[key].left("it does not go with `directResponse`")
         rule.actions["respond"] = _answer(place)
         return rule
     rule.targets = _targets(place, hosts)
@@ -154,25 +175,28 @@ def _match(place: Place) -> Match | None:
             found["path"]["ignore_case"] = True
     headers = {name.lower(): _text(each) for name, each in place["headers"].items()}
     without = {name.lower(): _text(each) for name, each in place["withoutHeaders"].items()}
-    unsayable = [each for each in CANNOT if place[each]] or headers.keys() & without.keys()
-    unsayable = unsayable or [name for name in [*headers, *without] if name.startswith(("@", ":"))]
-    methods = _methods(place["method"])
+    methods, query = _methods(place["method"]), {name: _text(each) for name, each in place["queryParams"].items()}
+    unsayable = (
+        {key for key, _ in place.items()} - SAYABLE - NOTHING
+        or headers.keys() & without.keys()
+        or any(name.startswith(("@", ":")) for name in (*headers, *without))
+        or any(not text for text in (*found.values(), *headers.values(), *without.values(), *query.values()))
+    )
     if unsayable or methods == []:
         place.left(WHOLE)
         return None
     headers |= {name: _inverted(each) for name, each in without.items()}
-    query = {name: _text(each) for name, each in place["queryParams"].items()}
     parts = {"methods": methods, "headers": headers, "query": query}
     return Match(place, found | {key: value for key, value in parts.items() if value}, place["port"].whole())
 
 
 def _text(place: Place) -> dict[str, Any]:
-    """`{}` and the regex `*` are for any value."""
+    """`{}` and the regex `*` are for any value; nothing comes of what is not known."""
     for kind in ("exact", "prefix", "regex"):
         if place[kind]:
             said = place[kind].text()
             return {"present": True} if (kind, said) == ("regex", "*") else {kind: said}
-    return {"present": True}
+    return {} if place.value else {"present": True}
 
 
 def _inverted(text: dict[str, Any]) -> dict[str, Any]:

@@ -240,6 +240,9 @@ def test_short_and_full_names_are_one_host():
         {"headers": {"a": {}}, "withoutHeaders": {"A": {"exact": "1"}}},
         {"method": {"prefix": "P"}},
         {"gateways": ["ingress"]},
+        {"headres": {"a": {"exact": "1"}}},
+        {"headers": {"a": {"suffix": "1"}}},
+        {"uri": {"suffix": "/a"}},
         {"uri": {"regex": "(a+)+b|(?=c)"}},
     ],
 )
@@ -247,6 +250,41 @@ def test_a_condition_that_cannot_be_said_never_makes_a_rule_wider(condition):
     made = imported(virtual_service({"match": [condition, {"uri": {"exact": "/b"}}], "route": to("other")}))
     assert [each["match"].get("path") for each in made.settings["routes"]] == [{"exact": "/b"}, None]
     assert made.left
+
+
+def test_nor_does_one_of_an_http_route():
+    rule = {"matches": [{"cookies": []}, {"path": {"value": "/b"}}], "backendRefs": [{"name": "other", "port": 80}]}
+    made = imported(document("HTTPRoute", parentRefs=[{"kind": "Service", "name": "shop"}], rules=[rule]))
+    assert [each["match"].get("path") for each in made.settings["routes"]] == [{"separated_prefix": "/b"}, None]
+    assert "spec.rules[0].matches[0]" in {each.path for each in made.left}
+
+
+def test_what_is_not_http_is_told_and_no_service():
+    mongo = document("ServiceEntry", hosts=["mongo"], ports=[{"number": 27017, "protocol": "MONGO"}])
+    made = imported(mongo, entry({"address": "10.0.0.1"}))
+    assert set(made.settings["services"]) == {"shop"}
+    assert [each.why for each in made.left] == ["HTTP only"]
+
+
+def test_of_two_that_speak_of_one_host_one_counts_or_both_together():
+    rules = [document("DestinationRule", host="shop", trafficPolicy=each) for each in ({}, {"tls": {"mode": "SIMPLE"}})]
+    made = imported(entry({"address": "10.0.0.1"}), entry({"address": "10.0.0.2"}), *rules)
+    assert made.settings["services"]["shop"] == {"endpoints": ["10.0.0.1:80", "10.0.0.2:80"]}
+    assert [each.why for each in made.left] == ["shop has an earlier DestinationRule, which counts"]
+
+
+@pytest.mark.parametrize("host", ["*.example", "*", "10.0.0.1"])
+def test_what_is_no_name_of_a_service_is_told(host):
+    made = imported(virtual_service({"route": to()}, hosts=[host, "shop"]))
+    assert {each["match"]["service"] for each in made.settings["routes"]} == {"shop"}
+    assert "is no name for a service" in made.left[0].why
+
+
+def test_an_answer_of_its_own_goes_with_nothing_else():
+    rule = {"directResponse": {"status": 418}, "timeout": "2s", "headers": {"response": {"set": {"x-tea": "1"}}}}
+    made = imported(virtual_service(rule))
+    assert made.settings["routes"][0]["respond"] == {"status": 418, "headers": {"x-tea": "1"}}
+    assert [each.path for each in made.left] == ["spec.http[0].timeout"]
 
 
 def test_rules_that_are_never_reached_are_told():
@@ -279,6 +317,7 @@ def test_what_our_settings_refuse_is_left_out_and_the_rest_stays():
             {"attempts": 2, "on": ["reset-before-request", "retriable-status-codes"], "statuses": [503]},
         ),
         ({"attempts": 1, "retryOn": "retriable-status-codes,5xx"}, {"attempts": 2, "on": ["5xx"]}),
+        ({"attempts": 1, "retryOn": "cancelled"}, {"attempts": 2, "on": []}),
         ({"attempts": 1, "backoff": "100ms"}, {"attempts": 2, "base": 0.1, "cap": 1.0}),
     ],
 )

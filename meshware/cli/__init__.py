@@ -41,5 +41,6 @@ def main() -> None:
     """Service-mesh behaviour for Python web services, inside the process.
 
     Every command has --help, and --json for programs. Exit codes: 0 all is well, 1 something is wrong with
-    what was looked at, 2 the command line is wrong; `run` has those of what it runs.
+    what was looked at, 2 the command line is wrong; `import` has 3 where it left something out, `run` those of what
+    it runs.
     """

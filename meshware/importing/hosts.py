@@ -11,6 +11,7 @@ from typing import Any
 
 from meshware.importing.place import Place
 from meshware.settings.grammar import service_name
+from meshware.settings.sections.endpoints import EndpointSettings
 
 PLAIN = (80, 443)
 """Ports that a name need not say."""
@@ -82,6 +83,10 @@ class Hosts:
         """The Service that the Gateway API names."""
         said, here = place.text().lower(), place.document.namespace
         full = f"{said}.{namespace or here}{CLUSTER}"
+        try:
+            service_name(full)
+        except ValueError as error:
+            place.refuse(str(error))
         return self._found.setdefault(full, Host(said if namespace in ("", here) else full, full, place))
 
     def mention(self, host: Host, port: int, subset: str, place: Place) -> None:
@@ -139,7 +144,7 @@ def _endpoint(place: Place, port: Port) -> Any:
     if address.startswith("unix:"):
         place["address"].left("no sockets of files")
         return None
-    number = place["ports"][port.name].whole() if port.name else 0
+    number = place["ports"][port.name].port() if port.name else 0
     known = {
         "address": f"{f'[{address}]' if ':' in address else address}:{number or port.target or port.number}",
         "weight": place["weight"].whole(),
@@ -147,6 +152,10 @@ def _endpoint(place: Place, port: Port) -> Any:
         "metadata": _labels(place),
     }
     said = {key: value for key, value in known.items() if value}
+    try:
+        EndpointSettings.read(said)
+    except ValueError as error:
+        place.refuse(str(error))
     return said["address"] if len(said) == 1 else said
 
 
@@ -173,8 +182,7 @@ def _read_port(place: Place, host: Host) -> None:
     if protocol not in HTTP + TLS:
         place["protocol"].left("HTTP only")
         return
-    number = place["number"].whole()
-    if not 0 < number < 65_536:
-        place["number"].refuse("a port from 1 to 65535")
-        return
-    host.ports[number] = Port(number, place["name"].text(), place["targetPort"].whole(), protocol in TLS)
+    number = place["number"].port()
+    if not place["number"]:
+        place.refuse("a `number`")
+    host.ports[number] = Port(number, place["name"].text(), place["targetPort"].port(), protocol in TLS)

@@ -24,8 +24,8 @@ def read_route(spec: Place, hosts: Hosts) -> tuple[list[tuple[Host, int]], list[
             parent.left("of gateways: routes here are for calls between services")
             continue
         host = _host(parent, hosts)
-        hosts.mention(host, parent["port"].whole(), "", parent)
-        found.append((host, parent["port"].whole()))
+        hosts.mention(host, parent["port"].port(), "", parent)
+        found.append((host, parent["port"].port()))
     rules = [_rule(each, number, hosts) for number, each in enumerate(spec["rules"])]
     return found, [each for each in rules if each is not None] if found else []
 
@@ -92,7 +92,7 @@ def _targets(place: Place, hosts: Hosts) -> list[Target]:
             if weight:
                 each.left("a `Service`")
             continue
-        host, port = _host(each, hosts), each["port"].whole()
+        host, port = _host(each, hosts), each["port"].port()
         hosts.mention(host, port, "", each)
         found.append(Target(host, port, "", weight))
     return found

@@ -63,11 +63,10 @@ def import_istio(files: Sequence[str], *, contents: Callable[[str], bytes] = con
             read(spec, hosts)
     for spec in specs:
         found.read(spec, hosts)
+    hosts.settle()
+    made, services = found.routes(), hosts.services()
     if report.problems:
         raise SettingsError(report.problems)
-    hosts.settle()
-    made = found.routes()
-    services = hosts.services()
     settings: dict[str, Any] = {"defaults": {"profile": "istio"}, "services": services}
     if made:
         settings["routes"] = [route for route, _ in made]

@@ -111,6 +111,13 @@ class Place:
         found: int | None = self._of(int, "a whole number")
         return otherwise if found is None else found
 
+    def port(self) -> int:
+        """A port; 0 where nothing is said."""
+        said = self.whole()
+        if self and not 0 < said < 65_536:
+            self.refuse("a port from 1 to 65535")
+        return said
+
     def seconds(self) -> float | None:
         """A span of time, `1.5s` or `1h30m`."""
         said = self.text()

@@ -26,7 +26,7 @@ def read_rule(spec: Place, hosts: Hosts) -> None:
         spec["host"].left(f"{host.name} has an earlier DestinationRule, which counts")
         return
     host.subsets |= {each["name"].text(): each for each in spec["subsets"]}
-    by_port = {each["port.number"].whole(): each for each in spec["trafficPolicy.portLevelSettings"]}
+    by_port = {each["port.number"].port(): each for each in spec["trafficPolicy.portLevelSettings"]}
 
     def policy(port: int, subset: str) -> dict[str, Any]:
         """A port's own stands in the place of the host's; of a subset's, each part in the place of that."""

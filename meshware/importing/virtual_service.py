@@ -74,9 +74,9 @@ def _targets(place: Place, hosts: Hosts) -> list[Target]:
         weight = each["weight"].whole()
         if host is None or (len(listed) > 1 and weight == 0):
             continue
-        port, subset = each["destination.port.number"].whole(), each["destination.subset"]
+        port, subset = each["destination.port.number"].port(), each["destination.subset"]
         if subset.text() and subset.text() not in host.subsets:
-            subset.left("no DestinationRule among these files has it")
+            subset.refuse(f"a subset of {host.name}: no DestinationRule among these files has it")
         hosts.mention(host, port, subset.text(), each)
         found.append(Target(host, port, subset.text(), weight or 1))
     if not found:
@@ -187,7 +187,7 @@ def _match(place: Place) -> Match | None:
         return None
     headers |= {name: _inverted(each) for name, each in without.items()}
     parts = {"methods": methods, "headers": headers, "query": query}
-    return Match(place, found | {key: value for key, value in parts.items() if value}, place["port"].whole())
+    return Match(place, found | {key: value for key, value in parts.items() if value}, place["port"].port())
 
 
 def _text(place: Place) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import random
 import re
 from pathlib import Path
 
@@ -365,6 +366,8 @@ def test_ipv6_addresses_have_brackets():
 
 # What is wrong
 
+UNKNOWN = "a subset of cart: no DestinationRule among these files has it"
+
 
 def test_all_that_is_wrong_is_said_at_once():
     wrong = [
@@ -373,6 +376,7 @@ def test_all_that_is_wrong_is_said_at_once():
         ["no", "document"],
         virtual_service({"timeout": "soon", "retries": {"attempts": "two"}, "route": to()}),
         document("DestinationRule", host=5),
+        document("VirtualService", "cart", hosts=["cart"], http=[{"route": to("cart", subset="v9")}]),
     ]
     found = problems(yaml.safe_dump_all(wrong))
     assert [each.nearest for each in found][:2] == ["VirtualService", "VirtualService"]
@@ -381,7 +385,30 @@ def test_all_that_is_wrong_is_said_at_once():
     assert ("VirtualService shop: spec.http[0].timeout", "a time such as 1.5s or 1h30m") in said
     assert ("VirtualService shop: spec.http[0].retries.attempts", "a whole number") in said
     assert ("DestinationRule shop: spec.host", "text") in said
+    assert ("VirtualService cart: spec.http[0].route[0].destination.subset", UNKNOWN) in said
     assert all(each.where.startswith("mesh.yaml:") for each in found)
+
+
+def places(value, way=()):
+    """The way to everything in a document."""
+    if way:
+        yield way
+    for key, each in value.items() if isinstance(value, dict) else enumerate(value if isinstance(value, list) else ()):
+        yield from places(each, (*way, key))
+
+
+def test_whatever_stands_where_what_is_said_speaks_of_the_documents():
+    rng = random.Random(5)
+    there = [(number, way) for number, each in enumerate(EVERYTHING) for way in places(each)]
+    for number, way in rng.sample(there, 60):
+        documents = copy.deepcopy(EVERYTHING)
+        place = documents[number]
+        for part in way[:-1]:
+            place = place[part]
+        place[way[-1]] = rng.choice([5, -1, 1e9, "x", "/", "*", "%x%", [], ["x"], {}, {"x": {"y": 1}}, None, True])
+        said = outcome(documents)
+        if isinstance(said, list):
+            assert not [path for path in said if path.startswith(("services", "routes"))], (number, way)
 
 
 @pytest.mark.parametrize(

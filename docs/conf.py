@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import meshware
+from meshware.importing import fields
 from meshware.settings.reference import markdown
 from meshware.testing import Scenario
 
@@ -27,11 +28,12 @@ html_show_sphinx = False
 
 
 def write_reference(app: Any) -> None:
-    """What settings.md and simulation.md include."""
+    """What settings.md, simulation.md and istio.md include."""
     pages = Path(app.srcdir) / "_generated"
     pages.mkdir(exist_ok=True)
     (pages / "settings.md").write_text(markdown())
     (pages / "scenario.md").write_text(markdown(Scenario))
+    (pages / "istio.md").write_text(fields.markdown())
 
 
 def setup(app: Any) -> None:

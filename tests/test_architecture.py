@@ -36,6 +36,7 @@ KNOWS: dict[str, set[str]] = {
     "plugins": {"core"},
     "settings": {"core", "files", "plugins"},
     "following": {"core", "files", "settings"},
+    "importing": {"core", "files", "settings"},
     "hands": {"core"},
     "housekeeper": {"core", "hands"},
     "assembly": {"core", "plugins", "settings", "assembly_routing", *POLICY},
@@ -46,7 +47,7 @@ KNOWS: dict[str, set[str]] = {
     "testing": MESH | POLICY,
     "inbound": DOORS,
     "console": DOORS,
-    "cli": DOORS | {"inbound", "console", "testing"},
+    "cli": DOORS | {"inbound", "console", "importing", "testing"},
 }
 """Room -> the rooms it may import, besides itself. `import meshware` (the front door) loads none."""
 

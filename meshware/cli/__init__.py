@@ -9,6 +9,7 @@ import click
 _COMMANDS = {
     "check": ("meshware.cli.check:check", "Say every error in the settings, before anything starts."),
     "demo": ("meshware.cli.demo.command:demo", "One incident on real servers: without, decorated, with meshware."),
+    "import": ("meshware.cli.importing:importing", "Make settings of what another mesh is configured by."),
     "plugins": ("meshware.cli.plugins:plugins", "What is installed under each plugin group, and from where."),
     "run": ("meshware.cli.run:run", "Run a command with its clients meshed, without a line in the app."),
     "schema": ("meshware.cli.schema:schema", "What may be written in the settings: a page, or a JSON Schema."),
@@ -40,5 +41,6 @@ def main() -> None:
     """Service-mesh behaviour for Python web services, inside the process.
 
     Every command has --help, and --json for programs. Exit codes: 0 all is well, 1 something is wrong with
-    what was looked at, 2 the command line is wrong; `run` has those of what it runs.
+    what was looked at, 2 the command line is wrong; `import` has 3 where it left something out, `run` those of what
+    it runs.
     """

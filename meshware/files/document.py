@@ -19,7 +19,7 @@ from meshware.core.errors import MissingExtra, Problem
 from meshware.files import limits
 from meshware.files.contents import Unreadable
 from meshware.files.location import Location, dotted
-from meshware.files.yaml_text import NotYaml, read_yaml
+from meshware.files.yaml_text import NotYaml, read_several, read_yaml
 
 FORMATS = ("toml", "yaml", "json")
 SUFFIXES = {".toml": "toml", ".yaml": "yaml", ".yml": "yaml", ".json": "json"}
@@ -58,8 +58,15 @@ def format_of(name: str) -> str | None:
 
 def parse(name: str, data: bytes, kind: str, *, nodes: int = limits.NODES) -> Document:
     """What a file of this name and format says, in at most so many values. Raises Unreadable."""
-    text = _text(name, data)
-    found = _PARSERS[kind](name, text, nodes)
+    return _checked(name, _PARSERS[kind](name, _text(name, data), nodes), nodes)
+
+
+def parse_several(name: str, data: bytes) -> Document:
+    """The documents of a YAML file, in a list. Raises Unreadable."""
+    return _checked(name, _yaml(name, _text(name, data), limits.NODES, read=read_several), limits.NODES)
+
+
+def _checked(name: str, found: Document, nodes: int) -> Document:
     too_much = limits.excess(found.data, most=nodes)
     if too_much:
         raise Unreadable(Problem("", name, too_much))
@@ -93,9 +100,9 @@ def _toml(name: str, text: str, nodes: int) -> Document:
         _refuse_line(name, line, text, "TOML: " + _AT_LINE.sub(r"(column \2)", str(error)))
 
 
-def _yaml(name: str, text: str, nodes: int) -> Document:
+def _yaml(name: str, text: str, nodes: int, *, read: Callable[..., tuple[Any, Any]] = read_yaml) -> Document:
     try:
-        return Document(*read_yaml(text, nodes=nodes))
+        return Document(*read(text, nodes=nodes))
     except MissingExtra as error:
         raise Unreadable(Problem("", name, str(error))) from error
     except NotYaml as error:

@@ -14,6 +14,7 @@ from meshware.files import limits
 from meshware.files.location import Location, spelled
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import ModuleType
 
 _TAG = "tag:yaml.org,2002:"
@@ -37,14 +38,34 @@ def read_yaml(text: str, *, nodes: int = limits.NODES) -> tuple[Any, dict[Locati
 
     Raises NotYaml; MissingExtra without PyYAML.
     """
+    return _read(text, nodes, _Reader.document)
+
+
+def read_several(text: str, *, nodes: int = limits.NODES) -> tuple[list[Any], dict[Location, int]]:
+    """All documents in a text, in a list, and the lines of their values, as `read_yaml`."""
+    return _read(text, nodes, _Reader.documents)
+
+
+def write_yaml(data: Any) -> str:
+    """Plain data as one document, without anchors. Raises MissingExtra without PyYAML."""
+    yaml = _yaml()
+    dumper = type("Dumper", (yaml.SafeDumper,), {"ignore_aliases": lambda self, data: True})
+    return str(yaml.dump(data, Dumper=dumper, sort_keys=False, width=120, allow_unicode=True))
+
+
+def _yaml() -> ModuleType:
     try:
         import yaml
     except ModuleNotFoundError as error:
         raise MissingExtra("PyYAML", "yaml") from error
-    reader = None
+    return yaml
+
+
+def _read(text: str, nodes: int, read: Callable[[_Reader], Any]) -> tuple[Any, dict[Location, int]]:
+    yaml, reader = _yaml(), None
     try:
         reader = _Reader(yaml, text, nodes)
-        return reader.document(), reader.lines
+        return read(reader), reader.lines
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         reason = getattr(error, "problem", None) or getattr(error, "reason", None) or error
@@ -76,6 +97,15 @@ class _Reader:
         if not isinstance(self._next(), self._yaml.StreamEndEvent):
             self._refuse("one document, and no second")
         return value
+
+    def documents(self) -> list[Any]:
+        found: list[Any] = []
+        self._next()  # the stream begins
+        while not isinstance(self._next(), self._yaml.StreamEndEvent):
+            self._anchors.clear()  # a document's own
+            found.append(self._value(self._next(), (len(found),)))
+            self._next()  # the document ends
+        return found
 
     def _next(self) -> Any:
         event = self._parser.get_event()

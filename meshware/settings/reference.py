@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from meshware.settings import profiles
 from meshware.settings.schema import MeshSettings
 
 Schema = dict[str, Any]
@@ -49,7 +50,10 @@ def markdown(root: type[BaseModel] = MeshSettings) -> str:
     sections = [("At the top", schema), *((", ".join(headings), models[name]) for name, headings in named.items())]
     if PLUGIN in models:
         sections.append(("Where a plugin is named", models[PLUGIN]))
-    return "\n".join(_section(heading, model, models) for heading, model in sections)
+    pages = [_section(heading, model, models) for heading, model in sections]
+    if root is MeshSettings:
+        pages.append(f"## What a `profile` sets\n\n{profiles.markdown()}")
+    return "\n".join(pages)
 
 
 def _below(path: str, model: Schema, models: dict[str, Schema]) -> Iterator[tuple[str, str]]:

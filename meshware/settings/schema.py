@@ -24,7 +24,7 @@ from pydantic import (
     model_validator,
 )
 
-from meshware.settings import grammar, references, shape
+from meshware.settings import grammar, profiles, references, shape
 from meshware.settings.model import POSITIVE_SECONDS, Model, Number, PluginChoice, Seconds, SecondsOrNone, Share
 from meshware.settings.routes import checked
 from meshware.settings.sections.breaking import CircuitSettings, EjectionSettings
@@ -43,6 +43,11 @@ ClassifierChoice = Annotated[Any, PlainValidator(references.classifier), WithJso
 class Policy(Model):
     """What a service may set, and `defaults` for all of them."""
 
+    profile: Annotated[str | None, AfterValidator(profiles.known)] = Field(
+        None,
+        description=f"Whose defaults stand below all that is set: {', '.join(profiles.PROFILES)}; ours unless set.",
+        json_schema_extra={"anyOf": [{"enum": list(profiles.PROFILES)}, {"type": "null"}]},
+    )
     strategy: Annotated[PluginChoice, AfterValidator(references.strategy)] = Field(
         PluginChoice(name="adaptive"), description="How an endpoint is picked: a name, or `{name: {settings}}`."
     )
@@ -256,13 +261,12 @@ class MeshSettings(Model):
     @model_validator(mode="before")
     @classmethod
     def _spread_defaults(cls, data: Any) -> Any:
-        """Defaults reach each service that does not set its own; names are made one spelling."""
+        """Profiles and defaults reach each service that does not set its own; names are made one spelling."""
         data = shape.plain(data) if isinstance(data, Mapping) else data
         if isinstance(data, dict) and isinstance(data.get("services"), Mapping):
-            services = shape.named(data["services"])
             defaults = data.get("defaults")
-            if isinstance(defaults, Mapping | Policy):
-                services = shape.spread(defaults, services, _stands_alone)
+            good = shape.sound(defaults if isinstance(defaults, Mapping | Policy) else {}, _stands_alone)
+            services = shape.spread(good, shape.named(data["services"]), profiles.settings_of)
             data = data | {"services": services}
         if isinstance(data, dict) and isinstance(data.get("routes"), list | tuple):
             data = data | {"routes": shape.Among(data["routes"], data.get("services"))}

@@ -21,6 +21,9 @@ SECTIONS = {
 EITHER = {"seconds", "p95s"}, {"http", "tcp", "call"}
 """Keys of a section of which only one can stand: a service's own takes the place of the defaults'."""
 
+CONDITIONS = {"statuses": "retriable-status-codes", "headers": "retriable-headers"}
+"""Keys that go with a condition in `on`: who sets one of both does not take another one's other."""
+
 PORTS = ("80", "443")
 """The ports that a name without one stands for."""
 
@@ -90,10 +93,21 @@ def named(services: Mapping[Any, Any]) -> dict[Any, Any]:
     return found
 
 
-def spread(defaults: Any, services: Mapping[Any, Any], sound: Callable[[str, Any], bool]) -> dict[Any, Any]:
-    """Each service's own settings over the defaults that are sound: one that is not is named once, as a default."""
-    good = {key: value for key, value in plain(defaults).items() if sound(key, value)}
-    return {name: _over(good, each) for name, each in services.items()}
+def sound(defaults: Any, right: Callable[[str, Any], bool]) -> dict[str, Any]:
+    """Defaults that are right by themselves: one that is not is named once, as a default."""
+    return {key: value for key, value in plain(defaults).items() if right(key, value)}
+
+
+def spread(
+    defaults: dict[str, Any], services: Mapping[Any, Any], profile: Callable[[Any], dict[str, Any]]
+) -> dict[Any, Any]:
+    """Each service's own settings over the defaults, and those over what `profile` says of the one that it names."""
+    return {name: _over(_over(profile(_profile(each, defaults)), defaults), each) for name, each in services.items()}
+
+
+def _profile(own: Any, defaults: dict[str, Any]) -> Any:
+    settings = plain(own)
+    return (settings if isinstance(settings, dict) and "profile" in settings else defaults).get("profile")
 
 
 def inherited(defaults: dict[Any, Any], own: dict[Any, Any]) -> dict[Any, Any]:
@@ -105,6 +119,11 @@ def inherited(defaults: dict[Any, Any], own: dict[Any, Any]) -> dict[Any, Any]:
     for keys in EITHER:
         if not keys.isdisjoint(own):
             left |= keys
+    for key, condition in CONDITIONS.items():  # of a `retry`
+        if "on" in own and condition not in several(own["on"]):
+            left.add(key)
+        elif key in own and condition not in several(defaults.get("on", condition)):
+            left.add("on")
     return {key: value for key, value in defaults.items() if key not in left or key in own}
 
 

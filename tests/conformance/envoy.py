@@ -28,46 +28,39 @@ def endpoint(port):
     return {"endpoint": {"address": {"socket_address": {"address": "127.0.0.1", "port_value": port}}}}
 
 
-def cluster(ports, policy, options):
-    """One that balances over these ports by an extension policy."""
+def cluster(name, endpoints, **more):
+    load = {"cluster_name": name, "endpoints": [{"lb_endpoints": endpoints}]}
+    return {"name": name, "type": "STATIC", "load_assignment": load, **more}
+
+
+def balanced(policy, options):
+    """What a cluster says that balances by an extension policy."""
     kind = "".join(word.capitalize() for word in policy.split("_"))
     typed = {"@type": f"type.googleapis.com/envoy.extensions.load_balancing_policies.{policy}.v3.{kind}", **options}
-    return {
-        "name": "shop",
-        "type": "STATIC",
-        "load_assignment": {
-            "cluster_name": "shop",
-            "endpoints": [{"lb_endpoints": [endpoint(each) for each in ports]}],
-        },
-        "load_balancing_policy": {
-            "policies": [{"typed_extension_config": {"name": f"{POLICIES}.{policy}", "typed_config": typed}}]
-        },
-    }
+    return {"policies": [{"typed_extension_config": {"name": f"{POLICIES}.{policy}", "typed_config": typed}}]}
 
 
-def bootstrap(ports, policy, options):
-    routes = [{"match": {"prefix": "/"}, "route": {"cluster": "shop"}}]
+def listener(name, virtual_hosts, filters=(), **more):
+    """One that serves these virtual hosts; `filters` come before the router."""
+    router = {"name": "envoy.filters.http.router", "typed_config": {"@type": f"{FILTERS}.http.router.v3.Router"}}
     manager = {
         "@type": f"{FILTERS}.network.http_connection_manager.v3.HttpConnectionManager",
-        "stat_prefix": "shop",
-        "route_config": {"virtual_hosts": [{"name": "all", "domains": ["*"], "routes": routes}]},
-        "http_filters": [
-            {"name": "envoy.filters.http.router", "typed_config": {"@type": f"{FILTERS}.http.router.v3.Router"}}
-        ],
+        "stat_prefix": name,
+        "route_config": {"virtual_hosts": virtual_hosts},
+        "http_filters": [*filters, router],
     }
     chain = {"filters": [{"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}]}
-    listener = {"name": "shop", "address": any_port(), "filter_chains": [chain]}
-    static = {"listeners": [listener], "clusters": [cluster(ports, policy, options)]}
-    return {"admin": {"address": any_port()}, "static_resources": static}
+    return {"name": name, "filter_chains": [chain], **(more or {"address": any_port()})}
 
 
 class Envoy:
-    """One that serves: its `port`, and what its admin says of the cluster."""
+    """One that serves: its `ports` by the names of its listeners, and what its admin says of the clusters."""
 
-    def __init__(self, process, admin_file):
+    def __init__(self, process, admin_file, log):
         self._process = process
         self._admin_file = admin_file
-        self.port = self._asked_until(self._listening)
+        self._log = log
+        self.ports = self._asked_until(self._listening)
 
     def weights(self):
         """By the endpoint's port."""
@@ -75,8 +68,9 @@ class Envoy:
         return {int(row[1].rpartition(":")[2]): int(row[3]) for row in rows if len(row) == 4 and row[2] == "weight"}
 
     def _listening(self):
-        listeners = json.loads(self._ask("/listeners?format=json"))["listener_statuses"]
-        return listeners[0]["local_address"]["socket_address"]["port_value"]
+        found = json.loads(self._ask("/listeners?format=json"))["listener_statuses"]
+        addresses = {each["name"]: each["local_address"].get("socket_address") for each in found}
+        return {name: each["port_value"] for name, each in addresses.items() if each is not None}
 
     def _ask(self, path):
         with urllib.request.urlopen(f"http://{self._admin_file.read_text()}{path}", timeout=5) as answer:
@@ -88,19 +82,21 @@ class Envoy:
             with suppress(OSError, ValueError, KeyError, IndexError):
                 return question()
             time.sleep(0.05)
-        raise AssertionError("Envoy does not serve")
+        raise RuntimeError(f"Envoy does not serve: {self._log.read_text()[-2000:]}")
 
 
 @contextmanager
-def envoy(folder, ports, policy, **options):
-    """Serves before these ports until the block ends."""
+def serving(folder, listeners, clusters, **more):
+    """Serves until the block ends."""
     config, admin = folder / "envoy.json", folder / "admin.txt"
-    config.write_text(json.dumps(bootstrap(ports, policy, options)))
+    static = {"listeners": listeners, "clusters": clusters}
+    config.write_text(json.dumps({"admin": {"address": any_port()}, "static_resources": static, **more}))
     command = [BINARY, "-c", str(config), "--concurrency", "1", "-l", "error", "--use-dynamic-base-id"]
-    with (folder / "envoy.txt").open("wb") as log:
+    said = folder / "envoy.txt"
+    with said.open("wb") as log:
         process = subprocess.Popen([*command, "--admin-address-path", str(admin)], stdout=log, stderr=log)
     try:
-        yield Envoy(process, admin)
+        yield Envoy(process, admin, said)
     finally:
         process.terminate()
         try:

@@ -19,12 +19,13 @@ from meshware.settings.schema import MeshSettings
 
 pytestmark = pytest.mark.skipif(real.BINARY is None, reason=real.WHY)
 
-CSWRR = "client_side_weighted_round_robin"
 QUICK = {
     "blackout_period": "0.5s",
     "weight_update_period": "0.5s",
     "error_utilization_penalty": 1.0,  # Envoy documents this as its default, and has 0 where it is not set
 }
+POLICY = real.balanced("client_side_weighted_round_robin", QUICK)
+ALL = {"name": "all", "domains": ["*"], "routes": [{"match": {"prefix": "/"}, "route": {"cluster": "shop"}}]}
 
 
 class Shop:
@@ -79,9 +80,10 @@ def balanced(tmp_path):
     def run(*shops):
         with ExitStack() as stack:
             ports = [stack.enter_context(uvicorn_serving(shop.door)) for shop in shops]
-            proxy = stack.enter_context(real.envoy(tmp_path, ports, CSWRR, **QUICK))
-            load(proxy.port, 3.0)  # until all have weights
-            seen = load(proxy.port, 3.0)
+            shop = real.cluster("shop", [real.endpoint(each) for each in ports], load_balancing_policy=POLICY)
+            proxy = stack.enter_context(real.serving(tmp_path, [real.listener("shop", [ALL])], [shop]))
+            load(proxy.ports["shop"], 3.0)  # until all have weights
+            seen = load(proxy.ports["shop"], 3.0)
             weights, expected = proxy.weights(), [shop.weight() for shop in shops]
             assert seen.total() > 100
             return seen[shops[0].name] / seen.total(), [weights[port] for port in ports], expected

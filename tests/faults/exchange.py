@@ -7,7 +7,6 @@ import struct
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
     import threading
@@ -30,7 +29,7 @@ class Seen:
 
     @property
     def path(self) -> str:
-        return urlsplit(self.target).path
+        return self.target.partition("?")[0]
 
 
 class Connection:
@@ -51,7 +50,11 @@ class Connection:
         head, _, self._buffer = self._buffer.partition(b"\r\n\r\n")
         line, *rest = head.decode("latin-1").split("\r\n")
         method, target, _ = line.split(" ", 2)
-        headers = {name.strip().lower(): value.strip() for name, _, value in (each.partition(":") for each in rest)}
+        headers: dict[str, str] = {}
+        for each in rest:
+            name, _, value = each.partition(":")
+            name, value = name.strip().lower(), value.strip()
+            headers[name] = f"{headers[name]}, {value}" if name in headers else value
         self.served += 1
         return Seen(method, target, headers, b"", getattr(self.sock, "server_name", None), self)
 

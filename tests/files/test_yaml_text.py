@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from meshware.files.yaml_text import NotYaml, read_yaml
+from meshware.files.yaml_text import NotYaml, read_several, read_yaml, write_yaml
 
 pytest.importorskip("yaml")
 
@@ -47,3 +47,23 @@ def test_yaml_that_is_wrong_says_what_and_where(text, says, location, line):
     with pytest.raises(NotYaml, match=re.escape(says)) as caught:
         read_yaml(text)
     assert (caught.value.location, caught.value.line) == (location, line)
+
+
+def test_several_documents_are_read_one_by_one_with_the_lines_of_each():
+    found, lines = read_several("a: &x 1\n---\n---\nb: [2]\n")
+    assert found == [{"a": 1}, None, {"b": [2]}]
+    assert (lines[0, "a"], lines[2, "b"]) == (1, 4)
+    assert read_several("") == ([], {})
+
+
+def test_an_anchor_is_its_documents_own():
+    with pytest.raises(NotYaml, match="an anchor named 'x'"):
+        read_several("a: &x 1\n---\nb: *x\n")
+
+
+def test_what_is_written_has_no_anchors_and_is_read_again():
+    shared = {"b": [1, "1", None]}
+    text = write_yaml({"z": shared, "a": shared})
+    assert "&" not in text
+    assert read_yaml(text)[0] == {"z": shared, "a": shared}
+    assert text.index("z:") < text.index("a:")

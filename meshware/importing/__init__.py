@@ -1,0 +1,1 @@
+"""Configurations of other systems, made into settings of ours; what has no equivalent is named."""

@@ -30,7 +30,8 @@ PACE = 0.01
 """What one score weighs in the mean of those seen."""
 
 Ratio = Callable[[Endpoint, Call], float]
-Terms = Sequence[tuple[Ratio, float]]
+Ratios = Sequence[tuple[float, float]]
+"""What an endpoint is beside its fleet, in each respect, and what that weighs."""
 
 
 class Combined(Measured):
@@ -56,17 +57,25 @@ class Combined(Measured):
         super().__init__(choices=choices, select=select)
         if combine not in _WAYS:
             raise ValueError(f"combine must be 'product' or 'sum', not {combine!r}")
-        self._combine = _WAYS[combine]
+        self._whole = _WAYS[combine]
         shares = _shares(weights or DEFAULT)
         made = {name: _part(make, name, window) for name in shares}
         self.parts = tuple(part for name, part in made.items() if shares[name])
         self.near = min(getattr(part, "near", 0.0) for part in self.parts)
         self.needs = tuple({meter: None for part in self.parts for meter in part.needs})
+        self._named = tuple(name for name in made if shares[name])
         self._terms = tuple((_ratio(part), shares[name]) for name, part in made.items() if shares[name])
 
     def score(self, endpoint: Endpoint, call: Call) -> float:
         """1 for an endpoint that is usual in all respects."""
-        return self._combine(self._terms, endpoint, call)
+        return self._whole([(_bounded(ratio(endpoint, call)), share) for ratio, share in self._terms])
+
+    def terms(self, endpoint: Endpoint, call: Call) -> tuple[float, Mapping[str, float]]:
+        """The ratio of each part, and the share that it weighs."""
+        ratios = [(_bounded(ratio(endpoint, call)), share) for ratio, share in self._terms]
+        told = {name: ratio for name, (ratio, _) in zip(self._named, ratios, strict=True)}
+        shares = {f"{name} share": share for name, (_, share) in zip(self._named, ratios, strict=True)}
+        return self._whole(ratios), told | shares
 
 
 class Usual:
@@ -80,7 +89,8 @@ class Usual:
         """The score over that mean; 1.0 while all were 0. ValueError for a score that is none."""
         score = checked(self._scorer.score(endpoint, call), endpoint)
         usual = self._mean or score
-        self._mean = usual + PACE * (min(score, 4 * usual) - usual)
+        if not call.imagined:
+            self._mean = usual + PACE * (min(score, 4 * usual) - usual)
         return score / usual if usual else 1.0
 
 
@@ -110,17 +120,17 @@ def _ratio(part: Any) -> Ratio:
     return own or Usual(part).ratio
 
 
-def _product(terms: Terms, endpoint: Endpoint, call: Call) -> float:
+def _product(ratios: Ratios) -> float:
     product = 1.0
-    for ratio, share in terms:
-        product *= _bounded(ratio(endpoint, call)) ** share
+    for ratio, share in ratios:
+        product *= ratio**share
     return product
 
 
-def _sum(terms: Terms, endpoint: Endpoint, call: Call) -> float:
+def _sum(ratios: Ratios) -> float:
     total = 0.0
-    for ratio, share in terms:
-        total += _bounded(ratio(endpoint, call)) * share
+    for ratio, share in ratios:
+        total += ratio * share
     return total
 
 

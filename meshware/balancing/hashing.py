@@ -8,6 +8,7 @@ else's do, and no table is made anew.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from math import inf
 from typing import NamedTuple
 
@@ -18,6 +19,7 @@ from meshware.core.call import Call
 from meshware.core.endpoint import Endpoint
 from meshware.core.errors import MissingExtra
 from meshware.core.policy import Picker
+from meshware.core.telling import Pick
 
 Hash = Callable[..., int]
 Table = Callable[[int, int], Endpoint]
@@ -99,7 +101,7 @@ class HashPicker:
         self._hash = hashed
         self._bound = bound
 
-    def pick(self, call: Call) -> Endpoint:
+    def pick(self, call: Call, told: Pick | None = None) -> Endpoint:
         """The key's endpoint; where the call may not go there, or it is over its bound, always the same next one."""
         key = self._key(call)
         hashed = int(call.rng.random() * 2**64) if key is None else self._hash(key)
@@ -109,7 +111,17 @@ class HashPicker:
                 break
         else:  # next to none of the table's is there
             endpoint = self._endpoints[hashed % len(self._endpoints)]
-        return endpoint if self._bound is None else self._bound.within(endpoint, hashed, call)
+        if told is not None:
+            told.fact(key=key, hash=hashed, place=attempt)
+        return endpoint if self._bound is None else self._bound.within(endpoint, hashed, call, told)
+
+    def explain(self, call: Call, pick: Pick) -> Endpoint:
+        """The same, told; an imagined call is not counted."""
+        picker = self
+        if call.imagined:
+            picker = copy(self)
+            picker._bound = copy(self._bound)
+        return picker.pick(call, pick)
 
 
 def xxhash64() -> Hash:

@@ -63,7 +63,7 @@ def world_of(name: str, *, seed: int = 7) -> World:
     ]
     locality = {"mode": "weighted", "weights": {"cloud": 1.0}} if name == "near" else {}
     world = World(places, seed=seed, strategy=strategy, timeout=1.0, locality=locality)
-    parts = plugins.whole(world.service.learner)
+    parts = tuple(plugins.whole(world.service.learner))
     world.service.on_answer = tuple(each.on_answer for each in parts if hasattr(each, "on_answer"))
     world.service.on_end = tuple(each.on_end for each in parts if hasattr(each, "on_end"))
     return world

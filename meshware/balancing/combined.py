@@ -30,8 +30,7 @@ PACE = 0.01
 """What one score weighs in the mean of those seen."""
 
 Ratio = Callable[[Endpoint, Call], float]
-Ratios = Sequence[tuple[float, float]]
-"""What an endpoint is beside its fleet, in each respect, and what that weighs."""
+Terms = Sequence[tuple[Ratio, float]]
 
 
 class Combined(Measured):
@@ -57,7 +56,7 @@ class Combined(Measured):
         super().__init__(choices=choices, select=select)
         if combine not in _WAYS:
             raise ValueError(f"combine must be 'product' or 'sum', not {combine!r}")
-        self._whole = _WAYS[combine]
+        self._combine = _WAYS[combine]
         shares = _shares(weights or DEFAULT)
         made = {name: _part(make, name, window) for name in shares}
         self.parts = tuple(part for name, part in made.items() if shares[name])
@@ -68,14 +67,15 @@ class Combined(Measured):
 
     def score(self, endpoint: Endpoint, call: Call) -> float:
         """1 for an endpoint that is usual in all respects."""
-        return self._whole([(_bounded(ratio(endpoint, call)), share) for ratio, share in self._terms])
+        return self._combine(self._terms, endpoint, call)
 
     def terms(self, endpoint: Endpoint, call: Call) -> tuple[float, Mapping[str, float]]:
         """The ratio of each part, and the share that it weighs."""
-        ratios = [(_bounded(ratio(endpoint, call)), share) for ratio, share in self._terms]
-        told = {name: ratio for name, (ratio, _) in zip(self._named, ratios, strict=True)}
-        shares = {f"{name} share": share for name, (_, share) in zip(self._named, ratios, strict=True)}
-        return self._whole(ratios), told | shares
+        ratios = [_bounded(ratio(endpoint, call)) for ratio, _ in self._terms]
+        shares = [share for _, share in self._terms]
+        score = self._combine(list(zip(map(_known, ratios), shares, strict=True)), endpoint, call)
+        told = dict(zip(self._named, ratios, strict=True))
+        return score, told | {f"{name} share": share for name, share in zip(self._named, shares, strict=True)}
 
 
 class Usual:
@@ -120,17 +120,21 @@ def _ratio(part: Any) -> Ratio:
     return own or Usual(part).ratio
 
 
-def _product(ratios: Ratios) -> float:
+def _known(ratio: float) -> Ratio:
+    return lambda endpoint, call: ratio
+
+
+def _product(terms: Terms, endpoint: Endpoint, call: Call) -> float:
     product = 1.0
-    for ratio, share in ratios:
-        product *= ratio**share
+    for ratio, share in terms:
+        product *= _bounded(ratio(endpoint, call)) ** share
     return product
 
 
-def _sum(ratios: Ratios) -> float:
+def _sum(terms: Terms, endpoint: Endpoint, call: Call) -> float:
     total = 0.0
-    for ratio, share in ratios:
-        total += ratio * share
+    for ratio, share in terms:
+        total += _bounded(ratio(endpoint, call)) * share
     return total
 
 

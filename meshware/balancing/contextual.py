@@ -72,23 +72,10 @@ class ContextualPicker:
     def __init__(self, plain: AdaptivePicker, beside: AdaptivePicker, model: OperationModel) -> None:
         self._plain, self._beside, self._model = plain, beside, model
 
-    def pick(self, call: Call) -> Endpoint:
+    def pick(self, call: Call, told: Pick | None = None) -> Endpoint:
         """The least expected cost of this operation among the drawn; by adaptive while the model is not trusted."""
         if not self._model.trusted or call.tried or call.service.guard.on:
-            return self._plain.pick(call)
-        return self._least(call)
-
-    def explain(self, call: Call, pick: Pick) -> Endpoint:
-        """The same, told."""
-        if not self._model.trusted or call.tried or call.service.guard.on:
-            pick.fact(operations=False)
-            return self._plain.explain(call, pick)
-        told = copy(self)
-        told._beside = copy(self._beside)
-        told._beside.see(lambda cost: still(cost, call))
-        return told._least(call, pick)
-
-    def _least(self, call: Call, pick: Pick | None = None) -> Endpoint:
+            return self._plain.pick(call) if told is None else self._plain.explain(call, told)
         factor_of, operation = self._model.factor, self._model.usual(call.operation)
         now, slope = call.now, self._beside.fleet.queue.slope
         least = inf
@@ -96,9 +83,16 @@ class ContextualPicker:
             pace = cost.pace if now < cost.due else cost.renew(now)
             factor, load = factor_of(operation, cast(Beside, cost), now), len(cost.open)
             total = pace * factor * (1 + slope * load * cost.share) + cost.price
-            if pick is not None:
+            if told is not None:
                 made_of = cost.terms(load) | {"slope": slope, "factor": factor, "operation": operation.seconds}
-                pick.candidate(cost.endpoint, total, **made_of)
+                told.candidate(cost.endpoint, total, **made_of)
             if total < least:
                 least, best = total, cost.endpoint
         return best
+
+    def explain(self, call: Call, pick: Pick) -> Endpoint:
+        """The same, told."""
+        told = copy(self)
+        told._beside = copy(self._beside)
+        told._beside.see(lambda cost: still(cost, call))
+        return told.pick(call, pick)

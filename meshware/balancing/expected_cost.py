@@ -255,24 +255,25 @@ class Cost:
         weight = self._weight
         away = self._away
         significance = away * away * weight * weight / ((weight + PRIOR) * fleet.noise)
-        pace = exp(fleet.mean + away - away * DOUBT / significance) if significance > DOUBT else fleet.pace
-        if -GRAIN < pace - fleet.pace < GRAIN:
-            pace = fleet.pace
+        self.usual = usual = fleet.pace
+        pace = exp(fleet.mean + away - away * DOUBT / significance) if significance > DOUBT else usual
+        if -GRAIN < pace - usual < GRAIN:
+            pace = usual
         said = self._said
         if said is not None:
             pace = self._leaning(pace, said.lean(now, span=LATENCY_SPAN))
         self.pace = pace
         price = 0.0
         if self._failures:
-            usual = fleet.failing
-            excess = (self._failures + usual) / (self._trials + 1) - usual
-            price = FAILURE_PRICE * fleet.pace * excess / (1 - usual) if excess > 0 else 0.0
+            failing = fleet.failing
+            excess = (self._failures + failing) / (self._trials + 1) - failing
+            price = FAILURE_PRICE * usual * excess / (1 - failing) if excess > 0 else 0.0
         if said is not None:
             price += self._dread(said, pace, now)
-        if price < TRIFLE * fleet.pace:
+        if price < TRIFLE * usual:
             price = 0.0
         self.price = price
-        self.usual, self.slope = usual, slope = fleet.pace, fleet.queue.slope
+        self.slope = slope = fleet.queue.slope
         self.idle = (pace + price) / usual
         self.step = pace / usual * slope * self.share
         if weight:  # one that nothing is known of is as the fleet is at every moment

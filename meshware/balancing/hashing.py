@@ -62,7 +62,9 @@ class Hashing:
             made = Made({each: each.weight for each in endpoints}, self.table(endpoints, shares))
             others = [each for each in self._made if each.stands() and each.members.keys().isdisjoint(endpoints)]
             self._made = [*others, made]
-        return HashPicker(made.table, endpoints, self._key, self.hash, bound=bound)
+        others = made.members.keys() != set(endpoints)  # away, or no part of these: a route's subset shares the table
+        only = frozenset(endpoints) if others else None
+        return HashPicker(made.table, endpoints, self._key, self.hash, bound=bound, only=only)
 
     def share(self, call: Call) -> float:
         """Where the call's key stands between 0 and 1, for who shares out calls among groups of endpoints before."""
@@ -93,13 +95,21 @@ class HashPicker:
     """One look-up, or a few; immutable, so thread-safe."""
 
     def __init__(
-        self, table: Table, endpoints: Sequence[Endpoint], key: Key, hashed: Hash, *, bound: Bound | None
+        self,
+        table: Table,
+        endpoints: Sequence[Endpoint],
+        key: Key,
+        hashed: Hash,
+        *,
+        bound: Bound | None,
+        only: frozenset[Endpoint] | None,
     ) -> None:
         self._table = table
         self._endpoints = endpoints
         self._key = key
         self._hash = hashed
         self._bound = bound
+        self._only = only
 
     def pick(self, call: Call, told: Pick | None = None) -> Endpoint:
         """The key's endpoint; where the call may not go there, or it is over its bound, always the same next one."""
@@ -107,7 +117,7 @@ class HashPicker:
         hashed = int(call.rng.random() * 2**64) if key is None else self._hash(key)
         for attempt in range(TRIES):
             endpoint = self._table(hashed, attempt)
-            if open_to(endpoint, call):
+            if (self._only is None or endpoint in self._only) and open_to(endpoint, call):
                 break
         else:  # next to none of the table's is there
             endpoint = self._endpoints[hashed % len(self._endpoints)]

@@ -97,4 +97,5 @@ class Explanation:
         for attempt in found["attempts"]:
             for pick in attempt["picks"]:
                 pick["candidates"] = list(pick["candidates"].values())
+                pick["draws"] = list(pick["draws"])
         return found

@@ -47,7 +47,7 @@ class Hedging:
         if self._credit < BURST:
             with self._lock:
                 self._credit = min(BURST, self._credit + self._options.share * call.figures.recent / late)
-        return max(late, self._options.least)
+        return late if late > self._options.least else self._options.least
 
     def foreseen(self, call: Call, now: float) -> float | None:
         """The same, where nothing is counted."""

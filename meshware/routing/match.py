@@ -117,7 +117,11 @@ def _unseen(request: Request, context: Any) -> None:
 def _method(methods: frozenset[str] | None) -> tuple[Condition, ...]:
     if methods is None:
         return ()
-    return (Condition("method", methods, lambda request, context: request.method, methods.__contains__),)
+    return (
+        Condition(
+            "method", " or ".join(sorted(methods)), lambda request, context: request.method, methods.__contains__
+        ),
+    )
 
 
 def _path(request: Request, context: Any) -> str:

@@ -62,8 +62,8 @@ class Hashing:
             made = Made({each: each.weight for each in endpoints}, self.table(endpoints, shares))
             others = [each for each in self._made if each.stands() and each.members.keys().isdisjoint(endpoints)]
             self._made = [*others, made]
-        others = made.members.keys() != set(endpoints)  # away, or no part of these: a route's subset shares the table
-        only = frozenset(endpoints) if others else None
+        whole = made.members.keys() == set(endpoints)  # else others are away, or no part of a route's subset
+        only = None if whole else frozenset(endpoints)
         return HashPicker(made.table, endpoints, self._key, self.hash, bound=bound, only=only)
 
     def share(self, call: Call) -> float:

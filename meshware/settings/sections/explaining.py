@@ -14,6 +14,6 @@ class ExplainSettings(Model):
 
     keep: Annotated[int, Field(ge=0, le=100_000, strict=True), Number] = Field(
         0,
-        description="So many of the last calls are kept in each worker process with all that decided them, 2 to 10 KiB "
-        "each; 0: none.",
+        description="So many of the last calls are kept in each worker process with all that decided them, 2 to 4 KiB "
+        "each and more in large fleets; 0: none.",
     )

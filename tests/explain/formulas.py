@@ -75,6 +75,8 @@ def guarded(in_flight, weight=None, share=None, **other):
 FORMULAS = {
     "adaptive": adaptive,
     "adaptive by weight": adaptive,
+    "adaptive of several workers": adaptive,
+    "adaptive that probes ahead": adaptive,
     "contextual": contextual,
     "least_request": least_request,
     "least_request of all": least_request,

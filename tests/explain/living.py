@@ -20,6 +20,8 @@ from meshware.core.outcome import Cause, Ending, LoadReport, Outcome
 STRATEGIES = {
     "adaptive": ("adaptive", False),
     "adaptive by weight": ({"adaptive": {"choices": 3}}, True),
+    "adaptive of several workers": ("adaptive", False),
+    "adaptive that probes ahead": ({"adaptive": {"probe_ahead": True}}, False),
     "contextual": ("contextual", False),
     "least_request": ("least_request", True),
     "least_request of all": ({"least_request": {"full_scan": True, "active_request_bias": 0.5}}, True),
@@ -63,10 +65,35 @@ def world_of(name: str, *, seed: int = 7) -> World:
     ]
     locality = {"mode": "weighted", "weights": {"cloud": 1.0}} if name == "near" else {}
     world = World(places, seed=seed, strategy=strategy, timeout=1.0, locality=locality)
+    if name == "adaptive of several workers":
+        for endpoint in world.endpoints:
+            endpoint.share(cell := [0.0], Both(cell))
+        world.service.refresh(world.now)
+    if name == "adaptive that probes ahead":
+        world.service.learner.prober = Prober()
+        world.service.refresh(world.now)
     parts = tuple(plugins.whole(world.service.learner))
     world.service.on_answer = tuple(each.on_answer for each in parts if hasattr(each, "on_answer"))
     world.service.on_end = tuple(each.on_end for each in parts if hasattr(each, "on_end"))
     return world
+
+
+class Both:
+    """What two workers have in flight at an endpoint: the other one has two there."""
+
+    def __init__(self, own: list[float]) -> None:
+        self._own = own
+
+    def __iter__(self):
+        return iter((self._own[0], 2.0))
+
+
+class Prober:
+    """Each endpoint that is asked says at once that two wait there."""
+
+    def ask(self, costs, now: float) -> None:
+        for cost in costs:
+            cost.told(LoadReport(utilization=0.5, rps=10.0, eps=0.0, queue=cost.endpoint.load + 2), now)
 
 
 class Life:

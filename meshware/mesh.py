@@ -14,15 +14,19 @@ import time
 import weakref
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from meshware import plugins
-from meshware.context import current, override
+from meshware.context import RequestContext, current, override
 from meshware.core.call import Call
+from meshware.core.deadline import Deadline
 from meshware.core.errors import MeshError
 from meshware.core.events import PluginFailed, SettingsRefused, SettingsReloaded
 from meshware.core.plan import Plan
 from meshware.core.policy import Observer
+from meshware.core.request import Request
 from meshware.core.service import described
 from meshware.health.load import Load
 from meshware.housekeeper import Attended, Housekeeper
@@ -30,8 +34,9 @@ from meshware.housekeeper import Attended, Housekeeper
 if TYPE_CHECKING:
     from meshware.core.endpoint import Endpoint
     from meshware.core.policy import Hands, Rng
-    from meshware.core.request import Request
     from meshware.core.service import Service
+    from meshware.explain.explanation import Explanation
+    from meshware.explain.kept import Kept
     from meshware.following import Following
     from meshware.limiting.admission import Admission
     from meshware.settings.model import PluginChoice
@@ -40,6 +45,8 @@ if TYPE_CHECKING:
     from meshware.sharing.counts import Count
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
+
+NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
 OWN: Any = object()
 """In place of a source: the one that the settings came from."""
@@ -73,6 +80,8 @@ class Mesh:
         self.services: Mapping[str, Service] = {}
         self._names: Mapping[tuple[str, str, int], Service] = {}
         self.plugin_failures = 0
+        self._kept: Kept | None = None  # why the last calls went where they did, where that is kept
+        self._make: Callable[..., Call] = Call
         self.load = Load(clock)
         self.admission: Admission | None = None
         self._loaded = clock()
@@ -144,11 +153,18 @@ class Mesh:
         """
         if service.routes is None:
             return self.call_unrouted(service, request)
+        if self._kept is not None:
+            return self.call_unrouted(*self._kept.route(service, request, current(), self.clock()))
         routed, request, plan = service.routes.route(service, request, current(), self.clock())
         return self.call_unrouted(routed, request, plan)
 
-    def call_unrouted(self, service: Service, request: Request, plan: Plan | None = None) -> Call:
-        """The same for a door that cannot do what routes say: by the service's own policies, whatever they say."""
+    def call_unrouted(
+        self, service: Service, request: Request, plan: Plan | None = None, make: Callable[..., Call] | None = None
+    ) -> Call:
+        """The same for a door that cannot do what routes say: by the service's own policies, whatever they say.
+
+        `make`: what the call is, where routes have been asked.
+        """
         if not self._keeper.running:
             self._keeper.start()
         if not service.attended:
@@ -156,8 +172,8 @@ class Mesh:
             self._keeper.stir()
         context = current()
         if context is not None and context.override is not None:
-            plan = (plan or Plan(service)).overridden(context.override)
-        return Call(service, request, context=context, plan=plan)
+            plan = _overridden(service, context, plan)
+        return (make or self._make)(service, request, context=context, plan=plan)
 
     def failed(self, part: str, error: Exception) -> None:
         """A part of ours misbehaved where a request was served, which goes on without it."""
@@ -226,6 +242,55 @@ class Mesh:
         if admission is None:
             return {}
         return {"in_flight": admission.in_flight, "limit": admission.limit, "refused": dict(admission.refused)}
+
+    def explain(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str] = NO_HEADERS,
+        context: Mapping[str, Any] | None = None,
+        identity: str | None = None,
+        timeout: float | None = None,
+        deadline: float | None = None,
+    ) -> Explanation:
+        """What would become of such a call, made here and now, and why. Nothing is changed or taken by asking.
+
+        `context`: what the app would say of its request by `annotate()`; `identity`: who would have made that, and
+        `deadline`: the seconds that it would have left. `timeout`: what the client would be given. What is not said is
+        as it is in force here. Raises ValueError for a URL that the mesh leaves alone.
+        """
+        from meshware.explain.imagining import Headers, imagine
+
+        target = urlsplit(url)
+        service = self.find(target.scheme, target.hostname or "", target.port)
+        if service is None:
+            raise ValueError(f"{url} goes by no service of this mesh: {', '.join(self.services) or 'it has none'}")
+        inbound = current()
+        if context is not None or identity is not None or deadline is not None:
+            inbound = RequestContext(mesh=self) if inbound is None else inbound.view()
+            inbound.attributes = inbound.attributes | dict(context or {})
+            inbound.identity = identity or inbound.identity
+            if deadline is not None:
+                inbound.deadline = Deadline.after(deadline, self.clock())
+        request = Request(
+            method,
+            service.name,
+            target.path or "/",
+            Headers(headers),
+            query=target.query,
+            timeout=timeout,
+            name=None if inbound is None else inbound.operation,
+        )
+        return imagine(service, request, inbound, overridden=_overridden, now=self.clock())
+
+    def explained(self, request_id: str | None = None) -> tuple[Explanation, ...]:
+        """What was decided of the calls made for a request, the oldest first; of all that are kept, without an id.
+
+        The id is the call's `x-request-id` header, else what `annotate(request_id=...)` has said. Nothing is kept
+        unless the settings say `explain: {keep: N}`.
+        """
+        return () if self._kept is None else self._kept.find(request_id)
 
     def board(self) -> dict[str, Any]:
         """Where this host's workers share what they learn, which do, and what all of them have in flight; or, under
@@ -331,6 +396,7 @@ class Mesh:
             if self._board is not None:
                 self._board.close(self.clock())
             self._board = board(settings, services=self._attended.now, serves=self.load, emit=self._emit)
+        self._keep(settings.explain.keep)
         if self.admission is None or settings.inbound != self.settings.inbound:
             self.admission = admission(settings, rng=self._rng)
         self.settings = settings
@@ -338,6 +404,16 @@ class Mesh:
         self.services = services
         self._names = {key: services[name] for name in services for key in keys(name)}
         self._keeper.wake()
+
+    def _keep(self, most: int) -> None:
+        """So many explanations from now on; while that stays the same, so do those that are there."""
+        if most == 0:
+            self._kept, self._make = None, Call
+        elif self._kept is None or self._kept.most != most:
+            from meshware.explain.kept import Kept
+
+            self._kept = Kept(most)
+            self._make = self._kept.call
 
     def _sweep(self, now: float) -> bool:
         """Exchange what this host's workers know, for the housekeeper; whether it is to come again soon."""
@@ -385,11 +461,18 @@ class Mesh:
         self._keeper.after_fork()
         if self._file is not None:
             self._file.after_fork()
-        self.admission = None
+        self.admission = self._kept = None
         self._put(self.settings, {}, self.services)
 
     def __repr__(self) -> str:
         return f"<Mesh {self.settings.service or '(unnamed)'}: {', '.join(self.services) or 'no services'}>"
+
+
+def _overridden(service: Service, context: RequestContext | None, plan: Plan | None) -> Plan | None:
+    """The plan under what is wanted where the call is made."""
+    if context is None or context.override is None:
+        return plan
+    return (plan or Plan(service)).overridden(context.override)
 
 
 def _state(endpoint: Endpoint, service: Service, now: float) -> dict[str, Any]:

@@ -23,7 +23,7 @@ POLICY = {
 }  # fmt: skip
 MESH = {
     "core", "context", "files", "following", "plugins", "settings", "hands", "housekeeper",
-    "assembly", "assembly_routing", "mesh",
+    "assembly", "assembly_routing", "explain", "mesh",
 }  # fmt: skip
 DOORS = MESH | POLICY | {"outbound", "telemetry"}
 
@@ -41,6 +41,7 @@ KNOWS: dict[str, set[str]] = {
     "housekeeper": {"core", "hands"},
     "assembly": {"core", "plugins", "settings", "assembly_routing", *POLICY},
     "assembly_routing": {"core", "settings", "fallback", "retrying", "routing"},
+    "explain": {"core", "routing"},
     "mesh": MESH | {"health", "limiting", "sharing"},
     "outbound": {"core", "context", "plugins", "mesh", "breaking", "fallback", "security"},
     "telemetry": {"core", "context", "mesh"},

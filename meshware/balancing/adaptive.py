@@ -7,9 +7,10 @@ request: in an overload, who chases the one endpoint that has just recovered kee
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from copy import copy
 from math import inf
-from typing import Any, cast
+from typing import Any, Self, cast
 
 from meshware.balancing.chooser import checked_choices
 from meshware.balancing.draw import by_weight
@@ -17,6 +18,7 @@ from meshware.balancing.expected_cost import Cost, ExpectedCost, Fleet
 from meshware.core.call import Call
 from meshware.core.endpoint import Endpoint
 from meshware.core.policy import Rng
+from meshware.core.telling import Pick
 
 BUSY = range(2)
 """Where the best of the drawn has something in flight, as many are drawn once more: among endpoints that can do one
@@ -62,6 +64,8 @@ def picker_of(meter: ExpectedCost, endpoints: Sequence[Endpoint], choices: int) 
 class AdaptivePicker:
     """Draws one endpoint from each of a few strata, so never one twice. Immutable, so thread-safe."""
 
+    always_careful = False
+
     def __init__(self, costs: Sequence[Cost], fleet: Fleet, choices: int) -> None:
         count = min(choices, len(costs))
         strata = [(row, float(len(row))) for row in (costs[start::count] for start in range(count))]
@@ -99,25 +103,72 @@ class AdaptivePicker:
         order = self._orders[int(rng.random() * self._count)]
         return (row[int(rng.random() * count)] for row, count in order)
 
-    def _careful(self, call: Call) -> Endpoint:
+    def explain(self, call: Call, pick: Pick) -> Endpoint:
+        """The same, told."""
+        return self.told(call, pick).pick(call)
+
+    def told(self, call: Call, pick: Pick) -> Self:
+        """One that picks for this call only, and tells what it looks at."""
+        told, careful = copy(self), bool(self.always_careful or call.tried or call.service.guard.on)
+
+        def seen(cost: Cost) -> Cost:
+            if careful:  # who then looks closely tells it himself
+                return still(cost, call)
+            cost = still(cost, call)
+            if call.now >= cost.due:
+                cost.renew(call.now)
+            load = self._found(cost)
+            pick.candidate(cost.endpoint, cost.total(load), **cost.terms(load))
+            frozen = copy(cost)
+            frozen.open = range(len(cost.open))  # type: ignore[assignment]
+            return frozen
+
+        def look_closely(call: Call) -> Endpoint:
+            nonlocal careful
+            if not careful:
+                careful = True
+                pick.anew("an attempt at the best is overdue")
+            return AdaptivePicker._careful(told, call, pick)
+
+        told.see(seen)
+        told._careful = look_closely  # type: ignore[assignment,method-assign]
+        return told
+
+    def see(self, seen: Callable[[Cost], Cost]) -> None:
+        """Have what is drawn be seen on its way."""
+        orders = self._orders
+        self._orders = Orders(orders, seen)  # type: ignore[assignment]
+
+    def _found(self, cost: Cost) -> float:
+        return len(cost.open)
+
+    def _careful(self, call: Call, pick: Pick | None = None) -> Endpoint:
         """The same with all that is rare: an overdue attempt, a stream, a retry, the fleet guard."""
         least = inf
         for cost in self.drawn(call.rng):
-            total = inf if cost.endpoint in call.tried else self._full(cost, call)
+            total = inf if cost.endpoint in call.tried else self._full(cost, call, pick)
             if total < least:
                 least, best = total, cost.endpoint
         return cost.endpoint if least == inf else best
 
-    def _full(self, cost: Cost, call: Call) -> float:
+    def _full(self, cost: Cost, call: Call, pick: Pick | None = None) -> float:
         endpoint, now = cost.endpoint, call.now
+        load = endpoint.load
         if call.service.guard.on:
-            return endpoint.load * cost.share
+            total = load * cost.share
+            if pick is not None:
+                pick.candidate(endpoint, total, in_flight=load, share=cost.share)
+            return total
         if now >= cost.due:
             cost.renew(now)
-        fleet, load = self.fleet, endpoint.load
-        age = oldest(endpoint, now, fleet.queue.slope)
+        fleet = self.fleet
+        pace, slope = fleet.pace, fleet.queue.slope
+        age = oldest(endpoint, now, slope)
         late = age - cost.pace if age > fleet.overdue and age > cost.pace else 0.0
-        return cost.idle + cost.step * load + late / fleet.pace * (1 + fleet.queue.slope * load * cost.share)
+        total = cost.total(load) + late / pace * (1 + slope * load * cost.share)
+        if pick is not None:
+            pick.candidate(endpoint, total, **cost.terms(load), late=late, fleet_now=pace, slope_now=slope)
+        return total
 
 
 class SharingPicker(AdaptivePicker):
@@ -152,13 +203,24 @@ class SharingPicker(AdaptivePicker):
             return self._careful(call)
         return endpoint
 
+    def _found(self, cost: Cost) -> float:
+        cells = cost.endpoint.cells
+        return len(cost.open) if cells is None else sum(cells)
+
 
 class WeightedPicker(AdaptivePicker):
     """The same where weights differ: who is heavier is drawn more often."""
 
+    always_careful = True
+
     def __init__(self, costs: Sequence[Cost], fleet: Fleet, choices: int) -> None:
         super().__init__(costs, fleet, choices)
         self._draw = by_weight(costs, choices)
+
+    def see(self, seen: Callable[[Cost], Cost]) -> None:
+        """Have what is drawn be seen on its way."""
+        draw = self._draw
+        self._draw = lambda rng: map(seen, draw(rng))
 
     def drawn(self, rng: Rng) -> Iterable[Cost]:
         """The candidates of one call."""
@@ -167,6 +229,33 @@ class WeightedPicker(AdaptivePicker):
     def pick(self, call: Call) -> Endpoint:
         """The least expected cost among the drawn."""
         return self._careful(call)
+
+
+class Orders:
+    """Rows of costs, of which each that is looked at is seen on its way."""
+
+    def __init__(self, orders: Sequence[Sequence[tuple[Sequence[Cost], float]]], seen: Callable[[Cost], Cost]) -> None:
+        self._orders = orders
+        self._seen = seen
+
+    def __getitem__(self, place: int) -> list[tuple[Row, float]]:
+        return [(Row(row, self._seen), count) for row, count in self._orders[place]]
+
+
+class Row:
+    """One of them."""
+
+    def __init__(self, row: Sequence[Cost], seen: Callable[[Cost], Cost]) -> None:
+        self._row = row
+        self._seen = seen
+
+    def __getitem__(self, place: int) -> Cost:
+        return self._seen(self._row[place])
+
+
+def still(cost: Cost, call: Call) -> Cost:
+    """The cost as a told call may look at it: an imagined one at a copy, since looking reckons it anew."""
+    return copy(cost) if call.imagined else cost
 
 
 def oldest(endpoint: Endpoint, now: float, slope: float) -> float:

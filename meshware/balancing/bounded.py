@@ -14,6 +14,7 @@ from math import ceil, isqrt
 from meshware.balancing.key import open_to
 from meshware.core.call import Call
 from meshware.core.endpoint import Endpoint
+from meshware.core.telling import Pick
 
 RECOUNTS = 16
 """Counts of what is in flight while as many calls ask as there are endpoints: it is wrong by 1/16 a head at most."""
@@ -31,16 +32,16 @@ class Bound:
         self._asked = 0
         self._total = 0.0
 
-    def within(self, endpoint: Endpoint, hashed: int, call: Call) -> Endpoint:
+    def within(self, endpoint: Endpoint, hashed: int, call: Call, told: Pick | None = None) -> Endpoint:
         """This endpoint, or the first in the hash's order that is not over its bound; else the one least over it."""
         if endpoint.load <= 1:
             return endpoint
         self._count()
-        best, least = endpoint, self._pressure(endpoint)
+        best, least = endpoint, self._pressure(endpoint, told)
         for other in self._jumps(hashed):
             if least <= 1:
                 break
-            pressure = self._pressure(other)
+            pressure = self._pressure(other, told)
             if pressure < least and open_to(other, call):
                 best, least = other, pressure
         return best
@@ -50,9 +51,12 @@ class Bound:
             self._total = sum(each.load for each in self._endpoints)
         self._asked += 1
 
-    def _pressure(self, endpoint: Endpoint) -> float:
-        slots = ceil(ceil((self._total + 1) * self._factor) * self._shares.get(endpoint, 0.0))
-        return endpoint.load / max(slots, 1)
+    def _pressure(self, endpoint: Endpoint, told: Pick | None) -> float:
+        share, load = self._shares.get(endpoint, 0.0), endpoint.load
+        slots = max(ceil(ceil((self._total + 1) * self._factor) * share), 1)
+        if told is not None:
+            told.candidate(endpoint, load / slots, in_flight=load, slots=slots, share=share, total=self._total)
+        return load / slots
 
     def _jumps(self, hashed: int) -> Iterator[Endpoint]:
         """All of them, in an order of this hash's own: equal steps around a circle of prime length."""

@@ -8,6 +8,8 @@ paper scores all replicas of a key (three, say); here a few are drawn. Its rate 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from meshware.balancing.measured import Measured
 from meshware.balancing.meters import ResponseTime
 from meshware.balancing.meters_reported import Reported, ReportedMean, ReportedReading
@@ -37,12 +39,25 @@ class C3(Measured):
 
     def score(self, endpoint: Endpoint, call: Call) -> float:
         """Seconds, the queue's cube in service times included."""
-        response, service = (endpoint.readings[meter].value(call.now) for meter in self._times)
-        queue = 1.0 + endpoint.load / endpoint.weight * self._clients + self._queue(endpoint, call.now)
-        return response + (queue**3 - 1) * (service or response)
+        return _ranked(*self._figures(endpoint, call))
+
+    def terms(self, endpoint: Endpoint, call: Call) -> tuple[float, Mapping[str, float]]:
+        """R, 1/mu and q."""
+        response, service, queue = self._figures(endpoint, call)
+        return _ranked(response, service, queue), {"response_time": response, "service_time": service, "queue": queue}
+
+    def _figures(self, endpoint: Endpoint, call: Call) -> tuple[float, float, float]:
+        now, readings = call.now, endpoint.readings
+        response, service = readings[self._times[0]].value(now), readings[self._times[1]].value(now)
+        queue = 1.0 + endpoint.load / endpoint.weight * self._clients + self._queue(endpoint, now)
+        return response, service or response, queue
 
     def _queue(self, endpoint: Endpoint, now: float) -> float:
         reading = endpoint.readings[self._reported]
         assert isinstance(reading, ReportedReading)
         report = reading.report(now)
         return 0.0 if report is None else report.queue or 0.0
+
+
+def _ranked(response: float, service: float, queue: float) -> float:
+    return response + (queue**3 - 1) * service

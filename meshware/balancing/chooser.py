@@ -5,7 +5,8 @@ Power of d choices (Mitzenmacher 2001): the least of all would be everybody's ch
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from math import inf, isfinite
 from typing import Any
 
@@ -13,8 +14,11 @@ from meshware.balancing.draw import Draw, evenly
 from meshware.core.call import Call
 from meshware.core.endpoint import Endpoint
 from meshware.core.policy import Picker, Scorer, Strategy
+from meshware.core.telling import Pick
 
 Score = Callable[[Endpoint, Call], float]
+Terms = Callable[[Endpoint, Call], tuple[float, Mapping[str, float]]]
+"""A score, and what it is made of."""
 
 
 class Chooser:
@@ -30,14 +34,15 @@ class Chooser:
     def picker(self, endpoints: Sequence[Endpoint]) -> Picker:
         """A picker over these endpoints; attaches the meters that the scorer needs."""
         attach(self._scorer, endpoints)
-        return ChooserPicker(self._scorer.score, endpoints, evenly(endpoints, self._choices))
+        terms: Terms | None = getattr(self._scorer, "terms", None)
+        return ChooserPicker(self._scorer.score, endpoints, evenly(endpoints, self._choices), terms=terms)
 
 
 class ChooserPicker:
     """The least score among the drawn; of equals the one with less in flight per weight, then by lot.
 
     Scores less than `near` apart, as a share, are equal. `guarded` scores instead while the fleet guard holds. What
-    the call has tried is passed over, so that a retry goes to the best of the others.
+    the call has tried is passed over, so that a retry goes to the best of the others. `terms` scores where it is told.
     Immutable; as thread-safe as its scorer.
     """
 
@@ -49,9 +54,11 @@ class ChooserPicker:
         *,
         near: float = 0.0,
         guarded: Score | None = None,
+        terms: Terms | None = None,
     ) -> None:
         self._score = score
         self._guarded = guarded or score
+        self._terms = terms
         self._endpoints = endpoints
         self._draw = draw
         self._near = 1.0 + near
@@ -75,6 +82,14 @@ class ChooserPicker:
                     best, least = endpoint, found
         return best or self._untried(call)
 
+    def explain(self, call: Call, pick: Pick) -> Endpoint:
+        """The same, told: who was looked at, and how they scored."""
+        told = copy(self)
+        told._score = told_by(self._score, self._terms, pick)
+        told._guarded = told._score if self._guarded is self._score else told_by(self._guarded, None, pick)
+        pick.fact(near=self._near - 1.0)
+        return told.pick(call)
+
     def _untried(self, call: Call) -> Endpoint:
         """For a retry for which only what it has tried was drawn: any other."""
         first = int(call.rng.random() * len(self._endpoints))
@@ -88,14 +103,33 @@ class FullScanPicker:
     Immutable; as thread-safe as its scorer. Costs as much as there are endpoints.
     """
 
-    def __init__(self, score: Score, endpoints: Sequence[Endpoint]) -> None:
+    def __init__(self, score: Score, endpoints: Sequence[Endpoint], terms: Terms | None = None) -> None:
         self._score = score
+        self._guarded: Score = in_flight
         self._endpoints = endpoints
+        self._terms = terms
 
     def pick(self, call: Call) -> Endpoint:
         """The first of the least. ValueError for a score that is none."""
-        score = in_flight if call.service.guard.on else self._score
+        score = self._guarded if call.service.guard.on else self._score
         return min(self._endpoints, key=lambda each: (each in call.tried, checked(score(each, call), each)))
+
+    def explain(self, call: Call, pick: Pick) -> Endpoint:
+        """The same, told."""
+        told = copy(self)
+        told._score, told._guarded = told_by(self._score, self._terms, pick), told_by(in_flight, None, pick)
+        return told.pick(call)
+
+
+def told_by(score: Score, terms: Terms | None, pick: Pick) -> Score:
+    """The score, told with its terms where it has any, and with what decides between equals."""
+
+    def told(endpoint: Endpoint, call: Call) -> float:
+        found, made_of = (score(endpoint, call), {}) if terms is None else terms(endpoint, call)
+        pick.candidate(endpoint, found, **{"in_flight": endpoint.load, "weight": endpoint.weight, **made_of})
+        return found
+
+    return told
 
 
 def in_flight(endpoint: Endpoint, call: Call) -> float:

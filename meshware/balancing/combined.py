@@ -62,11 +62,20 @@ class Combined(Measured):
         self.parts = tuple(part for name, part in made.items() if shares[name])
         self.near = min(getattr(part, "near", 0.0) for part in self.parts)
         self.needs = tuple({meter: None for part in self.parts for meter in part.needs})
+        self._named = tuple(name for name in made if shares[name])
         self._terms = tuple((_ratio(part), shares[name]) for name, part in made.items() if shares[name])
 
     def score(self, endpoint: Endpoint, call: Call) -> float:
         """1 for an endpoint that is usual in all respects."""
         return self._combine(self._terms, endpoint, call)
+
+    def terms(self, endpoint: Endpoint, call: Call) -> tuple[float, Mapping[str, float]]:
+        """The ratio of each part, and the share that it weighs."""
+        ratios = [_bounded(ratio(endpoint, call)) for ratio, _ in self._terms]
+        shares = [share for _, share in self._terms]
+        score = self._combine(list(zip(map(_known, ratios), shares, strict=True)), endpoint, call)
+        told = dict(zip(self._named, ratios, strict=True))
+        return score, told | {f"{name} share": share for name, share in zip(self._named, shares, strict=True)}
 
 
 class Usual:
@@ -80,7 +89,8 @@ class Usual:
         """The score over that mean; 1.0 while all were 0. ValueError for a score that is none."""
         score = checked(self._scorer.score(endpoint, call), endpoint)
         usual = self._mean or score
-        self._mean = usual + PACE * (min(score, 4 * usual) - usual)
+        if not call.imagined:
+            self._mean = usual + PACE * (min(score, 4 * usual) - usual)
         return score / usual if usual else 1.0
 
 
@@ -108,6 +118,10 @@ def _ratio(part: Any) -> Ratio:
     """How a part stands beside its fleet: as it says itself, if it can."""
     own: Ratio | None = getattr(part, "ratio", None)
     return own or Usual(part).ratio
+
+
+def _known(ratio: float) -> Ratio:
+    return lambda endpoint, call: ratio
 
 
 def _product(terms: Terms, endpoint: Endpoint, call: Call) -> float:

@@ -7,10 +7,11 @@ does without operations: fed with noise, or with one operation only, this strate
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 from math import inf
 from typing import cast
 
-from meshware.balancing.adaptive import AdaptivePicker, picker_of
+from meshware.balancing.adaptive import AdaptivePicker, picker_of, still
 from meshware.balancing.chooser import checked_choices
 from meshware.balancing.expected_cost import Cost, ExpectedCost, Fleet
 from meshware.balancing.operation_model import Beside, OperationModel
@@ -19,6 +20,7 @@ from meshware.core.call import Call
 from meshware.core.endpoint import Endpoint
 from meshware.core.outcome import Ending, Outcome, Verdict
 from meshware.core.policy import Picker
+from meshware.core.telling import Pick
 
 
 class Contextual:
@@ -55,18 +57,6 @@ class Contextual:
             call.operation, wire if whole else outcome.elapsed, cast(Beside, reading), without, outcome, now
         )
 
-    def explain(self, endpoint: Endpoint, call: Call) -> dict[str, float]:
-        """The terms of what this call is expected to cost there: seconds, factors, and seconds for failing."""
-        beside = cast(Beside, endpoint.attach(self.beside))
-        usual = self.model.usual(call.operation)
-        return {
-            "operation": usual.seconds,
-            "endpoint": beside.renew(call.now),
-            "operation at endpoint": self.model.factor(usual, beside, call.now),
-            "in flight": len(endpoint.open),
-            "failures": usual.seconds * beside.price,
-        }
-
 
 class BesideOthers(ExpectedCost):
     """The meter of endpoints beside one another, in times of the operation."""
@@ -82,17 +72,27 @@ class ContextualPicker:
     def __init__(self, plain: AdaptivePicker, beside: AdaptivePicker, model: OperationModel) -> None:
         self._plain, self._beside, self._model = plain, beside, model
 
-    def pick(self, call: Call) -> Endpoint:
+    def pick(self, call: Call, told: Pick | None = None) -> Endpoint:
         """The least expected cost of this operation among the drawn; by adaptive while the model is not trusted."""
         if not self._model.trusted or call.tried or call.service.guard.on:
-            return self._plain.pick(call)
-        factor, operation = self._model.factor, self._model.usual(call.operation)
+            return self._plain.pick(call) if told is None else self._plain.explain(call, told)
+        factor_of, operation = self._model.factor, self._model.usual(call.operation)
         now, slope = call.now, self._beside.fleet.queue.slope
         least = inf
         for cost in self._beside.drawn(call.rng):
             pace = cost.pace if now < cost.due else cost.renew(now)
-            pace *= factor(operation, cast(Beside, cost), now)
-            total = pace * (1 + slope * len(cost.open) * cost.share) + cost.price
+            factor, load = factor_of(operation, cast(Beside, cost), now), len(cost.open)
+            total = pace * factor * (1 + slope * load * cost.share) + cost.price
+            if told is not None:
+                made_of = cost.terms(load) | {"slope": slope, "factor": factor, "operation": operation.seconds}
+                told.candidate(cost.endpoint, total, **made_of)
             if total < least:
                 least, best = total, cost.endpoint
         return best
+
+    def explain(self, call: Call, pick: Pick) -> Endpoint:
+        """The same, told."""
+        told = copy(self)
+        told._beside = copy(self._beside)
+        told._beside.see(lambda cost: still(cost, call))
+        return told.pick(call, pick)

@@ -26,6 +26,11 @@ Draw = Callable[[Rng], Iterable[T]]
 """The candidates of one call; made when the set of endpoints changes."""
 
 
+def upcoming(turns: Iterator[int]) -> int:
+    """What a count would give next: it says so nowhere but in its `repr`."""
+    return int(repr(turns)[len("count(") : -1])
+
+
 def two(count: int, rng: Rng) -> tuple[int, int]:
     """Two distinct positions of at least two: the second draw is shifted past the first (Mitzenmacher 2001)."""
     first = int(rng.random() * count)

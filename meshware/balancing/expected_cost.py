@@ -154,12 +154,12 @@ class Cost:
     A request there is expected to cost pace x (1 + slope x in flight / weight) + price; `idle` is that of one that
     finds nothing in flight, `step` what each one in flight adds, both in the fleet's paces of that moment: in seconds
     those that are as the fleet is would differ by when they were reckoned last, and that would decide. `open` is the
-    endpoint's own dict, `share` is the mean weight over its own.
+    endpoint's own dict, `share` is the mean weight over its own; `usual` and `slope` are the fleet's of that moment.
     """
 
     __slots__ = (
         "_at", "_away", "_failures", "_fleet", "_good", "_heard", "_said", "_trials", "_weight", "due", "endpoint",
-        "idle", "open", "pace", "price", "share", "step",
+        "idle", "open", "pace", "price", "share", "slope", "step", "usual",
     )  # fmt: skip
 
     endpoint: Endpoint
@@ -187,6 +187,7 @@ class Cost:
         self._good = NEVER
         self.pace, self.price, self.due = 1.0, 0.0, NEVER
         self.idle, self.step = 1.0, QUEUE[1]
+        self.usual, self.slope = 1.0, QUEUE[1]
 
     def sample(self, elapsed: float, failed: bool, outcome: Outcome, now: float) -> None:
         """A fast failure is no latency; a timeout is one, of at least so long."""
@@ -254,28 +255,41 @@ class Cost:
         weight = self._weight
         away = self._away
         significance = away * away * weight * weight / ((weight + PRIOR) * fleet.noise)
-        pace = exp(fleet.mean + away - away * DOUBT / significance) if significance > DOUBT else fleet.pace
-        if -GRAIN < pace - fleet.pace < GRAIN:
-            pace = fleet.pace
+        self.usual = usual = fleet.pace
+        pace = exp(fleet.mean + away - away * DOUBT / significance) if significance > DOUBT else usual
+        if -GRAIN < pace - usual < GRAIN:
+            pace = usual
         said = self._said
         if said is not None:
             pace = self._leaning(pace, said.lean(now, span=LATENCY_SPAN))
         self.pace = pace
         price = 0.0
         if self._failures:
-            usual = fleet.failing
-            excess = (self._failures + usual) / (self._trials + 1) - usual
-            price = FAILURE_PRICE * fleet.pace * excess / (1 - usual) if excess > 0 else 0.0
+            failing = fleet.failing
+            excess = (self._failures + failing) / (self._trials + 1) - failing
+            price = FAILURE_PRICE * usual * excess / (1 - failing) if excess > 0 else 0.0
         if said is not None:
             price += self._dread(said, pace, now)
-        if price < TRIFLE * fleet.pace:
+        if price < TRIFLE * usual:
             price = 0.0
         self.price = price
-        self.idle = (pace + price) / fleet.pace
-        self.step = pace / fleet.pace * fleet.queue.slope * self.share
+        self.slope = slope = fleet.queue.slope
+        self.idle = (pace + price) / usual
+        self.step = pace / usual * slope * self.share
         if weight:  # one that nothing is known of is as the fleet is at every moment
             self.due = now + FRESH
         return pace
+
+    def total(self, load: float) -> float:
+        """What a request costs that finds so many in flight, in the fleet's paces."""
+        return self.idle + self.step * load
+
+    def terms(self, load: float) -> dict[str, float]:
+        """What that is made of: seconds, but for the slope, what is in flight and the share."""
+        return {
+            "pace": self.pace, "slope": self.slope, "in_flight": load, "share": self.share, "price": self.price,
+            "fleet": self.usual,
+        }  # fmt: skip
 
     def hear(self, report: LoadReport, now: float) -> None:
         """What the endpoint says of itself, in an answer or to a probe."""

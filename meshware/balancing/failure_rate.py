@@ -6,6 +6,8 @@ less busy is taken. Else one failure anywhere would put all others in an order t
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from meshware.balancing.measured import MeasuredMean
 from meshware.balancing.meters import FailureRate
 from meshware.core.call import Call
@@ -30,5 +32,15 @@ class LeastFailureRate(MeasuredMean):
 
     def ratio(self, endpoint: Endpoint, call: Call) -> float:
         """1 + 300 max(0, F_i - F)."""
-        own, typical = self.means(endpoint, call)
-        return 1.0 + PRICE * max(0.0, own - typical)
+        return _price(*self.means(endpoint, call))
+
+    def terms(self, endpoint: Endpoint, call: Call) -> tuple[float, Mapping[str, float]]:
+        """The price, of its rate and the fleet's; literally, the rate."""
+        if self._scan:
+            return super().terms(endpoint, call)
+        rate, fleet = self.means(endpoint, call)
+        return _price(rate, fleet), {"rate": rate, "fleet": fleet}
+
+
+def _price(rate: float, fleet: float) -> float:
+    return 1.0 + PRICE * max(0.0, rate - fleet)

@@ -8,6 +8,7 @@ else's do, and no table is made anew.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from math import inf
 from typing import NamedTuple
 
@@ -18,6 +19,7 @@ from meshware.core.call import Call
 from meshware.core.endpoint import Endpoint
 from meshware.core.errors import MissingExtra
 from meshware.core.policy import Picker
+from meshware.core.telling import Pick
 
 Hash = Callable[..., int]
 Table = Callable[[int, int], Endpoint]
@@ -60,7 +62,9 @@ class Hashing:
             made = Made({each: each.weight for each in endpoints}, self.table(endpoints, shares))
             others = [each for each in self._made if each.stands() and each.members.keys().isdisjoint(endpoints)]
             self._made = [*others, made]
-        return HashPicker(made.table, endpoints, self._key, self.hash, bound=bound)
+        whole = made.members.keys() == set(endpoints)  # else others are away, or no part of a route's subset
+        only = None if whole else frozenset(endpoints)
+        return HashPicker(made.table, endpoints, self._key, self.hash, bound=bound, only=only)
 
     def share(self, call: Call) -> float:
         """Where the call's key stands between 0 and 1, for who shares out calls among groups of endpoints before."""
@@ -91,25 +95,43 @@ class HashPicker:
     """One look-up, or a few; immutable, so thread-safe."""
 
     def __init__(
-        self, table: Table, endpoints: Sequence[Endpoint], key: Key, hashed: Hash, *, bound: Bound | None
+        self,
+        table: Table,
+        endpoints: Sequence[Endpoint],
+        key: Key,
+        hashed: Hash,
+        *,
+        bound: Bound | None,
+        only: frozenset[Endpoint] | None,
     ) -> None:
         self._table = table
         self._endpoints = endpoints
         self._key = key
         self._hash = hashed
         self._bound = bound
+        self._only = only
 
-    def pick(self, call: Call) -> Endpoint:
+    def pick(self, call: Call, told: Pick | None = None) -> Endpoint:
         """The key's endpoint; where the call may not go there, or it is over its bound, always the same next one."""
         key = self._key(call)
         hashed = int(call.rng.random() * 2**64) if key is None else self._hash(key)
         for attempt in range(TRIES):
             endpoint = self._table(hashed, attempt)
-            if open_to(endpoint, call):
+            if (self._only is None or endpoint in self._only) and open_to(endpoint, call):
                 break
         else:  # next to none of the table's is there
             endpoint = self._endpoints[hashed % len(self._endpoints)]
-        return endpoint if self._bound is None else self._bound.within(endpoint, hashed, call)
+        if told is not None:
+            told.fact(key=key, hash=hashed, place=attempt)
+        return endpoint if self._bound is None else self._bound.within(endpoint, hashed, call, told)
+
+    def explain(self, call: Call, pick: Pick) -> Endpoint:
+        """The same, told; an imagined call is not counted."""
+        picker = self
+        if call.imagined:
+            picker = copy(self)
+            picker._bound = copy(self._bound)
+        return picker.pick(call, pick)
 
 
 def xxhash64() -> Hash:

@@ -7,13 +7,16 @@ endpoint: ejection is what keeps it from a sinkhole.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 from math import inf
+from typing import Any
 
 from meshware.balancing.chooser import checked_choices
 from meshware.balancing.draw import Draw, by_weight
 from meshware.core.call import Call
 from meshware.core.endpoint import Endpoint
 from meshware.core.policy import Meter, Picker
+from meshware.core.telling import Pick
 
 LARGEST_BIAS = 10.0
 
@@ -57,16 +60,16 @@ class LeastRequestPicker:
     Envoy adds 1 to what is in flight. Here the drawing knows of the weights: of idle ones the heavy would win always.
     """
 
-    def __init__(self, draw: Draw[Endpoint], bias: float) -> None:
+    def __init__(self, draw: Draw[Any], bias: float) -> None:
         self._draw = draw
         self._bias = bias
 
-    def pick(self, call: Call) -> Endpoint:
+    def pick(self, call: Call) -> Any:
         """One of the drawn."""
         rng, bias = call.rng, self._bias
         least, ties = inf, 0
         for endpoint in self._draw(rng):
-            busy = (endpoint.load if bias == 1 else max(endpoint.load, 0.0) ** bias) / endpoint.weight
+            busy = (endpoint.load if bias == 1 else biased(endpoint.load, bias)) / endpoint.weight
             if busy < least:
                 best, least, ties = endpoint, busy, 1
             elif busy == least:
@@ -74,3 +77,27 @@ class LeastRequestPicker:
                 if rng.random() * ties < 1:
                     best = endpoint
         return best
+
+    def explain(self, call: Call, pick: Pick) -> Endpoint:
+        """The same, told."""
+        told = copy(self)
+        told._draw = lambda rng: (Seen(each, self._bias, pick) for each in self._draw(rng))
+        endpoint: Endpoint = told.pick(call).endpoint
+        return endpoint
+
+
+def biased(load: float, bias: float) -> float:
+    """What is in flight, as it counts: of bias 1 it is itself."""
+    counts: float = max(load, 0.0) ** bias
+    return counts
+
+
+class Seen:
+    """An endpoint as a call that is told of sees it."""
+
+    __slots__ = ("endpoint", "load", "weight")
+
+    def __init__(self, endpoint: Endpoint, bias: float, pick: Pick) -> None:
+        self.endpoint, self.load, self.weight = endpoint, endpoint.load, endpoint.weight
+        busy = biased(self.load, bias) / self.weight
+        pick.candidate(endpoint, busy, in_flight=self.load, weight=self.weight, bias=bias)

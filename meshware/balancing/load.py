@@ -7,6 +7,8 @@ endpoint that reports none counts as the fleet's mean, so that those who report 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from meshware.balancing.measured import Measured
 from meshware.balancing.meters import AveragedReading
 from meshware.balancing.meters_reported import MeanLoad, Reported, believed
@@ -32,9 +34,19 @@ class LeastLoad(Measured):
     def score(self, endpoint: Endpoint, call: Call) -> float:
         """The present load, or the mean of all."""
         figure = endpoint.readings[self._meter].value(call.now)
+        return figure if self._meter is MEAN else _present(endpoint.load, endpoint.weight, figure)
+
+    def terms(self, endpoint: Endpoint, call: Call) -> tuple[float, Mapping[str, float]]:
+        """What is in flight per weight, and the utilisation; or the mean."""
+        figure = endpoint.readings[self._meter].value(call.now)
         if self._meter is MEAN:
-            return figure
-        return (1.0 + endpoint.load / endpoint.weight) * max(figure, IDLE)
+            return figure, {"mean": figure}
+        load, weight = endpoint.load, endpoint.weight
+        return _present(load, weight, figure), {"in_flight": load, "weight": weight, "utilization": figure}
+
+
+def _present(load: float, weight: float, utilization: float) -> float:
+    return (1.0 + load / weight) * max(utilization, IDLE)
 
 
 class LoadSamples:

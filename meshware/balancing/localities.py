@@ -8,8 +8,10 @@ locality weight, as in Envoy's locality weighted load balancing.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, field
-from itertools import groupby
+from itertools import groupby, pairwise
+from math import inf
 from typing import NamedTuple
 
 from meshware.balancing.levels import WINDOW, Held, Key, Level, level_of
@@ -17,6 +19,7 @@ from meshware.core.call import Call
 from meshware.core.endpoint import Endpoint, Locality
 from meshware.core.events import LocalityTurned
 from meshware.core.policy import Picker, Strategy
+from meshware.core.telling import Pick, Told
 
 TURN = 0.1
 """Seconds after which the shares are worked out anew, by the call that comes then."""
@@ -224,6 +227,25 @@ class LocalitiesPicker:
             return self._another(call)
         self._localities.calls += 1
         return self._drawn(call).pick(call)
+
+    def explain(self, call: Call, pick: Pick) -> Endpoint:
+        """The same, told; for an imagined call shares are as they were worked out last, and nothing is counted."""
+        told = copy(self)
+        if call.imagined:
+            told._localities = copy(self._localities)
+        elif call.now >= self._due:
+            self._turn(call.now)
+        seen = {each: Told(each, pick) for each in self._all}
+        told._row, told._due = [(edge, seen[picker]) for edge, picker in self._row], inf
+        told._all, told._first = list(seen.values()), seen[self._first]
+        pick.fact(localities=self._shares())
+        return told.pick(call)
+
+    def _shares(self) -> dict[str, float]:
+        """What each group gets at present, by its name."""
+        names = {group.picker: group.level.name for tier in self._tiers for group in tier.groups}
+        edges = [0.0, *(edge for edge, _ in self._row)]
+        return {names[picker]: high - low for (low, high), (_, picker) in zip(pairwise(edges), self._row, strict=True)}
 
     def _drawn(self, call: Call) -> Picker:
         row = self._row

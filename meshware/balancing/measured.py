@@ -8,7 +8,7 @@ more, the fleet's mean stands in for what is not known, and the least of a few r
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from meshware.balancing.chooser import ChooserPicker, FullScanPicker, attach, checked_choices, in_flight
 from meshware.balancing.draw import by_weight
@@ -39,12 +39,16 @@ class Measured:
         """A picker over these endpoints; attaches the meters where they are missing."""
         attach(self, endpoints)
         if self._scan:
-            return FullScanPicker(self.score, endpoints)
+            return FullScanPicker(self.score, endpoints, self.terms)
         draw = by_weight(endpoints, self._choices)
-        return ChooserPicker(self.score, endpoints, draw, near=self.near, guarded=in_flight)
+        return ChooserPicker(self.score, endpoints, draw, near=self.near, guarded=in_flight, terms=self.terms)
 
     def score(self, endpoint: Endpoint, call: Call) -> float:
         """Lower is better."""
+        raise NotImplementedError
+
+    def terms(self, endpoint: Endpoint, call: Call) -> tuple[float, Mapping[str, float]]:
+        """The score, and what it is made of."""
         raise NotImplementedError
 
 
@@ -66,6 +70,11 @@ class MeasuredMean(Measured):
     def score(self, endpoint: Endpoint, call: Call) -> float:
         """The mean; the fleet's for an endpoint that nothing is known of."""
         return endpoint.readings[self.meter].value(call.now)
+
+    def terms(self, endpoint: Endpoint, call: Call) -> tuple[float, Mapping[str, float]]:
+        """It is the mean."""
+        score = self.score(endpoint, call)
+        return score, {"mean": score}
 
     def ratio(self, endpoint: Endpoint, call: Call) -> float:
         """The mean beside the fleet's; 1.0 while there is none."""

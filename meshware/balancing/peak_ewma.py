@@ -8,12 +8,15 @@ counts as the other candidate does. While the fleet guard holds, plain least req
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
+from functools import partial
 
 from meshware.balancing.draw import several, two
 from meshware.balancing.meters import PeakResponseTime
 from meshware.core.call import Call
 from meshware.core.endpoint import Endpoint
 from meshware.core.policy import Picker, Reading
+from meshware.core.telling import Pick
 
 RETRY_CHOICES = 5
 """Endpoints that a retry looks at: two would often be the tried one and a stranger."""
@@ -57,13 +60,27 @@ class PeakEwmaPicker:
     def _another(self, call: Call) -> Endpoint:
         """For a retry, the last chance of its call: the cheapest of a few that it has not tried."""
         drawn = several(range(self._count), RETRY_CHOICES, call.rng)
-        fresh = [each for each in drawn if self._endpoints[each] not in call.tried] or drawn
-        slow = [self._readings[each].value(call.now) for each in fresh]
-        if call.service.guard.on or not all(slow):  # an unmeasured one is no better than the others
-            slow = [1.0] * len(fresh)
-        return self._endpoints[min(zip(fresh, slow, strict=True), key=self._cost)[0]]
+        return self._cheapest([each for each in drawn if self._endpoints[each] not in call.tried] or drawn, call)
 
-    def _cost(self, candidate: tuple[int, float]) -> float:
-        position, slow = candidate
+    def explain(self, call: Call, pick: Pick) -> Endpoint:
+        """The same, told; written out in `pick` for the two that most calls look at."""
+        told = copy(self)
+        told._cost = partial(self._cost, pick=pick)  # type: ignore[method-assign]
+        if self._count == 1 or call.tried:
+            return told.pick(call)
+        return told._cheapest(two(self._count, call.rng), call)
+
+    def _cheapest(self, positions: Sequence[int], call: Call) -> Endpoint:
+        slow = [self._readings[each].value(call.now) for each in positions]
+        if call.service.guard.on or not all(slow):  # an unmeasured one is no better than the others
+            slow = [1.0] * len(positions)
+        costs = list(map(self._cost, positions, slow))
+        return self._endpoints[positions[costs.index(min(costs))]]
+
+    def _cost(self, position: int, slow: float, pick: Pick | None = None) -> float:
         endpoint = self._endpoints[position]
-        return (endpoint.load + 1) / endpoint.weight * slow
+        load = endpoint.load
+        cost = (load + 1) / endpoint.weight * slow
+        if pick is not None:
+            pick.candidate(endpoint, cost, in_flight=load, weight=endpoint.weight, peak=slow)
+        return cost

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
+from copy import copy
 from math import exp, inf
 from typing import cast
 
@@ -17,6 +18,7 @@ from meshware.balancing.expected_cost import Cost, ExpectedCost, Fleet
 from meshware.core.call import Call
 from meshware.core.endpoint import Endpoint
 from meshware.core.outcome import LoadReport, sensible
+from meshware.core.telling import Pick
 
 Ask = Callable[[Sequence["ProbedCost"], float], None]
 
@@ -109,9 +111,22 @@ class ProbingPicker(AdaptivePicker):
         """The least expected cost among the drawn, what others have in flight included."""
         if call.tried or call.service.guard.on:
             return self._careful(call)
+        return self._least(self._turn(call), call)
+
+    def explain(self, call: Call, pick: Pick) -> Endpoint:
+        """The same, told. Whom an imagined call would have asked for the next one is not asked."""
+        told = self.told(call, pick)
+        if call.tried or call.service.guard.on:
+            return told._careful(call)
+        if not call.imagined:
+            return told._least(self._turn(call), call, pick)
+        ahead = tuple(self._ahead)
+        drawn = ahead[0] if ahead else cast("tuple[ProbedCost, ...]", tuple(self.drawn(call.rng)))
+        return told._least(tuple(map(copy, drawn)), call, pick)
+
+    def _least(self, drawn: Sequence[ProbedCost], call: Call, pick: Pick | None = None) -> Endpoint:
         now = call.now
-        best = min(self._turn(call), key=lambda cost: _total(cost, now))
-        endpoint = best.endpoint
+        endpoint = min(drawn, key=lambda cost: _total(cost, now, pick)).endpoint
         if endpoint.waiting and oldest(endpoint, now, self.fleet.queue.slope) > self.fleet.overdue:
             return self._careful(call)
         return endpoint
@@ -134,10 +149,15 @@ class WeightedProbingPicker(ProbingPicker, WeightedPicker):
     pick = ProbingPicker.pick
 
 
-def _total(cost: ProbedCost, now: float) -> float:
+def _total(cost: ProbedCost, now: float, pick: Pick | None) -> float:
     if now >= cost.due:
         cost.renew(now)
-    return cost.idle + cost.step * (cost.endpoint.load + cost.others(now))
+    others = cost.others(now)
+    load = cost.endpoint.load + others
+    total = cost.total(load)
+    if pick is not None:
+        pick.candidate(cost.endpoint, total, **cost.terms(load), others=others)
+    return total
 
 
 def probing_picker(meter: ProbedExpectedCost, endpoints: Sequence[Endpoint], choices: int, ask: Ask) -> ProbingPicker:

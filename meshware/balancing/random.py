@@ -9,6 +9,7 @@ from itertools import accumulate
 from meshware.core.call import Call
 from meshware.core.endpoint import Endpoint
 from meshware.core.policy import Picker
+from meshware.core.telling import Pick
 
 
 class Random:
@@ -30,3 +31,8 @@ class RandomPicker:
         """One draw."""
         drawn = call.rng.random() * self._sums[-1]
         return self._endpoints[min(bisect_right(self._sums, drawn), len(self._endpoints) - 1)]
+
+    def explain(self, call: Call, pick: Pick) -> Endpoint:
+        """The same: it is all chance, and takes nothing."""
+        pick.fact(weights=self._sums[-1])
+        return self.pick(call)

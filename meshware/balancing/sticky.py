@@ -7,17 +7,19 @@ sessions. Unlike hashing it moves no key when an endpoint is added. Each process
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from copy import copy
 from math import isfinite
 from threading import Lock
 from typing import Any
 
-from cachetools import TTLCache
+from cachetools import Cache, TTLCache
 
 from meshware.balancing.chooser import as_strategy
 from meshware.balancing.key import Key, open_to, reader
 from meshware.core.call import Call
 from meshware.core.endpoint import Endpoint
 from meshware.core.policy import Picker
+from meshware.core.telling import Pick, Told
 
 
 class Sticky:
@@ -73,6 +75,16 @@ class StickyPicker:
             return known
         return self._memory.move(key, known, self._inner.pick(call))
 
+    def explain(self, call: Call, pick: Pick) -> Endpoint:
+        """The same, told; an imagined call moves no key, nor does it use it."""
+        key, told = self._key(call), copy(self)
+        known = None if key is None else self._memory.seen(key, call.now)
+        told._inner = Told(self._inner, pick)
+        if call.imagined:
+            told._memory = Unmoved(self._memory)
+        pick.fact(key=key, remembered=None if known is None else known.address)
+        return told.pick(call)
+
 
 class Memory:
     """Whose a key is. One short lock; the time is the calls'."""
@@ -91,6 +103,15 @@ class Memory:
                 self._kept[key] = known
             return known
 
+    def seen(self, key: bytes, now: float) -> Endpoint | None:
+        """The same, looked at only."""
+        with self._lock:
+            before, self._now = self._now, max(self._now, now)
+            try:  # what the cache itself looks up counts as use
+                return Cache.__getitem__(self._kept, key) if key in self._kept else None
+            finally:
+                self._now = before
+
     def move(self, key: bytes, known: Endpoint | None, picked: Endpoint) -> Endpoint:
         """To the endpoint picked; when another call has moved the key in the meantime, where that one did."""
         with self._lock:
@@ -99,3 +120,18 @@ class Memory:
                 return found
             self._kept[key] = picked
             return picked
+
+
+class Unmoved(Memory):
+    """A memory as a call sees it that is imagined."""
+
+    def __init__(self, memory: Memory) -> None:
+        self._memory = memory
+
+    def used(self, key: bytes, now: float) -> Endpoint | None:
+        """The key's endpoint."""
+        return self._memory.seen(key, now)
+
+    def move(self, key: bytes, known: Endpoint | None, picked: Endpoint) -> Endpoint:
+        """Where it would go."""
+        return picked

@@ -18,6 +18,7 @@ from meshware.balancing.chooser import as_strategy
 from meshware.core.call import Call
 from meshware.core.endpoint import Endpoint
 from meshware.core.policy import Picker, Rng
+from meshware.core.telling import Pick, Told, Unforeseen
 
 
 class Subset:
@@ -69,7 +70,16 @@ class Unnamed:
 
     def pick(self, call: Call) -> Endpoint:
         """One of the members."""
+        return self._made(call).pick(call)
+
+    def explain(self, call: Call, pick: Pick) -> Endpoint:
+        """The same, told, once the members are known."""
+        if self._picker is None and call.imagined:
+            raise Unforeseen("the first call will draw which endpoints are in the subset")
+        return Told(self._made(call), pick).pick(call)
+
+    def _made(self, call: Call) -> Picker:
         if self._picker is None:
             self._strategy.name(call.rng)
             self._picker = self._strategy.picker(self._endpoints)
-        return self._picker.pick(call)
+        return self._picker

@@ -9,10 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from meshware.core.telling import Told
+
 if TYPE_CHECKING:
     from meshware.core.call import Call
     from meshware.core.endpoint import Endpoint
     from meshware.core.policy import Picker, Strategy
+    from meshware.core.telling import Pick
 
 SLOW = 1.0
 """Seconds in a pick that are no accident: a busy machine may hold a thread up for half of that."""
@@ -74,9 +77,17 @@ class TimedPicker:
 
     def pick(self, call: Call) -> Endpoint:
         """What it picks, in time."""
+        return self._asked(self._picker, call)
+
+    def explain(self, call: Call, pick: Pick) -> Endpoint:
+        """The same, told where it can; what is asked for an imagined call is not held against it."""
+        told = Told(self._picker, pick)
+        return told.pick(call) if call.imagined else self._asked(told, call)
+
+    def _asked(self, picker: Picker, call: Call) -> Endpoint:
         key = object()
         began = self._bench.enter(key)
         try:
-            return self._picker.pick(call)
+            return picker.pick(call)
         finally:
             self._bench.leave(key, began)

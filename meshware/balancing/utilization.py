@@ -7,17 +7,19 @@ for long calls and streams, of which in flight and response time tell little. It
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Sequence
-from itertools import accumulate, count
+from collections.abc import Iterator, Mapping, Sequence
+from copy import copy
+from itertools import accumulate, count, pairwise
 from math import isfinite
 
 from meshware.balancing.chooser import ChooserPicker, in_flight
-from meshware.balancing.draw import by_weight
+from meshware.balancing.draw import by_weight, upcoming
 from meshware.balancing.meters import positive
 from meshware.balancing.meters_reported import EXPIRY, Reported, ReportedMean, ReportedReading
 from meshware.core.call import Call
 from meshware.core.endpoint import Endpoint
 from meshware.core.policy import Picker
+from meshware.core.telling import Pick
 
 UPDATE = 1.0
 """Seconds between two looks at the reports."""
@@ -64,16 +66,17 @@ class Utilization:
                 endpoint.attach(meter)
         return UtilizationPicker(self, endpoints)
 
-    def weight(self, endpoint: Endpoint, now: float) -> float:
-        """What this endpoint's reports say it could do, in requests a second; 0.0: nothing is known."""
+    def weight(self, endpoint: Endpoint, now: float) -> tuple[float, Mapping[str, float]]:
+        """What it could do, in requests a second, and the reports that say so; 0.0: nothing is known."""
         reading = endpoint.readings[self._reported]
         assert isinstance(reading, ReportedReading)
         since = reading.since(now)
         if since is None or now - since < self._blackout:
-            return 0.0
+            return 0.0, {}
         used, rps, eps = (endpoint.readings[meter].value(now) for meter in self._means)
         weight = rps / (used + eps / rps * self._penalty) if rps and used else 0.0
-        return weight if isfinite(weight) else 0.0
+        terms = {"utilization": used, "rps": rps, "eps": eps, "error_penalty": self._penalty}
+        return weight if isfinite(weight) else 0.0, terms
 
 
 class UtilizationPicker:
@@ -83,22 +86,41 @@ class UtilizationPicker:
         self._strategy = strategy
         self._endpoints = endpoints
         self._calm = ChooserPicker(in_flight, endpoints, by_weight(endpoints, CHOICES))
-        self._turns = count()
+        self._turns: Iterator[int] = count()
         self._sums: Sequence[float] = ()
+        self._reports: Sequence[tuple[float, Mapping[str, float]]] = ()
         self._start = self._due = 0.0
 
-    def pick(self, call: Call) -> Endpoint:
+    def pick(self, call: Call, told: Pick | None = None) -> Endpoint:
         """The next in turn, each as often as its weight says. While the fleet guard holds, plain least request."""
         if call.service.guard.on:
-            return self._calm.pick(call)
+            return self._calm.pick(call) if told is None else self._calm.explain(call, told)
         if not self._sums or call.now >= self._due:
             self._weigh(call)
         point = (self._start + next(self._turns) * GOLDEN) % 1.0
+        if told is not None:
+            self._tell(told, point)
         return self._endpoints[min(bisect_right(self._sums, point), len(self._endpoints) - 1)]
+
+    def explain(self, call: Call, pick: Pick) -> Endpoint:
+        """The same, told; an imagined call takes no turn."""
+        picker = self
+        if call.imagined:
+            picker = copy(self)
+            picker._turns = iter((upcoming(self._turns),))
+        return picker.pick(call, pick)
+
+    def _tell(self, pick: Pick, point: float) -> None:
+        """Each endpoint's share, of the reports that were looked at last."""
+        pick.fact(point=point)
+        shares = [high - low for low, high in pairwise((0.0, *self._sums))]
+        for endpoint, share, (known, terms) in zip(self._endpoints, shares, self._reports, strict=True):
+            pick.candidate(endpoint, share, weight=endpoint.weight, reported=known, **terms)
 
     def _weigh(self, call: Call) -> None:
         self._due = call.now + UPDATE
-        known = [self._strategy.weight(endpoint, call.now) for endpoint in self._endpoints]
+        self._reports = [self._strategy.weight(endpoint, call.now) for endpoint in self._endpoints]
+        known = [weight for weight, _ in self._reports]
         shares = [each.weight * share for each, share in zip(self._endpoints, _filled(known), strict=True)]
         total = sum(shares)
         self._start, self._turns = call.rng.random(), count()

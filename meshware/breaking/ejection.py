@@ -8,7 +8,7 @@ Each ejected endpoint is a breaker behind a gate, made at the first failure.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from math import inf
 from threading import Lock
 
@@ -275,15 +275,23 @@ class EndpointEjection:
         self, retryable: bool, now: float, within: Container[Endpoint] | None = None
     ) -> tuple[Endpoint, GateLease] | None:
         """An endpoint whose time is over, of these: first for a call that may be retried, later for any."""
+        for endpoint, gate in self._due(retryable, now, within):
+            lease = gate.admit(now)
+            if lease is not None:
+                return endpoint, lease
+        return None
+
+    def next_trial(self, retryable: bool, now: float, within: Container[Endpoint] | None = None) -> Endpoint | None:
+        """Whose trial it would be; nothing is taken."""
+        return next((endpoint for endpoint, gate in self._due(retryable, now, within) if gate.admits(now)), None)
+
+    def _due(self, retryable: bool, now: float, within: Container[Endpoint] | None) -> Iterator[tuple[Endpoint, Gate]]:
         for endpoint, record in self.waiting.items():
-            if within is not None and endpoint not in within:
+            if record.gate is None or (within is not None and endpoint not in within):
                 continue
             due = record.until if retryable else record.until + record.wait
             if now >= due and not record.connecting and not record.followed and endpoint.bars.keys() <= {Bar.EJECTED}:
-                lease = None if record.gate is None else record.gate.admit(now)
-                if lease is not None:
-                    return endpoint, lease
-        return None
+                yield endpoint, record.gate
 
     def probes(self, now: float) -> list[Endpoint]:
         """Endpoints due for a background connect; each is due again one interval later."""

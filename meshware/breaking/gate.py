@@ -88,13 +88,17 @@ class Gate:
             self._notice(now)
             if self._state == "closed":
                 return GateLease(self.epoch, False)
-            if now < self.opens_again or self._trial_out:
+            if not self.admits(now):
                 return None
             if self._state == "open":
                 self._breaker.half_open()
                 self._state = "half-open"
             self._trial_out = True
             return GateLease(self.epoch, True)
+
+    def admits(self, now: float) -> bool:
+        """Whether `admit` would give a lease, as far as can be seen without asking."""
+        return self._state == "closed" or (now >= self.opens_again and not self._trial_out)
 
     def record(self, lease: GateLease, verdict: Verdict, now: float) -> None:
         """The outcome of an admitted call. NEUTRAL and OVERLOADED only give the lease back."""

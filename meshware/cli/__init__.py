@@ -9,6 +9,7 @@ import click
 _COMMANDS = {
     "check": ("meshware.cli.check:check", "Say every error in the settings, before anything starts."),
     "demo": ("meshware.cli.demo.command:demo", "One incident on real servers: without, decorated, with meshware."),
+    "explain": ("meshware.cli.explain:explain", "Where a call would go, and why: routes, split, scores, deadlines."),
     "import": ("meshware.cli.importing:importing", "Make settings of what another mesh is configured by."),
     "plugins": ("meshware.cli.plugins:plugins", "What is installed under each plugin group, and from where."),
     "run": ("meshware.cli.run:run", "Run a command with its clients meshed, without a line in the app."),

@@ -74,6 +74,9 @@ class Call:
         "tried",
     )  # fmt: skip
 
+    imagined = False
+    """Whether nobody makes it, and it is only explained: then nothing may be changed or taken for it."""
+
     def __init__(
         self,
         service: Service,
@@ -82,6 +85,7 @@ class Call:
         context: Context | None = None,
         parent: Call | None = None,
         plan: Plan | None = None,
+        figures: Operation | None = None,
     ) -> None:
         self.service = service
         self.plan: Service | Plan = service if plan is None else plan
@@ -89,7 +93,7 @@ class Call:
         self.context = context
         self.parent = parent
         self.rng: Rng = service.rng
-        self.figures: Operation = service.operations.of(request)
+        self.figures: Operation = service.operations.of(request) if figures is None else figures
         self.lateness = service.lateness  # or that of the loop on which it is driven
         self.deadline: Deadline
         self.now = 0.0
@@ -241,12 +245,16 @@ class Call:
             connect_by = deadline
         trial = None
         if service.ejection.waiting and not self.tried:
-            trial = service.ejection.trial(left > 1, now, plan.within)
+            trial = self._trial(left > 1, now)
         endpoint, lease = trial or (plan.pick(self, began), None)
         self.number += not hedge
         attempt = Attempt(endpoint, self.number, began, deadline, connect_by)
         attempt.fair, attempt.hedge, attempt.lease = fair, hedge, lease
         return self._opened(attempt)
+
+    def _trial(self, retryable: bool, now: float) -> tuple[Endpoint, Lease | None] | None:
+        """An ejected endpoint that this call is to try, with the lease for it."""
+        return self.service.ejection.trial(retryable, now, self.plan.within)
 
     def _opened(self, attempt: Attempt) -> Attempt:
         """The attempt, in flight from now on."""

@@ -7,6 +7,7 @@ The p95 is recomputed once the samples have grown by an eighth, not at every cal
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import copy
 from math import inf, log2
 from typing import Generic, TypeVar
 
@@ -82,6 +83,12 @@ class Operation:
                 each._compute()
             each = each._parent
 
+    def apart(self, parent: Operation) -> Operation:
+        """The same, to look at: windows that turn meanwhile are not this one's. `parent` is who stands in for it."""
+        made = copy(self)
+        made._parent, made.feasible = parent, copy(self.feasible)
+        return made
+
     def judge_cut(self, paid: bool) -> None:
         """After an attempt had been cut, the retry was faster, or it was late as well."""
         self.cuts_pay = max(LEAST_CUTS, self.cuts_pay + PROOF * (paid - self.cuts_pay))
@@ -154,6 +161,10 @@ class Named(Generic[T]):
             found if found is not None or len(method) > LONGEST_METHOD else self._named.get(operation_of(method, path))
         )
 
+    def already(self, name: str) -> T | None:
+        """By a given name, where that has something, or would have to share it with others."""
+        return self._named.get(name, self._other if len(self._named) >= self._limit else None)
+
     def named(self, name: str) -> T:
         """By a given name."""
         found = self._named.get(name)
@@ -186,3 +197,9 @@ class Operations:
         if request.name is not None:
             return self._each.named(f"{request.method} {request.name}")
         return self._each.at(request.method, request.path)
+
+    def foreseen(self, request: Request) -> Operation:
+        """What `of` would give, to look at: nothing is kept of that it was asked for, nor of what becomes of it."""
+        method = request.method
+        name = operation_of(method, request.path) if request.name is None else f"{method} {request.name}"
+        return (self._each.already(name) or Operation(name)).apart(copy(self.total))

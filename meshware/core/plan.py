@@ -82,11 +82,11 @@ class Plan:
     """
 
     __slots__ = (
-        "_faults", "_hedging", "_retry", "answer_edits", "edits", "name", "pick", "reply", "service", "stand_in",
-        "template", "timeout", "timeout_chosen", "untried", "within",
+        "_faults", "_hedging", "_retry", "answer_edits", "edits", "name", "pick", "pool", "reply", "service",
+        "stand_in", "template", "timeout", "timeout_chosen", "untried", "within",
     )  # fmt: skip
 
-    pick: Callable[[Any, float], Endpoint]
+    pick: Callable[..., Endpoint]
     stand_in: Callable[[Any, float], Endpoint]
     untried: Callable[[Any, float], bool]
 
@@ -116,7 +116,7 @@ class Plan:
         self.edits = edits
         self.answer_edits = answer_edits
         self.template = template
-        pool = service if subset is None else subset
+        self.pool = pool = service if subset is None else subset
         self.pick, self.stand_in, self.untried, self.within = pool.pick, pool.stand_in, pool.untried, pool.within
 
     @property

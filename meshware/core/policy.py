@@ -21,7 +21,11 @@ if TYPE_CHECKING:
 
 
 class Picker(Protocol):
-    """Picks for one call, from the endpoints it was made with. Called on any thread; must not block."""
+    """Picks for one call, from the endpoints it was made with. Called on any thread; must not block.
+
+    It may have a method `explain(call, pick) -> Endpoint`: the same pick, told to a `Pick` (core/telling.py). For a
+    call that is `imagined` nothing may be taken or changed by it; it raises Unforeseen where that cannot be.
+    """
 
     def pick(self, call: Call) -> Endpoint:
         """One of the endpoints; anything else, or an exception, hands the choice to the stand-in."""
@@ -69,7 +73,10 @@ class Meter(Hashable, Protocol):
 
 
 class Scorer(Protocol):
-    """The simplest strategy: a score per endpoint, lower is better, finite, at least 0."""
+    """The simplest strategy: a score per endpoint, lower is better, finite, at least 0.
+
+    It may have a method `terms(endpoint, call) -> (score, {name: figure})`: the score, and what it is made of.
+    """
 
     needs: tuple[Meter, ...]
 
@@ -159,6 +166,10 @@ class Ejection(Protocol):
         self, retryable: bool, now: float, within: Container[Endpoint] | None = None
     ) -> tuple[Endpoint, Lease] | None:
         """An ejected endpoint, one of those given, that should be tried by this call, with the lease for it."""
+        ...
+
+    def next_trial(self, retryable: bool, now: float, within: Container[Endpoint] | None = None) -> Endpoint | None:
+        """Whose trial that would be; nothing is taken."""
         ...
 
     def record(self, attempt: Attempt, outcome: Outcome, now: float) -> None:
@@ -287,6 +298,10 @@ class Hedging(Protocol):
 
     def delay(self, call: Call, now: float) -> float | None:
         """Seconds after the first; None for a call that is not hedged."""
+        ...
+
+    def foreseen(self, call: Call, now: float) -> float | None:
+        """The same, where nothing is counted."""
         ...
 
     def take(self) -> bool:

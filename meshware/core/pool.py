@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from meshware.core.availability import Bar
@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from meshware.core.call import Call
     from meshware.core.endpoint import Endpoint
     from meshware.core.policy import Picker
+
+Over = Callable[["Picker"], "Picker"]
+"""Something that stands over a picker for one call."""
 
 
 class Pool:

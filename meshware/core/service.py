@@ -18,7 +18,7 @@ from meshware.core.availability import Bar
 from meshware.core.endpoint import same_ends
 from meshware.core.events import EndpointsChanged, PanicTurned, PluginFailed
 from meshware.core.lateness import PUNCTUAL, Lateness
-from meshware.core.pool import Pool
+from meshware.core.pool import Over, Pool
 
 if TYPE_CHECKING:
     from collections import deque
@@ -389,12 +389,17 @@ class Service(Pool):
 
     # For each call
 
-    def pick(self, call: Call, now: float) -> Endpoint:
-        """The strategy's choice, if it may be used; else asked once more; else the stand-in's."""
+    def pick(self, call: Call, now: float, over: Over | None = None) -> Endpoint:
+        """The strategy's choice, if it may be used; else asked once more; else the stand-in's.
+
+        `over`: what stands over the picker, to see what it is asked.
+        """
         picker = self.picker
         if picker is None:
             picker = self.first(now)
         if picker is not None:
+            if over is not None:
+                picker = over(picker)
             try:
                 endpoint = picker.pick(call)
                 if not endpoint.bars and endpoint not in call.tried and endpoint.fleet is self.fleet:

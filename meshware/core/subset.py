@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from meshware.core.errors import NoEndpoint
-from meshware.core.pool import Pool
+from meshware.core.pool import Over, Pool
 
 if TYPE_CHECKING:
     from meshware.core.call import Call
@@ -67,13 +67,15 @@ class Subset(Pool):
     def _is_member(self, endpoint: Endpoint) -> bool:
         return all(endpoint.metadata.get(key) == value for key, value in self.metadata.items())
 
-    def pick(self, call: Call, now: float) -> Endpoint:
+    def pick(self, call: Call, now: float, over: Over | None = None) -> Endpoint:
         """The strategy's choice among them, if it may be used; else the stand-in's; else, where allowed, any."""
         if self._service.picker is None:
             self._service.first(now)
         picker = self.picker
         if picker is None:
-            return self.stand_in(call, now)
+            return self.stand_in(call, now, over)
+        if over is not None:
+            picker = over(picker)
         try:
             for _ in range(2):
                 endpoint = picker.pick(call)
@@ -81,16 +83,16 @@ class Subset(Pool):
                     return self._warm(endpoint, picker, call, now)
         except Exception as error:
             self._service.failed("strategy", error, now)
-        return self.stand_in(call, now)
+        return self.stand_in(call, now, over)
 
-    def stand_in(self, call: Call, now: float) -> Endpoint:
+    def stand_in(self, call: Call, now: float, over: Over | None = None) -> Endpoint:
         """Two random draws from them; else, where allowed, what the service picks."""
         try:
             return super().stand_in(call, now)
         except NoEndpoint:
             if not self.elsewhere:
                 raise
-            return self._service.pick(call, now)
+            return self._service.pick(call, now, over)
 
     def untried(self, call: Call, now: float) -> bool:
         """Whether the call has not tried all of them; where none may be used and others are taken, of those."""

@@ -41,17 +41,25 @@ class Hedging:
 
     def delay(self, call: Call, now: float) -> float | None:
         """Seconds after which a copy may go out; None for a call that has none."""
-        options = self._options
-        if call.request.method not in options.methods:
+        late = self._late(call, now)
+        if late is None:
             return None
-        pace = call.figures.sure(ENOUGH, now)
-        if pace is None:
-            return None
-        cost = options.factor * pace
         if self._credit < BURST:
             with self._lock:
-                self._credit = min(BURST, self._credit + options.share * call.figures.recent / cost)
-        return cost if cost > options.least else options.least
+                self._credit = min(BURST, self._credit + self._options.share * call.figures.recent / late)
+        return late if late > self._options.least else self._options.least
+
+    def foreseen(self, call: Call, now: float) -> float | None:
+        """The same, where nothing is counted."""
+        late = self._late(call, now)
+        return None if late is None else max(late, self._options.least)
+
+    def _late(self, call: Call, now: float) -> float | None:
+        """Seconds after which such a call is late."""
+        if call.request.method not in self._options.methods:
+            return None
+        pace = call.figures.sure(ENOUGH, now)
+        return None if pace is None else self._options.factor * pace
 
     def take(self) -> bool:
         """Take one of the copies that the calls so far allow, if there is one."""

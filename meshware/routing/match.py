@@ -4,12 +4,12 @@ code last, and only while all before has held.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from inspect import iscoroutine
 from math import inf
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from meshware.routing import values
 from meshware.routing.paths import Path, PathOptions
@@ -54,24 +54,38 @@ class Match:
         self.exact_headers = {name: each.exact for name, each in headers.items() if each.exact is not None}
         self._conditions: tuple[Condition, ...] = (
             *_method(options.methods),
-            *_path(self.path),
-            *(partial(_header, name, text) for name, text in headers.items()),
-            *(partial(_query, name, Text(wanted)) for name, wanted in options.query.items()),
-            *_identity(options.identity),
+            *(() if self.path is None else (Condition("path", options.path, _path, self.path.holds),)),
+            *(
+                Condition(f"header {name}", options.headers[name], partial(_header, name), text)
+                for name, text in headers.items()
+            ),
+            *(
+                Condition(f"query {name}", wanted, partial(_query, name), Text(wanted))
+                for name, wanted in options.query.items()
+            ),
+            *(() if options.identity is None else (_identity(options.identity),)),
         )
 
-    def holds(self, request: Request, context: Any, rng: Rng, now: float) -> bool:
-        """Whether the route is for this call."""
-        for condition in self._conditions:
-            if not condition(request, context):
-                return False
-        if not self._since <= now < self._until:
-            return False
-        if self._share < 1.0 and rng.random() >= self._share:
-            return False
-        return self._predicate is None or self._asked(self._predicate, request, context)
+    def unmet(
+        self, request: Request, context: Any, rng: Rng, now: float, *, failed: Callable[[Exception], None] | None = None
+    ) -> Condition | None:
+        """What speaks against this route for this call, the first of it; None: it is for it.
 
-    def _asked(self, predicate: Predicate, request: Request, context: Any) -> bool:
+        `failed` is told in place of the match's own when the predicate raises.
+        """
+        for condition in self._conditions:
+            if not condition.holds(condition.seen(request, context)):
+                return condition
+        if not self._since <= now < self._until:
+            return Condition(TIME, None, _unseen, bool)
+        if self._share < 1.0 and rng.random() >= self._share:
+            return Condition(CHANCE, f"under {100 * self._share:g}", _unseen, bool)
+        if self._predicate is None or self._asked(self._predicate, request, context, failed or self._failed):
+            return None
+        return Condition(PREDICATE, getattr(self._predicate, "__qualname__", self._predicate), _unseen, bool)
+
+    @staticmethod
+    def _asked(predicate: Predicate, request: Request, context: Any, failed: Callable[[Exception], None]) -> bool:
         try:
             said = predicate(context, request)
             if iscoroutine(said):
@@ -79,39 +93,52 @@ class Match:
                 raise TypeError("it is async, and nobody awaits it where a call is routed")
             return bool(said)
         except Exception as error:
-            self._failed(error)
+            failed(error)
             return False
 
 
-Condition = Callable[["Request", Any], bool]
+class Condition(NamedTuple):
+    """What has to hold of one thing of a call: its name, what it is to be, how it is seen, and whether that is so."""
+
+    name: str
+    wanted: Any
+    seen: Callable[[Request, Any], Any]
+    holds: Callable[[Any], bool]
+
+
+TIME, CHANCE, PREDICATE = "time", "percentage", "predicate"
+"""Conditions of nothing that the call shows."""
+
+
+def _unseen(request: Request, context: Any) -> None:
+    return None
 
 
 def _method(methods: frozenset[str] | None) -> tuple[Condition, ...]:
-    return () if methods is None else (lambda request, context: request.method in methods,)
-
-
-def _path(path: Path | None) -> tuple[Condition, ...]:
-    if path is None:
+    if methods is None:
         return ()
-    holds = path.holds
-    return (lambda request, context: holds(request.path),)
+    return (
+        Condition(
+            "method", " or ".join(sorted(methods)), lambda request, context: request.method, methods.__contains__
+        ),
+    )
 
 
-def _header(name: str, text: Text, request: Request, context: Any) -> bool:
-    return text(values.header(request, name))
+def _path(request: Request, context: Any) -> str:
+    return request.path
 
 
-def _query(name: str, text: Text, request: Request, context: Any) -> bool:
-    return text(values.query(request, name))
+def _header(name: str, request: Request, context: Any) -> Sequence[str]:
+    return values.header(request, name)
 
 
-def _identity(wanted: TextOptions | None) -> tuple[Condition, ...]:
-    if wanted is None:
-        return ()
-    text = Text(wanted)
+def _query(name: str, request: Request, context: Any) -> Sequence[str]:
+    return values.query(request, name)
 
-    def condition(request: Request, context: Any) -> bool:
+
+def _identity(wanted: TextOptions) -> Condition:
+    def seen(request: Request, context: Any) -> Sequence[str]:
         identity = None if context is None else context.identity
-        return text(() if identity is None else (identity,))
+        return () if identity is None else (identity,)
 
-    return (condition,)
+    return Condition("identity", wanted, seen, Text(wanted))

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from meshware.core.template import VARIABLE, compiled, head
+from meshware.routing.texts import said
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +23,9 @@ class PathOptions:
     template: str | None = None
     regex: Any = None
     ignore_case: bool = False
+
+    def __str__(self) -> str:
+        return said(self)
 
 
 class Path:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from meshware.core.plan import Edits, Plan
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from meshware.core.service import Service
     from meshware.routing.match import Match
     from meshware.routing.split import Split
+    from meshware.routing.telling import Telling
 
 HOPS = 100
 """Redirects in a row that are followed. Cycles are refused at load; a reload in the midst of a call could make one."""
@@ -61,38 +63,46 @@ class Routes:
     `faults` are those that they inject, whoever's calls they are in the end.
     """
 
-    __slots__ = ("_index", "faults")
+    __slots__ = ("_index", "entries", "faults")
 
     def __init__(self, routes: Sequence[tuple[Match, Route]], faults: Sequence[Any] = ()) -> None:
         self.faults = faults
-        self._index = Index([Entry(place, match, route) for place, (match, route) in enumerate(routes)])
+        self.entries = [Entry(place, match, route) for place, (match, route) in enumerate(routes)]
+        self._index = Index(self.entries)
 
     def find(self, service: Service, request: Request, context: Any, now: float) -> Route | None:
         """The first route that is for this call."""
         rng = service.rng
         for entry in self._index.candidates(request):
-            if entry.match.holds(request, context, rng, now):
+            if entry.match.unmet(request, context, rng, now) is None:
                 found: Route = entry.route
                 return found
         return None
 
-    def route(self, service: Service, request: Request, context: Any, now: float) -> Routed:
-        """What is decided of a call. A fault of ours decides nothing: the call goes on as if there were no routes."""
+    def route(
+        self, service: Service, request: Request, context: Any, now: float, told: Telling | None = None
+    ) -> Routed:
+        """What is decided of a call. A fault of ours decides nothing: the call goes on as if there were no routes.
+
+        `told` hears of all that is looked at, and finds the route instead.
+        """
         try:
-            return self._walk(service, request, context, now)
+            return self._walk(service, request, context, now, told)
         except Exception as error:
-            service.failed("route", error, now)
+            if told is None or not told.imagined:
+                service.failed("route", error, now)
             return service, request, None
 
-    def _walk(self, service: Service, request: Request, context: Any, now: float) -> Routed:
+    def _walk(self, service: Service, request: Request, context: Any, now: float, told: Telling | None) -> Routed:
         edits: Edits | None = None
         routes: Routes | None = self
+        find = Routes.find if told is None else told.find
         for _ in range(HOPS):
-            route = None if routes is None else routes.find(service, request, context, now)
+            route = None if routes is None else find(routes, service, request, context, now)
             if route is None:
                 return service, request, None if edits is None else Plan(service, edits=edits)
             if route.redirect is None:
-                return _settled(route, service, request, context, edits)
+                return _settled(route, service, request, context, edits, told)
             if route.rewrite is not None:
                 request = request.at(request.authority, route.rewrite(request.path))
             service, routes = route.redirect, route.redirect.routes
@@ -101,9 +111,14 @@ class Routes:
         raise RecursionError(f"more than {HOPS} redirects in a row")
 
 
-def _settled(route: Route, service: Service, request: Request, context: Any, edits: Edits | None) -> Routed:
+def _settled(
+    route: Route, service: Service, request: Request, context: Any, edits: Edits | None, told: Telling | None
+) -> Routed:
     """The end of the way: where this route sends the call."""
-    plan = route.plan if route.split is None else route.split.pick(request, context, service.rng)
+    plan, split = route.plan, route.split
+    if split is not None:
+        pick = split.pick if told is None else partial(told.split, split)
+        plan = pick(request, context, service.rng)
     assert plan is not None
     if edits is not None:
         plan = plan.after(edits)

@@ -32,10 +32,11 @@ class Split(Generic[T]):
     `key` says who stays where he is; without one, or for a call that has none, it is drawn.
     """
 
-    __slots__ = ("_first", "_further", "_key", "_name", "_rest", "_second")
+    __slots__ = ("_first", "_further", "_key", "_name", "_rest", "_second", "shares")
 
     def __init__(self, parts: Sequence[tuple[str, float, T]], key: Key | None = None) -> None:
         total = sum(weight for _, weight, _ in parts)
+        self.shares = {name: weight / total for name, weight, _ in parts}
         *before, (name, weight, rest) = parts
         self._key = key
         self._name = name.encode()
@@ -51,9 +52,8 @@ class Split(Generic[T]):
 
     def pick(self, request: Request, context: Any, rng: Rng) -> T:
         """The part of this call."""
-        key = None if self._key is None else self._key(request, context)
-        said = key.encode("utf-8", "surrogatepass") if key else None
-        place = rng.random() if said is None else position(self._name, said)
+        said = self.said(request, context)
+        place = rng.random() if said is None else self.place(said)
         if place < self._first[0]:
             return self._first[1]
         if place >= self._second[0]:
@@ -62,6 +62,15 @@ class Split(Generic[T]):
             if (rng.random() if said is None else position(name, said)) < share:
                 return part
         return self._rest
+
+    def said(self, request: Request, context: Any) -> bytes | None:
+        """The key by which this call stays where it is; None: it has none."""
+        key = None if self._key is None else self._key(request, context)
+        return key.encode("utf-8", "surrogatepass") if key else None
+
+    def place(self, said: bytes) -> float:
+        """Where such a key stands on the line."""
+        return position(self._name, said)
 
 
 def position(name: bytes, key: bytes) -> float:

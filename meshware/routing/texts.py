@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 INTEGER = re.compile(r"[+-]?[0-9]{1,18}", re.ASCII)
@@ -29,6 +29,17 @@ class TextOptions:
     present: bool | None = None
     invert: bool = False
     missing_as_empty: bool = False
+
+    def __str__(self) -> str:
+        return said(self)
+
+
+def said(options: Any) -> str:
+    """What is wanted, in one line, as the settings have it."""
+    found = {each.name: getattr(options, each.name) for each in fields(options)}
+    return ", ".join(
+        f"{name}: {getattr(value, 'text', value)}" for name, value in found.items() if value not in (None, False)
+    )
 
 
 class Text:

@@ -29,6 +29,7 @@ from meshware.settings.model import POSITIVE_SECONDS, Model, Number, PluginChoic
 from meshware.settings.routes import checked
 from meshware.settings.sections.breaking import CircuitSettings, EjectionSettings
 from meshware.settings.sections.endpoints import EndpointSettings, LocalitySettings, TlsSettings
+from meshware.settings.sections.explaining import ExplainSettings
 from meshware.settings.sections.fallback import FallbackSettings
 from meshware.settings.sections.faults import FaultSettings
 from meshware.settings.sections.health import HealthCheckSettings
@@ -247,6 +248,7 @@ class MeshSettings(Model):
         "within a second; while it is wrong or gone the old settings stay.",
     )
     board: BoardSettings = Field(BoardSettings(), description="What the workers of one host tell each other.")
+    explain: ExplainSettings = Field(ExplainSettings(), description="What is kept of why calls went where they did.")
     observers: tuple[Annotated[PluginChoice, AfterValidator(references.observer)], ...] = Field(
         (), description="What watches calls and events: names, or `{name: {settings}}`."
     )

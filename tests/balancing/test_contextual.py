@@ -12,6 +12,7 @@ from meshware.balancing.contextual import Contextual
 from meshware.balancing.operation_model import UNKNOWN
 from meshware.core.availability import Bar
 from meshware.core.outcome import Cause, Ending, Outcome
+from meshware.core.telling import Pick
 from meshware.testing import check_strategy
 
 ALONE = {"ejection": {"enabled": False}, "circuit": {"enabled": False}, "retry": {"attempts": 1}, "guard": 1.0}
@@ -155,13 +156,16 @@ def test_what_a_call_is_expected_to_cost_can_be_told():
     world = fleet()
     address = world.endpoints[0].address
     shares(world, 100, "/report", slow={(address, "/report"): 2.0})
-    told = strategy(world).explain(world.endpoints[0], world.call(path="/report"))
+    call, pick = world.call(path="/report"), Pick()
+    call.now = world.now
+    world.service.picker.explain(call, pick)
+    told = pick.candidates[address].terms
     assert told["operation"] == pytest.approx(0.12, rel=0.3)
-    assert told["operation at endpoint"] > 1.4
-    assert told["in flight"] == 0
-    assert told["failures"] == 0.0
-    other = strategy(world).explain(world.endpoints[1], world.call(path="/report"))
-    assert other["operation"] * other["endpoint"] * other["operation at endpoint"] == pytest.approx(0.12, rel=0.1)
+    assert told["factor"] > 1.3
+    assert told["in_flight"] == 0
+    assert told["price"] == 0.0
+    other = pick.candidates[world.endpoints[1].address].terms
+    assert other["operation"] * other["pace"] * other["factor"] == pytest.approx(0.12, rel=0.1)
 
 
 def test_what_is_learned_takes_little_memory_however_much_there_is_to_learn():

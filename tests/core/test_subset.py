@@ -186,3 +186,17 @@ def test_a_strategy_that_makes_no_picker_leaves_the_choice_to_the_stand_in():
 
 def test_it_says_whose_part_it_is():
     assert repr(Town().subset) == "<Subset inventory (version=2): 3 endpoints>"
+
+
+@pytest.mark.parametrize("strategy", ["ring_hash", "maglev"])
+def test_a_key_has_one_endpoint_within_a_subset(strategy):
+    pytest.importorskip("xxhash")
+    town = Town(strategy={strategy: {"key": {"header": "x-user"}}}, seed=5)
+    homes = {}
+    for user in range(60):
+        for _ in range(3):
+            endpoint = town.routed(headers={"x-user": str(user)}).begin(town.now).endpoint
+            homes.setdefault(user, set()).add(endpoint.address)
+    assert all(len(each) == 1 for each in homes.values())
+    assert len(set.union(*homes.values())) == 3
+    assert set.union(*homes.values()) <= {each.address for each in town.subset.endpoints}

@@ -45,7 +45,7 @@ def never(error):
 
 def first(entries, request):
     rng = random.Random(1)
-    return next((each.place for each in entries if each.match.holds(request, None, rng, 0.0)), None)
+    return next((each.place for each in entries if each.match.unmet(request, None, rng, 0.0) is None), None)
 
 
 @given(st.lists(OPTIONS, min_size=FEW + 1, max_size=40), st.lists(REQUESTS, min_size=1, max_size=10))

@@ -110,17 +110,20 @@ class AdaptivePicker:
     def told(self, call: Call, pick: Pick) -> Self:
         """One that picks for this call only, and tells what it looks at."""
         told, careful = copy(self), bool(self.always_careful or call.tried or call.service.guard.on)
+        looked: dict[Cost, Cost] = {}
 
         def seen(cost: Cost) -> Cost:
             if careful:  # who then looks closely tells it himself
                 return still(cost, call)
-            cost = still(cost, call)
-            if call.now >= cost.due:
-                cost.renew(call.now)
-            load = self._found(cost)
-            pick.candidate(cost.endpoint, cost.total(load), **cost.terms(load))
-            frozen = copy(cost)
-            frozen.open = range(len(cost.open))  # type: ignore[assignment]
+            if cost in looked:
+                return looked[cost]
+            live = still(cost, call)
+            if call.now >= live.due:
+                live.renew(call.now)
+            looked[cost] = frozen = copy(live)  # other threads go on
+            frozen.due, frozen.open = inf, range(len(live.open))  # type: ignore[assignment]
+            load = self._found(frozen)
+            pick.candidate(cost.endpoint, frozen.total(load), **frozen.terms(load))
             return frozen
 
         def look_closely(call: Call) -> Endpoint:

@@ -102,7 +102,8 @@ class ToldCall(Call):
     # What is written down
 
     def _note_standing(self, now: float) -> None:
-        service, figures, limiter = self.service, self.figures, self.service.limiter
+        service, limiter = self.service, self.service.limiter
+        figures = service.operations.foreseen(self.request)  # looked at before its time its windows would turn
         self.explanation.standing = Standing(
             circuit=_circuit(service.circuit.until(now), now),
             tokens=service.budget.tokens,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 
 import pytest
@@ -10,6 +11,7 @@ from explain.living import STRATEGIES, Life, world_of
 from world import World, request
 
 from meshware.core.call import Attempt, Call
+from meshware.core.outcome import Ending, Outcome
 from meshware.explain.kept import Kept
 
 CALLS = 500
@@ -116,6 +118,34 @@ def test_an_overdue_attempt_has_adaptive_look_closely():
     assert late.terms["late"] > 0.2
     assert late.score == pytest.approx(FORMULAS["adaptive"](**late.terms))
     assert pick.endpoint == busy.address
+
+
+@pytest.mark.parametrize("strategy", ["adaptive", "least_request", "c3"])
+def test_threads_at_once_are_each_told_by_what_they_saw_themselves(strategy):
+    world, kept, went = World(6, strategy=strategy), Kept(2000), {}
+    world.service.limiter = None
+
+    def calls(thread):
+        for number in range(300):
+            call = kept.call(world.service, request(headers={"x-request-id": f"{thread}-{number}"}))
+            attempt = call.begin(world.now)
+            went[f"{thread}-{number}"] = attempt.endpoint.address
+            if number % 2:
+                call.answered(attempt, Outcome(elapsed=0.01, status=200), world.now)
+                call.ended(attempt, Ending.COMPLETE, 0.01, world.now)
+
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(calls, range(4)))
+    for each in kept.find(None):
+        ((pick,),) = [attempt.picks for attempt in each.attempts]
+        assert pick.endpoint == each.endpoint == went[each.request_id]
+        for found in pick.candidates.values():
+            if strategy != "adaptive":  # whose cost another thread may be reckoning anew
+                assert found.score == pytest.approx(FORMULAS[strategy](**found.terms))
+        near = 1 + pick.facts.get("near", 0.0)
+        least = min(found.score for found in pick.candidates.values())
+        assert pick.candidates[pick.endpoint].score <= least * near ** len(pick.candidates)
+    assert len(went) == 1200
 
 
 def test_round_robin_tells_its_turn():

@@ -32,6 +32,9 @@ ENOUGH = 10
 SILENCE = 10.0
 """Seconds with nothing in flight and nothing heard after which a low limit is `start` again."""
 
+FALL = 0.95
+"""Factor on the limit of an overload, and the most by which what others say moves it at once: it may be nonsense."""
+
 STEP = 1.02
 """Factor by which one answer moves the running median."""
 
@@ -66,12 +69,13 @@ class InFlightLimit:
         """What the other workers of this host have in flight, and the limits that they have learned.
 
         All have one limit. Each sees only its share of the answers, so it takes steps that are larger by as much, and
-        what they make of it is averaged.
+        what they make of it is averaged, step by step.
         """
         with self._lock:
             self._theirs = in_flight
             self._workers = 1 + len(limits)
-            self.limit = max(self._options.least, (self.limit + sum(limits)) / self._workers)
+            told = (self.limit + sum(limits)) / self._workers
+            self.limit = max(self._options.least, min(max(told, FALL * self.limit), self.limit / FALL))
 
     def acquire(self, call: Call, now: float) -> str | None:
         """None when the call may go on: always, but above the limit while the service is in trouble."""
@@ -100,7 +104,7 @@ class InFlightLimit:
     def _adapt(self, outcome: Outcome, busy: bool) -> None:
         """Up by one a limit's worth of good answers, if it is used; down by slow ones; a fast failure is no queue."""
         if outcome.verdict is Verdict.OVERLOADED or outcome.cause is Cause.TIMEOUT:
-            self.limit = max(self._options.least, 0.95**self._workers * self.limit)
+            self.limit = max(self._options.least, FALL**self._workers * self.limit)
         elif outcome.verdict is Verdict.SUCCESS:
             slow = outcome.elapsed > self._options.tolerance * self._median > 0
             self._median = self._median * (STEP if outcome.elapsed > self._median else 1 / STEP) or outcome.elapsed

@@ -188,8 +188,18 @@ def test_it_can_be_switched_off():
 
 
 def test_the_limit_is_of_all_workers_of_the_host():
-    limit = InFlightLimit(InFlightOptions(start=10))
-    limit.others(12.0, [20.0, 30.0])
+    limit = InFlightLimit(InFlightOptions(start=19))
+    limit.others(12.0, [20.0, 21.0])
     assert limit.limit == 20.0, "the mean of what the three have learned"
     limit.others(12.0, [])
     assert limit.limit == 20.0, "alone it keeps what it knows"
+
+
+@pytest.mark.parametrize(("nonsense", "within"), [(1e8, (20.0, 22.0)), (1e-300, (19.0, 20.0))])
+def test_nobodys_word_moves_it_further_than_one_answer_could(nonsense, within):
+    limit = InFlightLimit(InFlightOptions(start=20))
+    limit.others(12.0, [nonsense])
+    assert within[0] <= limit.limit <= within[1]
+    for _ in range(100):
+        limit.others(12.0, [40.0])
+    assert limit.limit == pytest.approx(40.0), "what is said for long is believed"

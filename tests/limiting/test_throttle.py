@@ -119,8 +119,8 @@ def test_the_in_flight_limit_is_still_behind_it():
     call = world.call()
     attempt = call.begin(world.now)
     assert (limiter.in_flight, limiter.limit) == (1, 7.0)
-    limiter.others(0.0, [9.0])
-    assert limiter.limit == 8.0
+    limiter.others(0.0, [7.5])
+    assert limiter.limit == 7.25
     world.answer(call, attempt)
     world.read(call, attempt)
     assert limiter.in_flight == 0

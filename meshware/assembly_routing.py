@@ -21,6 +21,7 @@ from meshware.retrying.policy import Retries, RetryOptions
 from meshware.routing import paths
 from meshware.routing.faults import Faults
 from meshware.routing.match import Match, MatchOptions
+from meshware.routing.mirror import Mirror, MirrorOptions, by_body, by_status
 from meshware.routing.paths import PathOptions
 from meshware.routing.router import Route, Routes
 from meshware.routing.split import Split, key_of
@@ -31,7 +32,7 @@ from meshware.settings.sections.faults import FaultSettings
 from meshware.settings.sections.matching import MatchSettings, PathMatchSettings, TextMatchSettings
 from meshware.settings.sections.retrying import HedgeSettings, RouteRetrySettings
 from meshware.settings.sections.rewriting import HeaderEditSettings, RewriteSettings
-from meshware.settings.sections.routing import RouteSettings, StickySettings, SubsetSettings
+from meshware.settings.sections.routing import MirrorSettings, RouteSettings, StickySettings, SubsetSettings
 
 StrategyOver = Callable[[Service, Callable[[], Sequence[Endpoint]]], Strategy]
 MakeFaults = Callable[[Service, tuple[FaultSettings, ...]], Faults]
@@ -43,16 +44,20 @@ def put_routes(
     *,
     strategy: StrategyOver,
     faults: MakeFaults,
+    mirrors: Sequence[Mirror],
     now: float,
 ) -> None:
-    """Have each service decide by the routes of these settings; `strategy` makes one like the service's over others."""
-    making = _Making(services, strategy, faults, now)
+    """Have each service decide by the routes of these settings; `strategy` makes one like the service's over others.
+
+    `mirrors` are those that were there before: one of the same settings goes on, with what it has counted.
+    """
+    making = _Making(services, strategy, faults, mirrors, now)
     found: dict[str, list[tuple[Match, Route]]] = {}
     for place, each in enumerate(settings.routes):
         if _here(each.match.locality, settings.locality):
             found.setdefault(each.match.service, []).append(making.route(each, label(place, each)))
     for name, service in services.items():
-        service.routes = Routes(found[name], making.faults[name]) if name in found else None
+        service.routes = Routes(found[name], making.faults[name], making.mirrors[name]) if name in found else None
         making.put_subsets(service, now)
 
 
@@ -80,10 +85,19 @@ def hedging_of(settings: HedgeSettings, narrower: HedgeSettings | None = None) -
 class _Making:
     """Makes routes for one set of services."""
 
-    def __init__(self, services: Mapping[str, Service], strategy: StrategyOver, faults: MakeFaults, now: float) -> None:
+    def __init__(
+        self,
+        services: Mapping[str, Service],
+        strategy: StrategyOver,
+        faults: MakeFaults,
+        mirrors: Sequence[Mirror],
+        now: float,
+    ) -> None:
         self._services, self._strategy, self._make_faults, self._now = services, strategy, faults, now
+        self._before = mirrors
         self._subsets: dict[str, list[Subset]] = {}
         self.faults: defaultdict[str, list[Faults]] = defaultdict(list)
+        self.mirrors: defaultdict[str, list[Mirror]] = defaultdict(list)
 
     def route(self, settings: RouteSettings, name: str) -> tuple[Match, Route]:
         """One route, and which calls it is for."""
@@ -96,12 +110,14 @@ class _Making:
         if settings.redirect is not None:
             edits, redirect = _edits(settings), self._services[settings.redirect]
             return match, Route(name, redirect=redirect, rewrite=rewrite, edits=edits)
+        mirrors = tuple(self._mirror(each, name) for each in settings.mirror)
+        self.mirrors[service.name] += mirrors
         if settings.split is not None:
-            parts = [(to, weight, self._plan(settings, name, to)) for to, weight in settings.split.items()]
+            parts = [(to, weight, self._plan(settings, name, to, mirrors)) for to, weight in settings.split.items()]
             return match, Route(name, split=Split(parts, _key(settings.sticky)), rewrite=rewrite)
-        return match, Route(name, plan=self._plan(settings, name, service.name), rewrite=rewrite)
+        return match, Route(name, plan=self._plan(settings, name, service.name, mirrors), rewrite=rewrite)
 
-    def _plan(self, settings: RouteSettings, name: str, to: str) -> Plan:
+    def _plan(self, settings: RouteSettings, name: str, to: str, mirrors: tuple[Mirror, ...]) -> Plan:
         service, path, reply = self._services[to], settings.match.path, settings.respond
         own = service.settings
         return Plan(
@@ -116,7 +132,19 @@ class _Making:
             edits=_edits(settings),
             answer_edits=_edited(settings.response_headers),
             template=None if path is None else path.template,
+            mirrors=mirrors,
         )
+
+    def _mirror(self, settings: MirrorSettings, route: str) -> Mirror:
+        """The one that was there before, where it is the same."""
+        service = self._services[settings.service]
+        subset = None if settings.subset is None else self._subset(service, settings.subset)
+        plan = Plan(service, name=route, timeout=settings.timeout, subset=subset)
+        for mirror in self._before:
+            if (mirror.route, mirror.made_of) == (route, settings):
+                mirror.plan = plan
+                return mirror
+        return Mirror(route, _mirrored(settings), plan, made_of=settings)
 
     def _injected(self, settings: RouteSettings, service: Service) -> Faults:
         faults = self._make_faults(service, settings.faults or ())
@@ -143,6 +171,21 @@ class _Making:
             service.subsets = subsets
             if service.picker is not None:
                 service.refresh(now)
+
+
+def _mirrored(settings: MirrorSettings) -> MirrorOptions:
+    named = {"status": by_status, "body": by_body, None: None}
+    own = settings.compare not in named
+    return MirrorOptions(
+        share=settings.percentage / 100,
+        without=frozenset(settings.without),
+        host=settings.host,
+        max_body=settings.max_body,
+        max_answer=settings.max_answer,
+        waiting=settings.waiting,
+        compare=settings.compare if own else named[settings.compare],
+        reads=own or settings.compare == "body",
+    )
 
 
 def _match(settings: MatchSettings, now: float) -> MatchOptions:

@@ -218,6 +218,12 @@ class Mesh:
         now = self.clock()
         return {name: each.source.status(now) for name, each in self.services.items() if each.source is not None}
 
+    def mirrors(self) -> list[dict[str, Any]]:
+        """Per mirror of a route: its service, copies that were sent, of those failed, alike and unlike, and `dropped`
+        ones by the reason. As plain data."""
+        routes = (each.routes for each in self.services.values() if each.routes is not None)
+        return [mirror.status() for each in routes for mirror in each.mirrors]
+
     def inbound(self) -> dict[str, Any]:
         """What this process takes on: requests that hold a place, the limit (None: none), and how many were refused, by
         the reason. As plain data; empty where nothing is ever refused.

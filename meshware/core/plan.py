@@ -78,12 +78,12 @@ class Plan:
 
     What it does not say is the service's. `subset`: where endpoints are picked. `reply`: the answer, and nothing is
     sent. `edits`, `answer_edits`: what becomes of the headers of the request and of the answer. `template`: under
-    which its operations are known.
+    which its operations are known. `mirrors`: where copies of its calls go (routing/mirror.py).
     """
 
     __slots__ = (
-        "_faults", "_hedging", "_retry", "answer_edits", "edits", "name", "pick", "reply", "service", "stand_in",
-        "template", "timeout", "timeout_chosen", "untried", "within",
+        "_faults", "_hedging", "_retry", "answer_edits", "edits", "mirrors", "name", "pick", "reply", "service",
+        "stand_in", "template", "timeout", "timeout_chosen", "untried", "within",
     )  # fmt: skip
 
     pick: Callable[[Any, float], Endpoint]
@@ -104,6 +104,7 @@ class Plan:
         edits: Edits | None = None,
         answer_edits: Edits | None = None,
         template: str | None = None,
+        mirrors: tuple[Any, ...] = (),
     ) -> None:
         self.service = service
         self.name = name
@@ -116,6 +117,7 @@ class Plan:
         self.edits = edits
         self.answer_edits = answer_edits
         self.template = template
+        self.mirrors = mirrors
         pool = service if subset is None else subset
         self.pick, self.stand_in, self.untried, self.within = pool.pick, pool.stand_in, pool.untried, pool.within
 

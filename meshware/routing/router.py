@@ -58,13 +58,15 @@ class Route:
 class Routes:
     """The routes of one service's calls, in their order. Thread-safe: immutable.
 
-    `faults` are those that they inject, whoever's calls they are in the end.
+    `faults` are those that they inject, `mirrors` those that they have, whoever's calls they are in the end.
     """
 
-    __slots__ = ("_index", "faults")
+    __slots__ = ("_index", "faults", "mirrors")
 
-    def __init__(self, routes: Sequence[tuple[Match, Route]], faults: Sequence[Any] = ()) -> None:
-        self.faults = faults
+    def __init__(
+        self, routes: Sequence[tuple[Match, Route]], faults: Sequence[Any] = (), mirrors: Sequence[Any] = ()
+    ) -> None:
+        self.faults, self.mirrors = faults, mirrors
         self._index = Index([Entry(place, match, route) for place, (match, route) in enumerate(routes)])
 
     def find(self, service: Service, request: Request, context: Any, now: float) -> Route | None:

@@ -31,8 +31,9 @@ IDLE = 4.0
 """Seconds without a copy after which a thread ends and closes its connections: servers close theirs after 5."""
 
 
-PAUSE = 0.002
-"""Seconds that a thread which was idle leaves to who has made the call: his answer comes first."""
+PAUSE, WATCH = 0.002, 0.05
+"""Seconds from one look at the queue to the next, for so long after a copy: in a busy process nobody wakes a thread,
+which would take turns with the very call that it has a copy of."""
 
 
 class Copy(NamedTuple):
@@ -63,29 +64,32 @@ class Sender:
         """In the child: no copies, no threads; connections are the parent's, and closed here only."""
         self._changed = threading.Condition(threading.Lock())
         self._queue: deque[Copy] = deque()
-        self._bytes = self._threads = self._idle = 0
+        self._bytes = self._threads = self._resting = 0
+        self._watched = False
         for each in self._connections:
             each.close()
         self._connections = []
 
-    @property
-    def full(self) -> bool:
-        """Whether there is no room for a copy: asked before one is made."""
-        return len(self._queue) >= self._mirror.options.waiting or self._bytes >= HELD
-
     def put(self, copy: Copy) -> bool:
         """Have it sent; False: there is no room."""
         with self._changed:
-            if self.full:
+            if len(self._queue) >= self._mirror.options.waiting or self._bytes + copy.size > HELD:
                 return False
             self._queue.append(copy)
             self._bytes += copy.size
-            more = len(self._queue) > self._idle and self._threads < THREADS
-            self._threads += more
-            self._changed.notify()
-        if more:
+            another = not self._watched and self._help()
+        if another:
             self._start()
         return True
+
+    def _help(self) -> bool:
+        """Have another thread look at the queue: one that rests; True: a new one, which is yet to be started."""
+        if self._resting:
+            self._changed.notify()
+        elif self._threads < THREADS:
+            self._threads += 1
+            return True
+        return False
 
     def _start(self) -> None:
         connections = Connections()
@@ -94,32 +98,46 @@ class Sender:
             threading.Thread(target=self._work, args=(connections,), name="meshware-mirror", daemon=True).start()
         except RuntimeError:  # no thread to be had: the next copy tries again
             self._threads -= 1
-            self._gone(connections)
+            self._connections.remove(connections)
 
     def _work(self, connections: Connections) -> None:
         """A thread's life."""
         while (copy := self._next()) is not None:
             self._send(copy, connections)
-        self._gone(connections)
-
-    def _gone(self, connections: Connections) -> None:
-        with self._changed:
-            self._connections.remove(connections)
+        self._connections.remove(connections)
         connections.close()
 
     def _next(self) -> Copy | None:
         """The next copy; None: this thread is not needed any more."""
         with self._changed:
-            self._idle += 1
-            if not self._queue and self._changed.wait_for(lambda: self._queue, IDLE):
-                self._changed.wait_for(lambda: False, PAUSE)
-            self._idle -= 1
-            if not self._queue:
-                self._threads -= 1
-                return None
+            if not (self._queue or self._watched):
+                self._watch()
+            while not self._queue:
+                if not self._rest():
+                    self._threads -= 1
+                    return None
             copy = self._queue.popleft()
             self._bytes -= copy.size
-            return copy
+            another = bool(self._queue) and self._help()
+        if another:
+            self._start()
+        return copy
+
+    def _watch(self) -> None:
+        """Look again and again, for a while."""
+        self._watched, until = True, time.monotonic() + WATCH
+        while not self._queue and time.monotonic() < until:
+            self._changed.wait(PAUSE)
+        self._watched = False
+
+    def _rest(self) -> bool:
+        """Wait to be woken; False: there was nothing to do."""
+        self._resting += 1
+        woken = self._changed.wait(IDLE)
+        self._resting -= 1
+        if woken:
+            self._changed.wait(PAUSE)  # who has made the call gets his answer first
+        return woken or bool(self._queue)
 
     def _send(self, copy: Copy, connections: Connections) -> None:
         mirror = self._mirror

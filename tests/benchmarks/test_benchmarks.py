@@ -70,3 +70,11 @@ def test_what_routes_cost_a_call_is_measured(tmp_path):
     file = tmp_path / "routes.json"
     assert "what routes cost a call" in run("route_cost.py", "--quick", "--json", str(file))
     assert [each["name"] for each in json.loads(file.read_text())] == [f"{n} routes" for n in (0, 10, 100, 1000)]
+
+
+def test_what_mirrors_cost_their_calls_is_measured(tmp_path):
+    file = tmp_path / "mirrors.json"
+    assert "what a mirror costs its calls" in run("mirror_cost.py", "--quick", "--json", str(file))
+    found = json.loads(file.read_text())
+    assert [each["what"] for each in found] == ["p50", "p99", "MiB"] * 3
+    assert [each["name"] for each in found[::3]] == ["dead", "slow", "1 GiB"]

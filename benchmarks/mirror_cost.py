@@ -37,7 +37,7 @@ MEMORY = 16.0
 """MiB."""
 
 HUGE = 2**30
-PIECE = bytes(2**20)
+PIECE = bytes(2**16)
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,8 @@ def slow(sock: socket.socket) -> None:
 
 
 def huge(sock: socket.socket) -> None:
-    """Answers a GiB, to whoever reads it."""
+    """Answers a GiB, to whoever reads it; no more is on its way than on a network."""
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, len(PIECE))
     while sock.recv(65_536):
         sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % HUGE)
         for _ in range(HUGE // len(PIECE)):

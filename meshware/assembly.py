@@ -63,11 +63,13 @@ from meshware.settings.sections.endpoints import EndpointSettings
 from meshware.settings.sections.fallback import FallbackSettings, LastGoodSettings
 from meshware.settings.sections.faults import FaultSettings
 from meshware.settings.sections.health import HealthCheckSettings
+from meshware.shifting import Shifting
 
 if TYPE_CHECKING:
     from meshware.fallback.last_good import LastGood
     from meshware.health.load import Load
     from meshware.sharing.board import Board
+    from meshware.sharing.shifts import Ledger
 
 PENALTY = 5.0
 """Seconds that a failed attempt counts at least, when the timeout is not shorter (linkerd2-proxy: 5)."""
@@ -151,8 +153,9 @@ def assemble(
     routes = [service.routes for service in previous.values() if service.routes is not None]
     injected = [each for one in routes for each in one.faults]
     mirrors = [each for one in routes for each in one.mirrors]
+    shifts = [each for one in routes for each in one.shifts]
     faults = partial(_route_faults, injected, loaded=loaded, now=now)
-    put_routes(settings, services, strategy=parts.strategy_over, faults=faults, mirrors=mirrors, now=now)
+    put_routes(settings, services, strategy=parts.strategy_over, faults=faults, mirrors=mirrors, shifts=shifts, now=now)
     return services
 
 
@@ -255,6 +258,29 @@ def board(
         serves=serves,
         emit=emit,
     )
+
+
+def shifting(
+    settings: MeshSettings,
+    services: Mapping[str, Service],
+    *,
+    clock: Callable[[], float],
+    failed: Callable[[Exception], None],
+) -> Shifting | None:
+    """What keeps the shifts of these services going; None where there are none."""
+    shifts = [shift for each in services.values() if each.routes is not None for shift in each.routes.shifts]
+    return Shifting(shifts, ledger=ledger(settings), clock=clock, failed=failed) if shifts else None
+
+
+def ledger(settings: MeshSettings) -> Ledger | None:
+    """Where the workers of this host write down where their shifts stand; None: nowhere."""
+    if not settings.service or not settings.board.enabled:
+        return None
+    try:
+        from meshware.sharing.shifts import Ledger
+    except ImportError:  # a system without record locks
+        return None
+    return Ledger(settings.service, settings.environment, settings.board.directory)
 
 
 def _source(service: Service, settings: ServiceSettings) -> Sources | None:

@@ -24,6 +24,7 @@ from meshware.routing.match import Match, MatchOptions
 from meshware.routing.mirror import Mirror, MirrorOptions, by_body, by_status
 from meshware.routing.paths import PathOptions
 from meshware.routing.router import Route, Routes
+from meshware.routing.shift import Shift, ShiftOptions
 from meshware.routing.split import Split, key_of
 from meshware.routing.texts import TextOptions
 from meshware.settings.routes import label
@@ -33,6 +34,7 @@ from meshware.settings.sections.matching import MatchSettings, PathMatchSettings
 from meshware.settings.sections.retrying import HedgeSettings, RouteRetrySettings
 from meshware.settings.sections.rewriting import HeaderEditSettings, RewriteSettings
 from meshware.settings.sections.routing import MirrorSettings, RouteSettings, StickySettings, SubsetSettings
+from meshware.settings.sections.shifting import ShiftSettings
 
 StrategyOver = Callable[[Service, Callable[[], Sequence[Endpoint]]], Strategy]
 MakeFaults = Callable[[Service, tuple[FaultSettings, ...]], Faults]
@@ -45,19 +47,26 @@ def put_routes(
     strategy: StrategyOver,
     faults: MakeFaults,
     mirrors: Sequence[Mirror],
+    shifts: Sequence[Shift],
     now: float,
 ) -> None:
     """Have each service decide by the routes of these settings; `strategy` makes one like the service's over others.
 
-    `mirrors` are those that were there before: one of the same settings goes on, with what it has counted.
+    `mirrors` and `shifts` are those that were there before: one of the same settings goes on, with what it knows.
     """
     making = _Making(services, strategy, faults, mirrors, now)
     found: dict[str, list[tuple[Match, Route]]] = {}
     for place, each in enumerate(settings.routes):
         if _here(each.match.locality, settings.locality):
             found.setdefault(each.match.service, []).append(making.route(each, label(place, each)))
+    shifted: defaultdict[str, list[Shift]] = defaultdict(list)
+    for one in settings.shifts:
+        shift, route = making.shift(one, shifts)
+        shifted[one.service].append(shift)
+        found.setdefault(one.service, []).append(route)
     for name, service in services.items():
-        service.routes = Routes(found[name], making.faults[name], making.mirrors[name]) if name in found else None
+        known = making.faults[name], making.mirrors[name], shifted[name]
+        service.routes = Routes(found[name], *known) if name in found else None
         making.put_subsets(service, now)
 
 
@@ -126,7 +135,7 @@ class _Making:
             timeout=settings.timeout,
             retry=None if settings.retry is None else retries_of(own.retry, settings.retry),
             hedging=None if settings.hedge is None else (hedging_of(own.hedge, settings.hedge),),
-            subset=None if settings.subset is None else self._subset(service, settings.subset),
+            subset=self._subset_or_none(service, settings.subset),
             faults=None if settings.faults is None else self._injected(settings, service),
             reply=None if reply is None else reply_of(reply.status, reply.headers, reply.body, "route"),
             edits=_edits(settings),
@@ -138,7 +147,7 @@ class _Making:
     def _mirror(self, settings: MirrorSettings, route: str) -> Mirror:
         """The one that was there before, where it is the same."""
         service = self._services[settings.service]
-        subset = None if settings.subset is None else self._subset(service, settings.subset)
+        subset = self._subset_or_none(service, settings.subset)
         plan = Plan(service, name=route, timeout=settings.timeout, subset=subset)
         for mirror in self._before:
             if (mirror.route, mirror.made_of) == (route, settings):
@@ -146,10 +155,34 @@ class _Making:
                 return mirror
         return Mirror(route, _mirrored(settings), plan, made_of=settings)
 
+    def shift(self, settings: ShiftSettings, before: Sequence[Shift]) -> tuple[Shift, tuple[Match, Route]]:
+        """The one that was there before, where it is the same; and the route that it decides by."""
+        service, to = self._services[settings.service], self._services[settings.to]
+        shift = next((each for each in before if each.made_of == settings), None) or Shift(
+            settings.name,
+            ShiftOptions(
+                steps=tuple(each / 100 for each in settings.steps), hold=settings.hold, **settings.guard.model_dump()
+            ),
+            service=service.name,
+            to=to.name,
+            made_of=settings,
+            emit=service.emit,
+            now=self._now,
+        )
+        old = Plan(service, name=settings.name, subset=self._subset_or_none(service, settings.subset))
+        subset = self._subset_or_none(to, settings.to_subset)
+        new = Plan(to, name=settings.name, subset=subset, decided=shift.decided)
+        shift.between(old, new, _key(settings.sticky))
+        everything = Match(MatchOptions(), failed=lambda error: None)
+        return shift, (everything, Route(settings.name, split=shift))
+
     def _injected(self, settings: RouteSettings, service: Service) -> Faults:
         faults = self._make_faults(service, settings.faults or ())
         self.faults[settings.match.service].append(faults)
         return faults
+
+    def _subset_or_none(self, service: Service, settings: SubsetSettings | None) -> Subset | None:
+        return None if settings is None else self._subset(service, settings)
 
     def _subset(self, service: Service, settings: SubsetSettings) -> Subset:
         """The service's, where it has had the same before: what its strategy has learned of groups stays."""

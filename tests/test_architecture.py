@@ -23,7 +23,7 @@ POLICY = {
 }  # fmt: skip
 MESH = {
     "core", "context", "files", "following", "plugins", "settings", "hands", "housekeeper",
-    "assembly", "assembly_routing", "mesh",
+    "assembly", "assembly_routing", "mesh", "shifting",
 }  # fmt: skip
 DOORS = MESH | POLICY | {"outbound", "telemetry"}
 
@@ -37,8 +37,9 @@ KNOWS: dict[str, set[str]] = {
     "settings": {"core", "files", "plugins"},
     "following": {"core", "files", "settings"},
     "hands": {"core"},
+    "shifting": {"core", "routing", "sharing"},
     "housekeeper": {"core", "hands"},
-    "assembly": {"core", "plugins", "settings", "assembly_routing", *POLICY},
+    "assembly": {"core", "plugins", "settings", "assembly_routing", "shifting", *POLICY},
     "assembly_routing": {"core", "settings", "fallback", "retrying", "routing"},
     "mesh": MESH | {"health", "limiting", "sharing"},
     "outbound": {"core", "context", "plugins", "mesh", "breaking", "fallback", "security"},

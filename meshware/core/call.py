@@ -173,6 +173,8 @@ class Call:
             self._undo(None, None, 0.0, now)
             for done in self.service.on_done:
                 done(self, failed, now)
+            if self.plan.decided is not None and isinstance(failed, CircuitOpen | NoEndpoint | Overloaded):
+                self.plan.decided(self, None, now)
             raise
         finally:  # last: whoever settles that, on any thread, must not find a call with nothing left
             for each in opened:
@@ -580,6 +582,8 @@ class Call:
             done(self, error, now)
         if self.copied is not None:
             self.copied(self, outcome, now)
+        if self.plan.decided is not None:
+            self.plan.decided(self, outcome, now)
 
     def overdue(self, attempt: Attempt, now: float) -> float:
         """Asked when `attempt.deadline` has come before an answer: until when it may go on; `now` to cut it.

@@ -123,7 +123,7 @@ class Service(Pool):
     """What stands in for failed calls (fallback/), or None; the doors ask it, the core does not."""
 
     mirrors = ()
-    reply = edits = answer_edits = template = within = None
+    decided = reply = edits = answer_edits = template = within = None
     """What a plan may have beside (core/plan.py): a service is the plan of its calls that no route speaks of."""
 
     def __init__(

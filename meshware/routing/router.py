@@ -16,6 +16,7 @@ from meshware.routing.index import Entry, Index
 if TYPE_CHECKING:
     from meshware.core.service import Service
     from meshware.routing.match import Match
+    from meshware.routing.shift import Shift
     from meshware.routing.split import Split
 
 HOPS = 100
@@ -39,7 +40,7 @@ class Route:
         name: str,
         *,
         plan: Plan | None = None,
-        split: Split[Plan] | None = None,
+        split: Split[Plan] | Shift | None = None,
         redirect: Service | None = None,
         rewrite: Callable[[str], str] | None = None,
         edits: Edits | None = None,
@@ -58,15 +59,20 @@ class Route:
 class Routes:
     """The routes of one service's calls, in their order. Thread-safe: immutable.
 
-    `faults` are those that they inject, `mirrors` those that they have, whoever's calls they are in the end.
+    `faults` are those that they inject, `mirrors` and `shifts` those that they have, whoever's calls they
+    are in the end.
     """
 
-    __slots__ = ("_index", "faults", "mirrors")
+    __slots__ = ("_index", "faults", "mirrors", "shifts")
 
     def __init__(
-        self, routes: Sequence[tuple[Match, Route]], faults: Sequence[Any] = (), mirrors: Sequence[Any] = ()
+        self,
+        routes: Sequence[tuple[Match, Route]],
+        faults: Sequence[Any] = (),
+        mirrors: Sequence[Any] = (),
+        shifts: Sequence[Any] = (),
     ) -> None:
-        self.faults, self.mirrors = faults, mirrors
+        self.faults, self.mirrors, self.shifts = faults, mirrors, shifts
         self._index = Index([Entry(place, match, route) for place, (match, route) in enumerate(routes)])
 
     def find(self, service: Service, request: Request, context: Any, now: float) -> Route | None:

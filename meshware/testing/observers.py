@@ -163,6 +163,7 @@ def _every_event() -> list[events.Event]:
         events.PanicTurned(**at, on=False),
         events.EndpointsChanged(**at, added=("192.0.2.1:80",), removed=()),
         events.PluginFailed(**at, plugin="strategy", error="LookupError: no idea"),
+        events.ShiftChanged(**at, shift="v2", to="elsewhere", state="reverted", percentage=0.0, reason="by hand"),
         events.SettingsReloaded(**at),
         events.SettingsRefused(**at, error="1 problem"),
     ]

@@ -89,7 +89,8 @@ class Shifting:
 
 def fingerprint(settings: Any) -> str:
     """A short text that stands for a shift's settings: with others it begins anew."""
-    return blake2b(settings.model_dump_json().encode(), digest_size=8).hexdigest()
+    text = settings.model_dump_json(fallback=lambda each: type(each).__qualname__)  # metadata may be of any kind
+    return blake2b(text.encode(), digest_size=8).hexdigest()
 
 
 def written(standing: Standing, settings: Any) -> dict[str, Any]:

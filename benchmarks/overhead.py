@@ -75,27 +75,36 @@ class Figure:
 # The server
 
 
-def serve(listening: socket.socket) -> None:
-    """A keep-alive server that answers at once."""
+Talk = Callable[[socket.socket], None]
+"""Answers what comes on one connection."""
 
-    def talk(sock: socket.socket) -> None:
+
+def at_once(sock: socket.socket) -> None:
+    """A keep-alive server that answers at once."""
+    while sock.recv(65536):
+        sock.sendall(
+            b"HTTP/1.1 200 OK\r\nServer: bench\r\nDate: Mon, 23 Nov 2026 12:00:00 GMT\r\n"
+            b"Content-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
+        )
+
+
+def serve(listening: socket.socket, talk: Talk) -> None:
+    """A thread for each connection."""
+
+    def talking(sock: socket.socket) -> None:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         with sock, suppress(ConnectionError):
-            while sock.recv(65536):
-                sock.sendall(
-                    b"HTTP/1.1 200 OK\r\nServer: bench\r\nDate: Mon, 23 Nov 2026 12:00:00 GMT\r\n"
-                    b"Content-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
-                )
+            talk(sock)
 
     while True:
-        threading.Thread(target=talk, args=(listening.accept()[0],), daemon=True).start()
+        threading.Thread(target=talking, args=(listening.accept()[0],), daemon=True).start()
 
 
 @contextmanager
-def serving() -> Iterator[str]:
-    """The address of the server."""
+def serving(talk: Talk = at_once) -> Iterator[str]:
+    """The address of a server that answers so, in a process of its own."""
     with socket.create_server(("127.0.0.1", 0), backlog=256) as listening:
-        server = multiprocessing.get_context("fork").Process(target=serve, args=(listening,), daemon=True)
+        server = multiprocessing.get_context("fork").Process(target=serve, args=(listening, talk), daemon=True)
         server.start()
         yield f"127.0.0.1:{listening.getsockname()[1]}"
         server.terminate()

@@ -39,7 +39,7 @@ from meshware.core.service import Seat, Service
 from meshware.discovery.arrival import FirstAnswer
 from meshware.discovery.sources import Sources
 from meshware.fallback.fallback import Fallback, FallbackOptions, reply_of
-from meshware.health.asking import Called, Http, HttpOptions, Tcp, TlsOptions
+from meshware.health.asking import Called, Http, HttpOptions, Tcp
 from meshware.health.checks import CheckOptions, Checks
 from meshware.health.prober import Prober
 from meshware.limiting.admission import Admission, AdmissionOptions, Rate
@@ -55,6 +55,7 @@ from meshware.retrying.hedging import Hedging
 from meshware.retrying.policy import Retries
 from meshware.routing.faults import Faults
 from meshware.security.orca import read_report
+from meshware.security.tls import Tls, TlsOptions
 from meshware.security.trust import LOAD
 from meshware.settings.model import PluginChoice
 from meshware.settings.schema import MeshSettings, ServiceSettings
@@ -62,11 +63,13 @@ from meshware.settings.sections.endpoints import EndpointSettings
 from meshware.settings.sections.fallback import FallbackSettings, LastGoodSettings
 from meshware.settings.sections.faults import FaultSettings
 from meshware.settings.sections.health import HealthCheckSettings
+from meshware.shifting import Shifting
 
 if TYPE_CHECKING:
     from meshware.fallback.last_good import LastGood
     from meshware.health.load import Load
     from meshware.sharing.board import Board
+    from meshware.sharing.shifts import Ledger
 
 PENALTY = 5.0
 """Seconds that a failed attempt counts at least, when the timeout is not shorter (linkerd2-proxy: 5)."""
@@ -90,7 +93,7 @@ MADE_OF: dict[str, tuple[Callable[[Any], Any], ...]] = {
 }
 """Parts of a service that learn something, and the sections of its settings that they are made of."""
 
-HOOKS = ("on_begin", "on_answer", "on_end", "on_abandon", "on_done", "on_fallback", "on_fault")
+HOOKS = ("on_begin", "on_answer", "on_end", "on_abandon", "on_done", "on_fallback", "on_fault", "on_mirror")
 """An observer's methods that are called for each call."""
 
 
@@ -147,9 +150,12 @@ def assemble(
     loaded = now if loaded is None else loaded
     for name, service in services.items():
         _endanger(service, settings.services[name].faults, settings.fault_headers, loaded, now)
-    injected = [each for service in previous.values() if service.routes is not None for each in service.routes.faults]
+    routes = [service.routes for service in previous.values() if service.routes is not None]
+    injected = [each for one in routes for each in one.faults]
+    mirrors = [each for one in routes for each in one.mirrors]
+    shifts = [each for one in routes for each in one.shifts]
     faults = partial(_route_faults, injected, loaded=loaded, now=now)
-    put_routes(settings, services, strategy=parts.strategy_over, faults=faults, now=now)
+    put_routes(settings, services, strategy=parts.strategy_over, faults=faults, mirrors=mirrors, shifts=shifts, now=now)
     return services
 
 
@@ -252,6 +258,29 @@ def board(
         serves=serves,
         emit=emit,
     )
+
+
+def shifting(
+    settings: MeshSettings,
+    services: Mapping[str, Service],
+    *,
+    clock: Callable[[], float],
+    failed: Callable[[Exception], None],
+) -> Shifting | None:
+    """What keeps the shifts of these services going; None where there are none."""
+    shifts = [shift for each in services.values() if each.routes is not None for shift in each.routes.shifts]
+    return Shifting(shifts, ledger=ledger(settings), clock=clock, failed=failed) if shifts else None
+
+
+def ledger(settings: MeshSettings) -> Ledger | None:
+    """Where the workers of this host write down where their shifts stand; None: nowhere."""
+    if not settings.service or not settings.board.enabled:
+        return None
+    try:
+        from meshware.sharing.shifts import Ledger
+    except ImportError:  # a system without record locks
+        return None
+    return Ledger(settings.service, settings.environment, settings.board.directory)
 
 
 def _source(service: Service, settings: ServiceSettings) -> Sources | None:
@@ -357,10 +386,7 @@ def _checks(service: Service, chosen: HealthCheckSettings) -> Checks:
 def _ask(service: Service, chosen: HealthCheckSettings) -> Callable[[Endpoint], None]:
     if chosen.call is not None:
         return Called(chosen.call)
-    tls = None
-    if service.tls is not None:
-        name = service.tls.server_name or service.name.partition(":")[0]
-        tls = TlsOptions(name, service.tls.ca, service.tls.cert, service.tls.key)
+    tls = None if service.tls is None else Tls(TlsOptions.of(service.name, service.tls))
     if chosen.http is None:
         return Tcp(timeout=chosen.timeout, tls=tls)
     http, host = chosen.http, chosen.http.host or service.host

@@ -21,8 +21,10 @@ from meshware.retrying.policy import Retries, RetryOptions
 from meshware.routing import paths
 from meshware.routing.faults import Faults
 from meshware.routing.match import Match, MatchOptions
+from meshware.routing.mirror import Mirror, MirrorOptions, by_body, by_status
 from meshware.routing.paths import PathOptions
 from meshware.routing.router import Route, Routes
+from meshware.routing.shift import Shift, ShiftOptions
 from meshware.routing.split import Split, key_of
 from meshware.routing.texts import TextOptions
 from meshware.settings.routes import label
@@ -31,7 +33,8 @@ from meshware.settings.sections.faults import FaultSettings
 from meshware.settings.sections.matching import MatchSettings, PathMatchSettings, TextMatchSettings
 from meshware.settings.sections.retrying import HedgeSettings, RouteRetrySettings
 from meshware.settings.sections.rewriting import HeaderEditSettings, RewriteSettings
-from meshware.settings.sections.routing import RouteSettings, StickySettings, SubsetSettings
+from meshware.settings.sections.routing import MirrorSettings, RouteSettings, StickySettings, SubsetSettings
+from meshware.settings.sections.shifting import ShiftSettings
 
 StrategyOver = Callable[[Service, Callable[[], Sequence[Endpoint]]], Strategy]
 MakeFaults = Callable[[Service, tuple[FaultSettings, ...]], Faults]
@@ -43,16 +46,27 @@ def put_routes(
     *,
     strategy: StrategyOver,
     faults: MakeFaults,
+    mirrors: Sequence[Mirror],
+    shifts: Sequence[Shift],
     now: float,
 ) -> None:
-    """Have each service decide by the routes of these settings; `strategy` makes one like the service's over others."""
-    making = _Making(services, strategy, faults, now)
+    """Have each service decide by the routes of these settings; `strategy` makes one like the service's over others.
+
+    `mirrors` and `shifts` are those that were there before: one of the same settings goes on, with what it knows.
+    """
+    making = _Making(services, strategy, faults, mirrors, now)
     found: dict[str, list[tuple[Match, Route]]] = {}
     for place, each in enumerate(settings.routes):
         if _here(each.match.locality, settings.locality):
             found.setdefault(each.match.service, []).append(making.route(each, label(place, each)))
+    shifted: defaultdict[str, list[Shift]] = defaultdict(list)
+    for one in settings.shifts:
+        shift, route = making.shift(one, shifts)
+        shifted[one.service].append(shift)
+        found.setdefault(one.service, []).append(route)
     for name, service in services.items():
-        service.routes = Routes(found[name], making.faults[name]) if name in found else None
+        known = making.faults[name], making.mirrors[name], shifted[name]
+        service.routes = Routes(found[name], *known) if name in found else None
         making.put_subsets(service, now)
 
 
@@ -80,10 +94,19 @@ def hedging_of(settings: HedgeSettings, narrower: HedgeSettings | None = None) -
 class _Making:
     """Makes routes for one set of services."""
 
-    def __init__(self, services: Mapping[str, Service], strategy: StrategyOver, faults: MakeFaults, now: float) -> None:
+    def __init__(
+        self,
+        services: Mapping[str, Service],
+        strategy: StrategyOver,
+        faults: MakeFaults,
+        mirrors: Sequence[Mirror],
+        now: float,
+    ) -> None:
         self._services, self._strategy, self._make_faults, self._now = services, strategy, faults, now
+        self._before = mirrors
         self._subsets: dict[str, list[Subset]] = {}
         self.faults: defaultdict[str, list[Faults]] = defaultdict(list)
+        self.mirrors: defaultdict[str, list[Mirror]] = defaultdict(list)
 
     def route(self, settings: RouteSettings, name: str) -> tuple[Match, Route]:
         """One route, and which calls it is for."""
@@ -96,12 +119,14 @@ class _Making:
         if settings.redirect is not None:
             edits, redirect = _edits(settings), self._services[settings.redirect]
             return match, Route(name, redirect=redirect, rewrite=rewrite, edits=edits)
+        mirrors = tuple(self._mirror(each, name) for each in settings.mirror)
+        self.mirrors[service.name] += mirrors
         if settings.split is not None:
-            parts = [(to, weight, self._plan(settings, name, to)) for to, weight in settings.split.items()]
+            parts = [(to, weight, self._plan(settings, name, to, mirrors)) for to, weight in settings.split.items()]
             return match, Route(name, split=Split(parts, _key(settings.sticky)), rewrite=rewrite)
-        return match, Route(name, plan=self._plan(settings, name, service.name), rewrite=rewrite)
+        return match, Route(name, plan=self._plan(settings, name, service.name, mirrors), rewrite=rewrite)
 
-    def _plan(self, settings: RouteSettings, name: str, to: str) -> Plan:
+    def _plan(self, settings: RouteSettings, name: str, to: str, mirrors: tuple[Mirror, ...]) -> Plan:
         service, path, reply = self._services[to], settings.match.path, settings.respond
         own = service.settings
         return Plan(
@@ -110,18 +135,54 @@ class _Making:
             timeout=settings.timeout,
             retry=None if settings.retry is None else retries_of(own.retry, settings.retry),
             hedging=None if settings.hedge is None else (hedging_of(own.hedge, settings.hedge),),
-            subset=None if settings.subset is None else self._subset(service, settings.subset),
+            subset=self._subset_or_none(service, settings.subset),
             faults=None if settings.faults is None else self._injected(settings, service),
             reply=None if reply is None else reply_of(reply.status, reply.headers, reply.body, "route"),
             edits=_edits(settings),
             answer_edits=_edited(settings.response_headers),
             template=None if path is None else path.template,
+            mirrors=mirrors,
         )
+
+    def _mirror(self, settings: MirrorSettings, route: str) -> Mirror:
+        """The one that was there before, where it is the same."""
+        service = self._services[settings.service]
+        subset = self._subset_or_none(service, settings.subset)
+        plan = Plan(service, name=route, timeout=settings.timeout, subset=subset)
+        for mirror in self._before:
+            if (mirror.route, mirror.made_of) == (route, settings):
+                mirror.plan = plan
+                return mirror
+        return Mirror(route, _mirrored(settings), plan, made_of=settings)
+
+    def shift(self, settings: ShiftSettings, before: Sequence[Shift]) -> tuple[Shift, tuple[Match, Route]]:
+        """The one that was there before, where it is the same; and the route that it decides by."""
+        service, to = self._services[settings.service], self._services[settings.to]
+        shift = next((each for each in before if each.made_of == settings), None) or Shift(
+            settings.name,
+            ShiftOptions(
+                steps=tuple(each / 100 for each in settings.steps), hold=settings.hold, **settings.guard.model_dump()
+            ),
+            service=service.name,
+            to=to.name,
+            made_of=settings,
+            emit=service.emit,
+            now=self._now,
+        )
+        old = Plan(service, name=settings.name, subset=self._subset_or_none(service, settings.subset))
+        subset = self._subset_or_none(to, settings.to_subset)
+        new = Plan(to, name=settings.name, subset=subset, decided=shift.decided)
+        shift.between(old, new, _key(settings.sticky))
+        everything = Match(MatchOptions(), failed=lambda error: None)
+        return shift, (everything, Route(settings.name, split=shift))
 
     def _injected(self, settings: RouteSettings, service: Service) -> Faults:
         faults = self._make_faults(service, settings.faults or ())
         self.faults[settings.match.service].append(faults)
         return faults
+
+    def _subset_or_none(self, service: Service, settings: SubsetSettings | None) -> Subset | None:
+        return None if settings is None else self._subset(service, settings)
 
     def _subset(self, service: Service, settings: SubsetSettings) -> Subset:
         """The service's, where it has had the same before: what its strategy has learned of groups stays."""
@@ -143,6 +204,21 @@ class _Making:
             service.subsets = subsets
             if service.picker is not None:
                 service.refresh(now)
+
+
+def _mirrored(settings: MirrorSettings) -> MirrorOptions:
+    named = {"status": by_status, "body": by_body, None: None}
+    own = settings.compare not in named
+    return MirrorOptions(
+        share=settings.percentage / 100,
+        without=frozenset(settings.without),
+        host=settings.host,
+        max_body=settings.max_body,
+        max_answer=settings.max_answer,
+        waiting=settings.waiting,
+        compare=settings.compare if own else named[settings.compare],
+        reads=own or settings.compare == "body",
+    )
 
 
 def _match(settings: MatchSettings, now: float) -> MatchOptions:

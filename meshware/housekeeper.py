@@ -66,7 +66,7 @@ class Connects(Protocol):
         ...
 
 
-class Kept(Protocol):
+class Chore(Protocol):
     """What is kept going round by round."""
 
     @property
@@ -130,7 +130,7 @@ class Housekeeper:
         clock: Callable[[], float] = time.monotonic,
         probes: Callable[[], Connects] | None = None,
         sweep: Callable[[float], bool] = lambda now: False,
-        chores: Callable[[float, Hands], Kept | None] = lambda now, hands: None,
+        chores: Callable[[float, Hands], Chore | None] = lambda now, hands: None,
     ) -> None:
         self._services = services
         self._clock = clock
@@ -192,7 +192,7 @@ class Housekeeper:
 
     def round(self, now: float) -> bool:
         """Do once what is due; True while there is more to come soon."""
-        busy, kept = False, list[Kept]()
+        busy, kept = False, list[Chore]()
         for service in tuple(self._services()):
             try:
                 busy = self._keep(service, now) or busy

@@ -29,7 +29,7 @@ from meshware.core.policy import Observer
 from meshware.core.request import Request
 from meshware.core.service import described
 from meshware.health.load import Load
-from meshware.housekeeper import Attended, Housekeeper
+from meshware.housekeeper import Attended, Chore, Housekeeper
 
 if TYPE_CHECKING:
     from meshware.core.endpoint import Endpoint
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from meshware.settings.schema import MeshSettings
     from meshware.sharing.board import Board
     from meshware.sharing.counts import Count
+    from meshware.shifting import Shifting
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
 
@@ -75,8 +76,9 @@ class Mesh:
         self._named: tuple[PluginChoice, ...] = ()
         self._changing = threading.Lock()
         self._attended = Attended(clock)
-        self._keeper = Housekeeper(self._attended.services, clock=clock, sweep=self._sweep, chores=self._follow_file)
+        self._keeper = Housekeeper(self._attended.services, clock=clock, sweep=self._sweep, chores=self._chores)
         self._board: Board | None = None
+        self._shifting: Shifting | None = None
         self.services: Mapping[str, Service] = {}
         self._names: Mapping[tuple[str, str, int], Service] = {}
         self.plugin_failures = 0
@@ -234,6 +236,26 @@ class Mesh:
         now = self.clock()
         return {name: each.source.status(now) for name, each in self.services.items() if each.source is not None}
 
+    def mirrors(self) -> list[dict[str, Any]]:
+        """Per mirror of a route: its service, copies that were sent, of those failed, alike and unlike, and `dropped`
+        ones by the reason. As plain data."""
+        routes = (each.routes for each in self.services.values() if each.routes is not None)
+        return [mirror.status() for each in routes for mirror in each.mirrors]
+
+    def shifts(self) -> list[dict[str, Any]]:
+        """Per shift: where it stands, since how many seconds and why; of this step, how many calls of the new service
+        this process saw, and how many of them failed. As plain data."""
+        now = self.clock()
+        return [] if self._shifting is None else [each.status(now) for each in self._shifting.shifts]
+
+    def shift(self, name: str, deed: str) -> None:
+        """`pause`, `resume`, `revert` or `promote` a shift; this host's other workers follow.
+
+        Raises KeyError for a shift that is not there.
+        """
+        found = {each.name: each for each in (() if self._shifting is None else self._shifting.shifts)}
+        found[name].steer(deed, self.clock())
+
     def inbound(self) -> dict[str, Any]:
         """What this process takes on: requests that hold a place, the limit (None: none), and how many were refused, by
         the reason. As plain data; empty where nothing is ever refused.
@@ -335,12 +357,16 @@ class Mesh:
         """New settings are wrong, and the old ones stay."""
         self._emit(SettingsRefused(self.settings.service, self.clock(), error))
 
-    def _follow_file(self, now: float, hands: Hands) -> Following | None:
-        """Look at the file when it is time."""
-        file = self._file
+    def _chores(self, now: float, hands: Hands) -> Chore | None:
+        """Look at the file when it is time, and at the shifts."""
+        file, shifting = self._file, self._shifting
         if file is not None:
             file.keep(now, hands, self)
-        return file
+        if shifting is not None:
+            shifting.keep(now, hands)
+        if file is None or shifting is None:
+            return file or shifting
+        return file if file.due < shifting.due else shifting
 
     # Inside
 
@@ -359,7 +385,7 @@ class Mesh:
     def _put(
         self, settings: MeshSettings, previous: Mapping[str, Service], found: Mapping[str, Service] | None = None
     ) -> None:
-        from meshware.assembly import HOOKS, admission, assemble, board
+        from meshware.assembly import HOOKS, admission, assemble, board, shifting
 
         observers = self._observers
         if settings.observers != self._named:
@@ -403,6 +429,11 @@ class Mesh:
         self.load.slots = settings.slots
         self.services = services
         self._names = {key: services[name] for name in services for key in keys(name)}
+        self._shifting = shifting(
+            settings, services, clock=self.clock, failed=lambda error: self.failed("shifts", error)
+        )
+        if self._shifting is not None:
+            self._shifting.begin()
         self._keeper.wake()
 
     def _keep(self, most: int) -> None:

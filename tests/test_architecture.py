@@ -23,7 +23,7 @@ POLICY = {
 }  # fmt: skip
 MESH = {
     "core", "context", "files", "following", "plugins", "settings", "hands", "housekeeper",
-    "assembly", "assembly_routing", "explain", "mesh",
+    "assembly", "assembly_routing", "explain", "mesh", "shifting",
 }  # fmt: skip
 DOORS = MESH | POLICY | {"outbound", "telemetry"}
 
@@ -38,8 +38,9 @@ KNOWS: dict[str, set[str]] = {
     "following": {"core", "files", "settings"},
     "importing": {"core", "files", "settings"},
     "hands": {"core"},
+    "shifting": {"core", "routing", "sharing"},
     "housekeeper": {"core", "hands"},
-    "assembly": {"core", "plugins", "settings", "assembly_routing", *POLICY},
+    "assembly": {"core", "plugins", "settings", "assembly_routing", "shifting", *POLICY},
     "assembly_routing": {"core", "settings", "fallback", "retrying", "routing"},
     "explain": {"core", "routing"},
     "mesh": MESH | {"health", "limiting", "sharing"},

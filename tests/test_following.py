@@ -93,7 +93,7 @@ def opened():
 def passes(mesh, seconds=LOOK):
     """So much time, and then what the housekeeper does."""
     mesh.clock.now += seconds
-    mesh._follow_file(mesh.clock.now, mesh.hands)
+    mesh._chores(mesh.clock.now, mesh.hands)
 
 
 def addresses(mesh):

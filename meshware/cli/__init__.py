@@ -14,6 +14,7 @@ _COMMANDS = {
     "plugins": ("meshware.cli.plugins:plugins", "What is installed under each plugin group, and from where."),
     "run": ("meshware.cli.run:run", "Run a command with its clients meshed, without a line in the app."),
     "schema": ("meshware.cli.schema:schema", "What may be written in the settings: a page, or a JSON Schema."),
+    "shift": ("meshware.cli.shift:shift", "Where shifts stand; pause, resume, revert or promote one."),
     "simulate": ("meshware.cli.simulate:simulate", "Compare strategies in simulated fleets, beside an oracle."),
 }
 

@@ -70,8 +70,8 @@ class Call:
 
     __slots__ = (
         "_cut", "_held", "_hedged", "_lease", "_limiter", "_lock", "_open", "_over", "_won", "bound", "context",
-        "deadline", "decided", "figures", "lateness", "now", "number", "parent", "plan", "request", "rng", "service",
-        "tried",
+        "copied", "deadline", "decided", "figures", "lateness", "now", "number", "parent", "plan", "request", "rng",
+        "service", "tried",
     )  # fmt: skip
 
     imagined = False
@@ -99,6 +99,7 @@ class Call:
         self.now = 0.0
         self.number = 0
         self.tried: tuple[Endpoint, ...] = ()
+        self.copied: Callable[[Call, Outcome, float], None] | None = None  # told once, for mirrors; must not raise
         self.bound = False  # whether its endpoint was kept for its key: slow start does not turn it away
         self.decided = False
         self._open: list[Attempt] = []
@@ -131,9 +132,9 @@ class Call:
         """The name under which this call's figures are kept."""
         return self.figures.name
 
-    def child(self, service: Service, request: Request) -> Call:
+    def child(self, service: Service, request: Request, plan: Plan | None = None) -> Call:
         """A call of its own on behalf of this one (a mirror): one attempt, its own deadline and verdicts."""
-        return Call(service, request, parent=self)
+        return Call(service, request, parent=self, plan=plan)
 
     # Beginning
 
@@ -176,6 +177,8 @@ class Call:
             self._undo(None, None, 0.0, now)
             for done in self.service.on_done:
                 done(self, failed, now)
+            if self.plan.decided is not None and isinstance(failed, CircuitOpen | NoEndpoint | Overloaded):
+                self.plan.decided(self, None, now)
             raise
         finally:  # last: whoever settles that, on any thread, must not find a call with nothing left
             for each in opened:
@@ -585,6 +588,10 @@ class Call:
             self._finish(outcome, now)
         for done in self.service.on_done:
             done(self, error, now)
+        if self.copied is not None:
+            self.copied(self, outcome, now)
+        if self.plan.decided is not None:
+            self.plan.decided(self, outcome, now)
 
     def overdue(self, attempt: Attempt, now: float) -> float:
         """Asked when `attempt.deadline` has come before an answer: until when it may go on; `now` to cut it.

@@ -113,6 +113,17 @@ class FaultInjected(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class ShiftChanged(Event):
+    """So many percent of the service's calls go `to` another by this shift, which is in this state, and why."""
+
+    shift: str
+    to: str
+    state: str
+    percentage: float
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class BoardLost(Event):
     """This worker knows only what it learns itself: it shares nothing with the others of its host."""
 

@@ -78,12 +78,13 @@ class Plan:
 
     What it does not say is the service's. `subset`: where endpoints are picked. `reply`: the answer, and nothing is
     sent. `edits`, `answer_edits`: what becomes of the headers of the request and of the answer. `template`: under
-    which its operations are known.
+    which its operations are known. `mirrors`: where copies of its calls go (routing/mirror.py). `decided`: told what
+    became of each call, None where it was refused; it must not raise.
     """
 
     __slots__ = (
-        "_faults", "_hedging", "_retry", "answer_edits", "edits", "name", "pick", "pool", "reply", "service",
-        "stand_in", "template", "timeout", "timeout_chosen", "untried", "within",
+        "_faults", "_hedging", "_retry", "answer_edits", "decided", "edits", "mirrors", "name", "pick", "pool", "reply",
+        "service", "stand_in", "template", "timeout", "timeout_chosen", "untried", "within",
     )  # fmt: skip
 
     pick: Callable[..., Endpoint]
@@ -104,6 +105,8 @@ class Plan:
         edits: Edits | None = None,
         answer_edits: Edits | None = None,
         template: str | None = None,
+        mirrors: tuple[Any, ...] = (),
+        decided: Callable[[Any, Outcome | None, float], None] | None = None,
     ) -> None:
         self.service = service
         self.name = name
@@ -116,6 +119,8 @@ class Plan:
         self.edits = edits
         self.answer_edits = answer_edits
         self.template = template
+        self.mirrors = mirrors
+        self.decided = decided
         self.pool = pool = service if subset is None else subset
         self.pick, self.stand_in, self.untried, self.within = pool.pick, pool.stand_in, pool.untried, pool.within
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from meshware.core.call import Attempt, Call
     from meshware.core.endpoint import Endpoint
     from meshware.core.fault import Injection
+    from meshware.core.mirrored import Mirrored
     from meshware.core.operations import Operation
     from meshware.core.outcome import Ending, Outcome, Verdict
     from meshware.core.reply import Reply
@@ -551,6 +552,9 @@ class Observer:
 
     def on_fault(self, call: Call, injection: Injection, now: float) -> None:
         """This is injected into the call or one of its attempts, as the settings, a test or a trusted caller say."""
+
+    def on_mirror(self, call: Call, mirrored: Mirrored, now: float) -> None:
+        """The call's copy for another service was answered, failed or dropped; on whichever thread that is known."""
 
     def on_done(self, call: Call, error: BaseException | None, now: float) -> None:
         """The call was decided: delivered, or raised."""

@@ -67,8 +67,8 @@ FEW = 256
 
 PARTS = frozenset({
     "attempt_timeout", "budget", "circuit", "classify", "ejection", "fallback", "guard", "hedging", "inbox", "limiter",
-    "on_abandon", "on_answer", "on_begin", "on_done", "on_end", "on_fallback", "on_fault", "operations", "refreshing",
-    "retry", "seat", "strategy", "wake",
+    "on_abandon", "on_answer", "on_begin", "on_done", "on_end", "on_fallback", "on_fault", "on_mirror", "operations",
+    "refreshing", "retry", "seat", "strategy", "wake",
 })  # fmt: skip
 """What is made when it is first asked for, by a method of `Parts` with its name."""
 
@@ -118,10 +118,12 @@ class Service(Pool):
     on_done: tuple[Callable[..., None], ...]
     on_fallback: tuple[Callable[..., None], ...]
     on_fault: tuple[Callable[..., None], ...]
+    on_mirror: tuple[Callable[..., None], ...]
     fallback: Any
     """What stands in for failed calls (fallback/), or None; the doors ask it, the core does not."""
 
-    reply = edits = answer_edits = template = within = None
+    mirrors = ()
+    decided = reply = edits = answer_edits = template = within = None
     """What a plan may have beside (core/plan.py): a service is the plan of its calls that no route speaks of."""
 
     def __init__(

@@ -6,50 +6,34 @@ Of an HTTP answer only the head is read, within limits of time and of bytes, wha
 
 from __future__ import annotations
 
-import os
 import socket
-import ssl
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from threading import Lock
 
 from meshware.core.endpoint import Endpoint
 
 LONGEST = 65_536
 """Bytes of an answer's head."""
 
-RENEWED = 60.0
-"""Seconds after which certificates are read again: they may have been renewed."""
-
 INTERIM = 10
 """1xx answers that are skipped before the final one."""
 
 Clock = Callable[[], float]
+
+Secure = Callable[[socket.socket], socket.socket]
+"""Makes TLS of a connection; raises OSError."""
 
 
 class Ailing(Exception):
     """The endpoint has answered, and its answer says that it is not well: nobody has to ask again."""
 
 
-@dataclass(frozen=True, slots=True)
-class TlsOptions:
-    """Paths of a CA bundle, a certificate and its key; the name that the endpoint's certificate must be for."""
-
-    server_name: str
-    ca: str | None = None
-    cert: str | None = None
-    key: str | None = None
-
-
 class Tcp:
     """Whether it takes a connection; where there is TLS, whether it is who it should be. Thread-safe."""
 
-    def __init__(self, *, timeout: float, tls: TlsOptions | None = None, clock: Clock = time.monotonic) -> None:
+    def __init__(self, *, timeout: float, tls: Secure | None = None, clock: Clock = time.monotonic) -> None:
         self._timeout, self._tls, self._clock = timeout, tls, clock
-        self._lock = Lock()
-        self._context: ssl.SSLContext | None = None
-        self._made = 0.0
 
     def __call__(self, endpoint: Endpoint) -> None:
         """Raises OSError when it does not, within the time."""
@@ -61,18 +45,10 @@ class Tcp:
             return sock
         try:
             sock.settimeout(left(until, self._clock))
-            return self._trust(self._tls).wrap_socket(sock, server_hostname=self._tls.server_name)
+            return self._tls(sock)
         except BaseException:
             sock.close()
             raise
-
-    def _trust(self, tls: TlsOptions) -> ssl.SSLContext:
-        """What says who is trusted and who we are; read anew now and then."""
-        with self._lock:
-            now = self._clock()
-            if self._context is None or now - self._made > RENEWED:
-                self._context, self._made = _context(tls), now
-            return self._context
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +66,7 @@ class Http(Tcp):
     """Whether it answers a request with a status that is expected. Thread-safe."""
 
     def __init__(
-        self, options: HttpOptions, *, timeout: float, tls: TlsOptions | None = None, clock: Clock = time.monotonic
+        self, options: HttpOptions, *, timeout: float, tls: Secure | None = None, clock: Clock = time.monotonic
     ) -> None:
         super().__init__(timeout=timeout, tls=tls, clock=clock)
         self._options = options
@@ -139,14 +115,6 @@ def left(until: float, clock: Clock) -> float:
     if seconds <= 0:
         raise TimeoutError("no answer in time")
     return seconds
-
-
-def _context(tls: TlsOptions) -> ssl.SSLContext:
-    directory = tls.ca is not None and os.path.isdir(tls.ca)
-    context = ssl.create_default_context(cafile=None if directory else tls.ca, capath=tls.ca if directory else None)
-    if tls.cert is not None:
-        context.load_cert_chain(tls.cert, tls.key)
-    return context
 
 
 def _status(sock: socket.socket, until: float, clock: Clock) -> int:

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterator, Mapping
-from typing import Any
+import http.client
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 
 from meshware.core.errors import MeshError
+from meshware.core.outcome import Cause
+
+if TYPE_CHECKING:
+    from meshware.outbound.wire import Wire
 
 LOCAL_ERRNOS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL})
 """Our own want of descriptors, memory or ports: nothing that the endpoint did."""
@@ -30,3 +35,29 @@ def chain(error: BaseException | None) -> Iterator[BaseException]:
         if isinstance(error, OSError) and error.errno is not None:
             return
         error = error.__cause__ or error.__context__
+
+
+Meaning = tuple[tuple[type[BaseException], Cause, Cause], ...]
+
+STANDARD: Meaning = (
+    # error, before the request went out, and after
+    (ConnectionRefusedError, Cause.REFUSED, Cause.RESET),
+    (TimeoutError, Cause.CONNECT_TIMEOUT, Cause.TIMEOUT),
+    (http.client.RemoteDisconnected, Cause.CONNECT, Cause.RESET),
+    (http.client.IncompleteRead, Cause.CONNECT, Cause.RESET),
+    (http.client.HTTPException, Cause.CONNECT, Cause.PROTOCOL),
+)
+"""What errors of sockets and of http.client mean."""
+
+
+def cause_of(errors: Iterable[BaseException], wire: Wire, meaning: Meaning = STANDARD) -> Cause:
+    """Why an attempt whose error has this chain has no answer."""
+    if wire.cut.fired:
+        return wire.cut.cause(begun=wire.begun > 0)
+    for each in errors:
+        if isinstance(each, OSError) and each.errno in LOCAL_ERRNOS:
+            return Cause.LOCAL
+        for kind, before, after in meaning:
+            if isinstance(each, kind):
+                return after if wire.sent else before
+    return Cause.RESET if wire.sent else Cause.CONNECT

@@ -19,13 +19,13 @@ from meshware.outbound.scopes import Wanted
 
 if TYPE_CHECKING:
     from meshware.core.call import Attempt, Call
-    from meshware.fallback.last_good import Keeping
+    from meshware.outbound.mirrors import Reader
 
 
 class Following:
     """Follows one answer's body to its end, and tells the call once. Its methods may run in a finalizer."""
 
-    __slots__ = ("at", "attempt", "call", "keeping", "late", "outcome", "over", "reading")
+    __slots__ = ("at", "attempt", "call", "reader", "late", "outcome", "over", "reading")
 
     def __init__(self, call: Call, attempt: Attempt, outcome: Outcome, late: Callable[[], Exception]) -> None:
         deadline = call.deadline
@@ -33,7 +33,7 @@ class Following:
         self.at = deadline.at if deadline.chosen and outcome.status != 101 else None
         self.reading = 0.0
         self.over = False
-        self.keeping: Keeping | None = None
+        self.reader: Reader | None = None
 
     def end(self, ending: Ending) -> None:
         """The body has ended so; only the first time counts."""
@@ -41,8 +41,8 @@ class Following:
             self.over = True
             now = time.monotonic()
             self.call.ended(self.attempt, ending, self.outcome.elapsed + self.reading, now)
-            if self.keeping is not None and ending is Ending.COMPLETE:
-                self.keeping.whole(now)
+            if self.reader is not None and ending is Ending.COMPLETE:
+                self.reader.whole(now)
 
 
 class SyncBody:
@@ -77,8 +77,8 @@ class SyncBody:
             if piece is None:
                 following.end(Ending.COMPLETE)
                 return
-            if following.keeping is not None:
-                following.keeping.add(piece)
+            if following.reader is not None:
+                following.reader.add(piece)
             yield piece
             if following.at is not None and time.monotonic() >= following.at and not self._broken:
                 # no cut ends a shared connection
@@ -142,8 +142,8 @@ class AsyncBody:
                     return
                 finally:
                     following.reading += time.monotonic() - began
-                if following.keeping is not None:
-                    following.keeping.add(piece)
+                if following.reader is not None:
+                    following.reader.add(piece)
                 yield piece
         finally:
             if hasattr(pieces, "aclose"):  # a user's own stream may have an iterator that is no generator

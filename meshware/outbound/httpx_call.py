@@ -19,6 +19,7 @@ from meshware.outbound.exchange import SLACK, answer_of, behind, edited, headers
 from meshware.outbound.httpx_bodies import Following, body_class
 from meshware.outbound.httpx_wire import Wire
 from meshware.outbound.looks import look_of
+from meshware.outbound.mirrors import Copies, Reader
 from meshware.outbound.race import cut_of
 from meshware.outbound.reaper import Cut, reaper
 from meshware.outbound.scopes import Limit, Wanted
@@ -43,18 +44,24 @@ class HttpxCall:
         self.library, self.way, self.service, self.request = library, way, service, request
         self.limits = library.limits(request)
         self.target: bytes | None = None
+        self.copies: Copies | None = None
         described = self._described()
         self.call: Call = mesh.call(service, described)
         if self.call.plan is not service:
             self._route(described)
 
     def _route(self, described: Request) -> None:
-        """What a route has decided of the request: whose endpoints, and which path."""
+        """What a route has decided of the request: whose endpoints, which path, and where copies go."""
         call = self.call
         if call.service is not self.service:
             self.service, self.way = call.service, self.way.to_service(call.service)
         if call.request.path != described.path:
             self.target = call.request.target.encode("ascii")
+        if call.plan.mirrors:
+            request = self.request
+            body = request.content if isinstance(request.stream, self.library.module.ByteStream) else None
+            host, secure = request.url.netloc.decode("ascii"), request.url.scheme == "https"
+            self.copies = Copies(call, body, host=host, secure=secure)
 
     def _described(self) -> Request:
         request, context = self.request, current_context()
@@ -137,6 +144,8 @@ class HttpxCall:
         answer, won.answer = won.answer, None
         if self.call.plan.answer_edits is not None:
             self.call.plan.answer_edits.apply(answer.headers)
+        if self.copies is not None:
+            self._read_along(won, answer, None)
         return answer
 
     def _ended_in(self, won: Attempt) -> Outcome:
@@ -147,8 +156,15 @@ class HttpxCall:
         """The answer, whose body is kept when it is good and read to its end."""
         answer = self._taken(won)
         if self.service.fallback is not None:
-            answer.stream.following.keeping = fallbacks.keeping(self.call, won, url, answer.headers, decoded=False)
+            self._read_along(won, answer, fallbacks.keeping(self.call, won, url, answer.headers, decoded=False))
         return answer
+
+    def _read_along(self, won: Attempt, answer: Any, beside: Reader | None) -> None:
+        """Have whoever else wants the body read it as the client does."""
+        if self.copies is not None:
+            encoding = answer.headers.get("content-encoding")
+            beside = self.copies.reader(self.call, self._ended_in(won), beside, encoding=encoding)
+        answer.stream.following.reader = beside
 
     # What goes wrong on purpose
 

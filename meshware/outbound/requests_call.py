@@ -23,6 +23,7 @@ from meshware.outbound import wire as wires
 from meshware.outbound.drive import drive
 from meshware.outbound.exchange import SLACK, Limits, answer_of, edited, finite, headers_for, host_for
 from meshware.outbound.looks import look_of
+from meshware.outbound.mirrors import Copies, Reader
 from meshware.outbound.race import cut_of
 from meshware.outbound.reaper import reaper
 from meshware.outbound.requests_errors import cause_of, twin
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
     from meshware.core.call import Attempt, Call
     from meshware.core.reply import Reply
     from meshware.core.service import Service
-    from meshware.fallback.last_good import Keeping
     from meshware.mesh import Mesh
 
 CA_BUNDLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
@@ -81,6 +81,7 @@ class RequestsCall:
         self.limits = limits_of(timeout)
         self.position = None if request.body is None else _position(request)
         self.call: Call
+        self.copies: Copies | None = None
 
     def run(self, mesh: Mesh) -> requests.Response:
         """The answer of the attempt that is delivered; raises requests' errors, and ours as requests'."""
@@ -90,6 +91,8 @@ class RequestsCall:
             self.service = self.call.service
             if plan.reply is not None:
                 return replied(self.adapter, self.request, plan.reply)
+            if plan.mirrors:
+                self.copies = self._copies()
         if self.service.fallback is not None or plan.faults is not None:
             return self._covered()
         return self._delivered(self._driven(self.send))
@@ -126,6 +129,7 @@ class RequestsCall:
     def _delivered(self, won: Attempt, url: str | None = None) -> requests.Response:
         """The answer, or with the URL what is there in its place."""
         edits = self.call.plan.answer_edits
+        reader: Reader | None = None
         try:
             if edits is not None:
                 edits.apply(won.answer.headers)
@@ -135,10 +139,12 @@ class RequestsCall:
                 if reply is not None:
                     self.drop(won)
                     return replied(self.adapter, self.request, reply)
-                keeping = fallbacks.keeping(self.call, won, url, won.answer.headers, decoded=True)
-                answer = self._deliver(won)
-                return answer if keeping is None else kept(answer, keeping)
-            return self._deliver(won)
+                reader = fallbacks.keeping(self.call, won, url, won.answer.headers, decoded=True)
+            if self.copies is not None:
+                assert won.outcome is not None
+                reader = self.copies.reader(self.call, won.outcome, reader, encoding=None)
+            answer = self._deliver(won)
+            return answer if reader is None else kept(answer, reader)
         except BaseException:  # interrupted: nobody will read the answer
             self.call.leave(won, time.monotonic())
             raise
@@ -156,6 +162,11 @@ class RequestsCall:
             timeout=self.limits.total,
             name=context.operation if context is not None else None,
         )
+
+    def _copies(self) -> Copies:
+        body = b"" if self.request.body is None else self.request.body
+        whole = body if isinstance(body, str | bytes) else None
+        return Copies(self.call, whole, host=self.url.netloc, secure=self.url.scheme == "https")
 
     def _secure(self) -> None:
         """The service's TLS settings, under what the caller gave for this call."""
@@ -309,7 +320,7 @@ class MeshedResponse(requests.Response):
     """What `requests.Response` is, but a body that we cut at the deadline says so."""
 
     _body: tuple[Call, Wire] | None = None
-    _keeping: Keeping | None = None
+    _reader: Reader | None = None
     _short: tuple[int, Wire | None] | None = None
 
     def iter_content(self, chunk_size: Any = 1, decode_unicode: bool = False) -> Iterator[Any]:
@@ -317,9 +328,9 @@ class MeshedResponse(requests.Response):
         chunks = super().iter_content(chunk_size, decode_unicode)
         if self._short is not None:
             chunks = self._broken_off(chunks)
-        keeping, self._keeping = self._keeping, None  # who comes second has not all of it
-        if keeping is not None and not decode_unicode:
-            chunks = _keep(chunks, keeping)
+        reader, self._reader = self._reader, None  # who comes second has not all of it
+        if reader is not None and not decode_unicode:
+            chunks = _keep(chunks, reader)
         return chunks if self._body is None else self._cut(chunks, *self._body)
 
     def _broken_off(self, chunks: Iterator[Any]) -> Iterator[Any]:
@@ -355,19 +366,19 @@ def meshed_response(answer: requests.Response) -> MeshedResponse | None:
     return answer if isinstance(answer, MeshedResponse) else None
 
 
-def kept(answer: requests.Response, keeping: Keeping) -> requests.Response:
-    """The answer, whose body is kept when it is read to its end."""
+def kept(answer: requests.Response, reader: Reader) -> requests.Response:
+    """The answer, along whose body somebody else reads."""
     meshed = meshed_response(answer)
     if meshed is not None:
-        meshed._keeping = keeping
+        meshed._reader = reader
     return answer
 
 
-def _keep(chunks: Iterator[bytes], keeping: Keeping) -> Iterator[bytes]:
+def _keep(chunks: Iterator[bytes], reader: Reader) -> Iterator[bytes]:
     for chunk in chunks:
-        keeping.add(chunk)
+        reader.add(chunk)
         yield chunk
-    keeping.whole(time.monotonic())
+    reader.whole(time.monotonic())
 
 
 def _position(request: requests.PreparedRequest) -> int | None:

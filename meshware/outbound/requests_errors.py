@@ -6,7 +6,6 @@ ours need not know the client.
 
 from __future__ import annotations
 
-import http.client
 from typing import TYPE_CHECKING, Any
 
 import requests
@@ -15,7 +14,8 @@ import urllib3.exceptions
 from meshware.breaking import errors as breaking
 from meshware.core import errors
 from meshware.core.outcome import Cause
-from meshware.outbound.errors import LOCAL_ERRNOS, chain
+from meshware.outbound.errors import STANDARD, Meaning, chain
+from meshware.outbound.errors import cause_of as by_meaning
 from meshware.outbound.errors import twin as make_twin
 
 if TYPE_CHECKING:
@@ -56,29 +56,16 @@ def twin(error: errors.MeshError, request: requests.PreparedRequest) -> Exceptio
     return make_twin(error, _TWINS, request=request, response=None)
 
 
-_MEANING: tuple[tuple[type[BaseException], Cause, Cause], ...] = (
-    # error, before the request went out, and after
+_MEANING: Meaning = (
     (urllib3.exceptions.ConnectTimeoutError, Cause.CONNECT_TIMEOUT, Cause.CONNECT_TIMEOUT),
     (urllib3.exceptions.EmptyPoolError, Cause.LOCAL, Cause.LOCAL),
-    (ConnectionRefusedError, Cause.REFUSED, Cause.RESET),
     (urllib3.exceptions.ReadTimeoutError, Cause.CONNECT_TIMEOUT, Cause.TIMEOUT),
-    (TimeoutError, Cause.CONNECT_TIMEOUT, Cause.TIMEOUT),
-    (http.client.RemoteDisconnected, Cause.CONNECT, Cause.RESET),
-    (http.client.IncompleteRead, Cause.CONNECT, Cause.RESET),
-    (http.client.HTTPException, Cause.CONNECT, Cause.PROTOCOL),
+    *STANDARD,
 )
 
 
 def cause_of(error: BaseException, wire: Wire) -> Cause:
     """Why an attempt has no answer."""
-    if wire.cut.fired:
-        return wire.cut.cause(begun=wire.begun > 0)
-    for each in chain(error):
-        if isinstance(each, OSError) and each.errno in LOCAL_ERRNOS:
-            return Cause.LOCAL
-        if isinstance(each, urllib3.exceptions.NewConnectionError):
-            continue  # by its base a connect timeout; what happened is its cause
-        for kind, before, after in _MEANING:
-            if isinstance(each, kind):
-                return after if wire.sent else before
-    return Cause.RESET if wire.sent else Cause.CONNECT
+    # a NewConnectionError is by its base a connect timeout; what happened is its cause
+    told = (each for each in chain(error) if not isinstance(each, urllib3.exceptions.NewConnectionError))
+    return by_meaning(told, wire, _MEANING)

@@ -94,14 +94,18 @@ class Wire:
             self.socket.settimeout(patience)
 
     def follow(self, answer: HTTPResponse, ended: Callable[[Ending, float], None]) -> None:
+        """`follow_bare` for who reads by urllib3."""
+        inner: Any = answer._original_response
+        if inner.chunked:
+            self.answer = weakref.ref(answer)
+        self.follow_bare(inner, ended)
+
+    def follow_bare(self, answer: http.client.HTTPResponse, ended: Callable[[Ending, float], None]) -> None:
         """Have `ended(ending, seconds inside reads, those of the headers included)` called once when the body is over.
 
         It may be called from a finalizer, and must then take no lock.
         """
-        inner: Any = answer._original_response
-        if inner.chunked:
-            self.answer = weakref.ref(answer)
-        elif self.ending is None and inner.length == 0:
+        if not answer.chunked and self.ending is None and answer.length == 0:
             self.ending = Ending.COMPLETE
         if self.ending is None:
             self._ended = ended

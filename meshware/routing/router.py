@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from meshware.core.plan import Edits, Plan
 from meshware.core.request import Request
 from meshware.routing.index import Entry, Index
+from meshware.routing.shift import Shift
 
 if TYPE_CHECKING:
     from meshware.core.service import Service
@@ -41,7 +42,7 @@ class Route:
         name: str,
         *,
         plan: Plan | None = None,
-        split: Split[Plan] | None = None,
+        split: Split[Plan] | Shift | None = None,
         redirect: Service | None = None,
         rewrite: Callable[[str], str] | None = None,
         edits: Edits | None = None,
@@ -60,13 +61,20 @@ class Route:
 class Routes:
     """The routes of one service's calls, in their order. Thread-safe: immutable.
 
-    `faults` are those that they inject, whoever's calls they are in the end.
+    `faults` are those that they inject, `mirrors` and `shifts` those that they have, whoever's calls they
+    are in the end.
     """
 
-    __slots__ = ("_index", "entries", "faults")
+    __slots__ = ("_index", "entries", "faults", "mirrors", "shifts")
 
-    def __init__(self, routes: Sequence[tuple[Match, Route]], faults: Sequence[Any] = ()) -> None:
-        self.faults = faults
+    def __init__(
+        self,
+        routes: Sequence[tuple[Match, Route]],
+        faults: Sequence[Any] = (),
+        mirrors: Sequence[Any] = (),
+        shifts: Sequence[Any] = (),
+    ) -> None:
+        self.faults, self.mirrors, self.shifts = faults, mirrors, shifts
         self.entries = [Entry(place, match, route) for place, (match, route) in enumerate(routes)]
         self._index = Index(self.entries)
 
@@ -117,7 +125,7 @@ def _settled(
     """The end of the way: where this route sends the call."""
     plan, split = route.plan, route.split
     if split is not None:
-        pick = split.pick if told is None else partial(told.split, split)
+        pick = split.pick if told is None else partial(told.split, split.split if isinstance(split, Shift) else split)
         plan = pick(request, context, service.rng)
     assert plan is not None
     if edits is not None:

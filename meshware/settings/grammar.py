@@ -234,6 +234,13 @@ def header(name: str, value: str = "") -> None:
         raise ValueError(f"{name}: a header's value is one line of latin-1, not {value!r}")
 
 
+def header_names(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Names of headers, in lower case."""
+    for name in names:
+        header(name)
+    return tuple(name.lower() for name in names)
+
+
 def as_json(value: Any) -> None:
     """What JSON can say."""
     try:

@@ -176,6 +176,23 @@ def check(value: Any) -> Any:
     return found
 
 
+COMPARISONS = ("status", "body")
+"""How a mirror's answers are compared, by their names."""
+
+
+def comparison(value: Any) -> Any:
+    """The name of a comparison, or one of the user's own, or its import path: an ordinary function."""
+    if value is None or value in COMPARISONS:
+        return value
+    if isinstance(value, str) and ":" not in value:
+        expected = f"one of {', '.join(COMPARISONS)}, or an import path `module:name`"
+        raise Refused(expected, nearest(value, COMPARISONS))
+    found = function(value)
+    if iscoroutinefunction(found):
+        raise Refused("an ordinary function: copies are compared on threads, where nobody awaits a coroutine")
+    return found
+
+
 def path(text: str) -> str:
     """The path of a file or directory that is there."""
     if not os.path.exists(text):

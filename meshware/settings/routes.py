@@ -61,9 +61,10 @@ def _together(routes: Routes, services: Collection[str] | None) -> Iterator[Refu
 def _unknown(routes: Routes, services: Collection[str]) -> Iterator[Refusal]:
     """Services that are not there."""
     for place, route in routes.items():
-        named: list[tuple[tuple[str, ...], str]] = [(("match", "service"), route.match.service)]
+        named: list[tuple[tuple[str | int, ...], str]] = [(("match", "service"), route.match.service)]
         named += [(("split", name), name) for name in route.split or ()]
         named += [(("redirect",), route.redirect)] if route.redirect is not None else []
+        named += [(("mirror", place, "service"), each.service) for place, each in enumerate(route.mirror)]
         for at, name in named:
             if name not in services:
                 expected = f"a service of the settings (known: {', '.join(services) or 'none'})"

@@ -37,6 +37,8 @@ from meshware.settings.sections.inbound import InboundSettings
 from meshware.settings.sections.limiting import LimitSettings, RateSettings, ThrottleSettings
 from meshware.settings.sections.retrying import HedgeSettings, RetrySettings
 from meshware.settings.sections.routing import RouteSettings
+from meshware.settings.sections.shifting import ShiftSettings
+from meshware.settings.shifts import checked as checked_shifts
 
 ClassifierChoice = Annotated[Any, PlainValidator(references.classifier), WithJsonSchema({"type": ["string", "null"]})]
 
@@ -258,6 +260,9 @@ class MeshSettings(Model):
     )
     routes: Annotated[tuple[RouteSettings, ...], WrapValidator(checked)] = Field(
         (), description="What becomes of some calls before they begin; the first that is for a call decides."
+    )
+    shifts: Annotated[tuple[ShiftSettings, ...], AfterValidator(checked_shifts)] = Field(
+        (), description="From one service to another in steps, and back when that fails."
     )
 
     @model_validator(mode="before")

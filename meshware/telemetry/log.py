@@ -38,6 +38,10 @@ _TEXTS: dict[type[object], tuple[int, str]] = {
     events.EndpointsRefused: (logging.WARNING, "{service}: {source} names what are no endpoints, left out: {refused}"),
     events.PluginFailed: (logging.WARNING, "{service}: {plugin} failed, a stand-in decided: {error}"),
     events.FaultInjected: (logging.WARNING, "{service}: faults are injected, as asked for: {fault}"),
+    events.ShiftChanged: (
+        logging.WARNING,
+        "{service}: shift {shift} to {to} is {state} at {percentage:g} %: {reason}",
+    ),
     events.BoardLost: (logging.WARNING, "nothing is shared with other workers of this host: {reason}"),
     events.BoardsApart: (
         logging.WARNING,

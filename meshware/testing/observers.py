@@ -13,6 +13,7 @@ from meshware.core.availability import Bar
 from meshware.core.call import Call
 from meshware.core.errors import NoEndpoint
 from meshware.core.fault import Fault, Injection
+from meshware.core.mirrored import Mirrored
 from meshware.core.outcome import Cause, Ending, Outcome
 from meshware.core.policy import Observer
 from meshware.core.reply import Reply
@@ -89,6 +90,9 @@ class _Watched(Observer):
     def on_fault(self, *facts: Any) -> None:
         self._tell("on_fault", *facts)
 
+    def on_mirror(self, *facts: Any) -> None:
+        self._tell("on_mirror", *facts)
+
     def on_done(self, *facts: Any) -> None:
         self._tell("on_done", *facts)
 
@@ -125,6 +129,8 @@ def _calls(watched: _Watched) -> None:
                 told(call, Reply(200, (), b"", "static"), now)
             for told in service.on_fault:
                 told(call, Injection(0.1, Fault(abort=503)), now)
+            for told in service.on_mirror:
+                told(call, Mirrored("copies", "elsewhere", "full"), now)
             service.settle(now)
         assert watched.wrong is None, watched.wrong
 
@@ -157,6 +163,7 @@ def _every_event() -> list[events.Event]:
         events.PanicTurned(**at, on=False),
         events.EndpointsChanged(**at, added=("192.0.2.1:80",), removed=()),
         events.PluginFailed(**at, plugin="strategy", error="LookupError: no idea"),
+        events.ShiftChanged(**at, shift="v2", to="elsewhere", state="reverted", percentage=0.0, reason="by hand"),
         events.SettingsReloaded(**at),
         events.SettingsRefused(**at, error="1 problem"),
     ]

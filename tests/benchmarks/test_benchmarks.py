@@ -77,3 +77,11 @@ def test_the_tables_of_what_strategies_are_worth_are_made():
     told = run("strategies.py", "--quick")
     assert re.search(r"\| `homogeneous` \| 1\.0\d \|", told)
     assert re.search(r"\| `adaptive` \| 1\.0\d \| 1\.0\d, `homogeneous` \|", told)
+
+
+def test_what_mirrors_cost_their_calls_is_measured(tmp_path):
+    file = tmp_path / "mirrors.json"
+    assert "what a mirror costs its calls" in run("mirror_cost.py", "--quick", "--json", str(file))
+    found = json.loads(file.read_text())
+    assert [each["what"] for each in found] == ["p50", "p99", "MiB"] * 3
+    assert [each["name"] for each in found[::3]] == ["dead", "slow", "1 GiB"]

@@ -80,7 +80,7 @@ def test_lists_of_plugins_are_shown_by_their_names(shop):
 
 MESHS_OWN = {
     "service", "environment", "locality", "request_timeout", "trusted_peers", "observers", "follow", "board.enabled",
-    "board.directory", "explain.keep", "fault_headers", "load_reports", "slots", "routes",
+    "board.directory", "explain.keep", "fault_headers", "load_reports", "slots", "routes", "shifts",
 }  # fmt: skip
 
 

@@ -11,7 +11,8 @@ from faults.behaviours import CHUNKED, _then
 
 from meshware.core.endpoint import Endpoint
 from meshware.health import asking
-from meshware.health.asking import Ailing, Called, Http, HttpOptions, Tcp, TlsOptions
+from meshware.health.asking import Ailing, Called, Http, HttpOptions, Tcp
+from meshware.security.tls import Tls, TlsOptions
 
 
 def endpoint_of(upstream):
@@ -107,33 +108,16 @@ def trusted(authority, tmp_path):
 
 def test_tls_is_checked_by_the_services_name(tls_upstream, trusted):
     upstream = tls_upstream("inventory")
-    tls = TlsOptions("inventory", trusted)
+    tls = Tls(TlsOptions("inventory", trusted))
     http(tls=tls)(endpoint_of(upstream))
     Tcp(timeout=2.0, tls=tls)(endpoint_of(upstream))
     with pytest.raises(OSError, match="CERTIFICATE_VERIFY_FAILED"):
-        http(tls=TlsOptions("billing", trusted))(endpoint_of(upstream))
+        http(tls=Tls(TlsOptions("billing", trusted)))(endpoint_of(upstream))
 
 
 def test_who_speaks_no_tls_has_failed(upstream, trusted):
     with pytest.raises(OSError):
-        http(tls=TlsOptions("inventory", trusted), timeout=0.5)(endpoint_of(upstream))
-
-
-def test_a_directory_of_certificates_and_ones_own_are_read_and_read_again(tls_upstream, authority, trusted, tmp_path):
-    upstream, now = tls_upstream("inventory"), [time.monotonic()]
-    cert = authority.issue_cert("shop")
-    cert.private_key_and_cert_chain_pem.write_to_path(tmp_path / "own.pem")
-    own = str(tmp_path / "own.pem")
-    ask = Tcp(timeout=2.0, tls=TlsOptions("inventory", trusted, own), clock=lambda: now[0])
-    ask(endpoint_of(upstream))
-    first = ask._context
-    ask(endpoint_of(upstream))
-    assert ask._context is first
-    now[0] += 61
-    ask(endpoint_of(upstream))
-    assert ask._context is not first
-    with pytest.raises(OSError, match="CERTIFICATE_VERIFY_FAILED"):
-        Tcp(timeout=2.0, tls=TlsOptions("inventory", str(tmp_path)))(endpoint_of(upstream))
+        http(tls=Tls(TlsOptions("inventory", trusted)), timeout=0.5)(endpoint_of(upstream))
 
 
 # A function of the user's

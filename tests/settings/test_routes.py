@@ -74,6 +74,23 @@ def test_every_problem_is_named_at_once_with_its_path():
         (route(redirect="pricing", timeout=1), "routes[0].redirect", "does not go with `timeout`"),
         (route(respond={"status": 404}, retry=False), "routes[0].respond", "does not go with `retry`"),
         (route(sticky={"header": "x"}), "routes[0].sticky", "goes with `split`"),
+        (route(mirror={"service": "pricng"}), "routes[0].mirror.service", "a service of the settings"),
+        (route(mirror={"service": "inventory"}), "routes[0].mirror.service", "do not go to anyway"),
+        (
+            route(subset={"metadata": {"v": 1}}, mirror={"service": "inventory", "subset": {"metadata": {"v": 1}}}),
+            "routes[0].mirror.service",
+            "another `subset`",
+        ),
+        (
+            route(split={"pricing": 1, "inventory-v2": 1}, mirror=[{"service": "inventory"}, {"service": "pricing"}]),
+            "routes[0].mirror[1].service",
+            "do not go to anyway",
+        ),
+        (route(mirror={"service": "pricing", "percentage": 101}), "routes[0].mirror.percentage", "or equal to 100"),
+        (route(mirror={"service": "pricing", "compare": "bdy"}), "routes[0].mirror.compare", "one of status, body"),
+        (route(mirror={"service": "pricing", "compare": "a.b:c"}), "routes[0].mirror.compare", "No module"),
+        (route(mirror={"service": "pricing", "without": ["a b"]}), "routes[0].mirror.without", "no header's name"),
+        (route(redirect="pricing", mirror={"service": "pricing"}), "routes[0].redirect", "does not go with `mirror`"),
         (route(split={"pricing": 1}, sticky={}), "routes[0].sticky", "exactly one of `header`"),
         (route(split={"pricing": -1}), "routes[0].split.pricing", "greater than or equal to 0"),
         (route(split={}), "routes[0].split", "at least one"),
@@ -197,6 +214,14 @@ def test_a_shadow_is_looked_for_among_a_thousand_routes():
     routes = [route(match={"path": {"prefix": f"/p{number}/"}}) for number in range(1_000)]
     (problem,) = refusal(shop(*routes, route(match={"path": "/p77/x"})))
     assert "routes[77] comes first" in problem.expected
+
+
+def test_a_mirror_may_be_one_or_several_and_another_subset_of_the_same_service():
+    one = {"service": "inventory", "subset": {"metadata": {"v": 2}}}
+    assert [each.service for each in load(shop(route(mirror=one))).routes[0].mirror] == ["inventory"]
+    several = load(shop(route(mirror=[one, {"service": "pricing"}])))
+    assert [each.service for each in several.routes[0].mirror] == ["inventory", "pricing"]
+    assert load(shop(route(mirror=None, respond={"status": 204}))).routes[0].mirror == ()
 
 
 def test_names_of_services_are_spelled_as_everywhere():

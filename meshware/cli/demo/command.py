@@ -11,6 +11,7 @@ import click
 from rich.console import Console
 from rich.live import Live
 
+from meshware.cli.demo.canary import canary
 from meshware.cli.demo.outage import outage
 from meshware.cli.demo.plan import SHORTEST, Fault, incident
 from meshware.cli.demo.terminable import terminable
@@ -69,6 +70,7 @@ def demo(ctx: click.Context, seconds: int, as_json: bool, seed: int) -> None:
 
 
 demo.add_command(outage)
+demo.add_command(canary)
 
 
 def refuse_missing(modules: Sequence[str]) -> None:

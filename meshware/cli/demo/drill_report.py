@@ -132,10 +132,15 @@ def shown(drilled: dict[str, Any], asked: list[Budget]) -> RenderableType:
     for each in drilled["phases"]:
         times = ("-" if each[key] is None else f"{each[key]:,.0f} ms" for key in ("p50_ms", "p99_ms"))
         seen.add_row(each["phase"], f"{each['seconds']:.1f}", str(each["calls"]), str(each["errors"]), *times)
+    return Group(seen, Text(), kept_table(asked))
+
+
+def kept_table(asked: list[Budget]) -> Table:
+    """What was asked and found."""
     kept = Table(title="budgets")
     for title in ("", "found", "at most", ""):
         kept.add_column(title, justify="right" if title else "left")
     for budget in asked:
         word = Text("kept", style="green") if budget.kept else Text("MISSED", style="bold red")
         kept.add_row(budget.name, "never" if budget.found is None else f"{budget.found:.3g}", f"{budget.limit:g}", word)
-    return Group(seen, Text(), kept)
+    return kept

@@ -7,18 +7,21 @@ from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
+    BeforeValidator,
     Field,
+    PlainValidator,
     model_validator,
 )
 
 from meshware.core.template import VARIABLE, variables
+from meshware.settings import grammar, references, shape
 from meshware.settings.grammar import Refused
-from meshware.settings.model import Model, Seconds, Weight
+from meshware.settings.model import Model, Number, Seconds, Weight
 from meshware.settings.references import nearest
 from meshware.settings.refusals import Refusal, refuse
 from meshware.settings.sections.fallback import StaticFallback
 from meshware.settings.sections.faults import FaultSettings
-from meshware.settings.sections.matching import MatchSettings, Name, only_one
+from meshware.settings.sections.matching import TEXT, MatchSettings, Name, Percentage, only_one
 from meshware.settings.sections.retrying import HedgeSettings, RouteRetrySettings
 from meshware.settings.sections.rewriting import HeaderEditSettings, RewriteSettings
 
@@ -54,6 +57,43 @@ def _split(weights: dict[str, float]) -> dict[str, float]:
     return weights
 
 
+class MirrorSettings(Model):
+    """A copy of some calls for another service, whose answers nobody gets."""
+
+    service: Name = Field(description="The service that copies go to, by its own policies but for retries and hedges.")
+    percentage: Percentage = Field(100.0, description="Of the route's calls, by chance.")
+    subset: SubsetSettings | None = Field(None, description="Which of the service's endpoints they go to.")
+    timeout: Seconds | None = Field(None, description="Seconds a copy has in all; the service's unless set.")
+    host: Annotated[str, AfterValidator(grammar.http_name)] | None = Field(
+        None, description="Host header of copies; that of the call with `-shadow` unless set (Envoy)."
+    )
+    without: Annotated[tuple[str, ...], AfterValidator(grammar.header_names)] = Field(
+        ("authorization", "cookie", "x-api-key"),
+        description="Headers that copies go without: credentials. `proxy-authorization`, and what frames a message, "
+        "are never copied.",
+    )
+    max_body: Annotated[int, Field(ge=0, le=1_048_576, strict=True), Number] = Field(
+        65_536,
+        description="Bytes of a request's body; of a longer one, or one that is not in memory, there is no copy.",
+    )
+    max_answer: Annotated[int, Field(ge=0, le=1_048_576, strict=True), Number] = Field(
+        65_536, description="Bytes that are read of a copy's answer, and thrown away."
+    )
+    waiting: Annotated[int, Field(ge=1, le=10_000, strict=True), Number] = Field(
+        100, description="Copies that wait to be sent, and 8 MiB of bodies; what comes when it is full is dropped."
+    )
+    compare: Annotated[Any, PlainValidator(references.comparison), TEXT] = Field(
+        None,
+        description="Whether both answers are alike: by `status`, by `body` (and status), or by a function of yours, "
+        "`compare(primary, copy)`, or its import path `module:name`; both have `status`, `headers` and `body`.",
+    )
+
+
+def _may_be_one(schema: dict[str, Any]) -> None:
+    """What the JSON Schema says of a list in whose place one of it may stand."""
+    schema["anyOf"] = [schema["items"], {"type": schema.pop("type"), "items": schema.pop("items")}, {"type": "null"}]
+
+
 class RouteSettings(Model):
     """What becomes of some calls. The first route whose `match` holds decides, and no other."""
 
@@ -85,6 +125,11 @@ class RouteSettings(Model):
     faults: tuple[FaultSettings, ...] | None = Field(
         None, description="What goes wrong on purpose, in the place of the service's `faults`."
     )
+    mirror: Annotated[tuple[MirrorSettings, ...], BeforeValidator(shape.several)] = Field(
+        (),
+        description="Where copies of them go as well: one, or a list.",
+        json_schema_extra=_may_be_one,
+    )
     respond: StaticFallback | None = Field(
         None, description="The answer; nothing is sent, and it goes with nothing else."
     )
@@ -98,13 +143,17 @@ class RouteSettings(Model):
 
     def _companions(self) -> Iterator[Refusal]:
         """Actions that do not go together."""
-        given = {each for each in self.model_fields_set if getattr(self, each) is not None} - {"name", "match"}
+        given = {each for each in self.model_fields_set if getattr(self, each) not in (None, ())} - {"name", "match"}
         for name, company in _COMPANY.items():
             if name in given and given - company - {name}:
                 others = ", ".join(f"`{each}`" for each in sorted(given - company - {name}))
                 yield Refusal((name,), getattr(self, name), Refused(f"it does not go with {others}"))
         if self.sticky is not None and self.split is None:
             yield Refusal(("sticky",), None, Refused("it goes with `split`"))
+        for place, mirror in enumerate(self.mirror):
+            if mirror.service in (self.split or (self.match.service,)) and mirror.subset in (None, self.subset):
+                error = Refused("a service that these calls do not go to anyway, or another `subset` of it")
+                yield Refusal(("mirror", place, "service"), mirror.service, error)
 
     def _rewrites(self) -> Iterator[Refusal]:
         """What a rewrite needs of the path that was matched."""

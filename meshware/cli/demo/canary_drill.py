@@ -1,0 +1,141 @@
+"""The canary drill: calls are shifted to a new version, which starts failing at 25 %. It only records."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import requests
+
+from meshware.cli.demo.drill import NAMES, SERVICE, TIMEOUT, Replicas
+from meshware.cli.demo.load import Called, arrivals
+from meshware.cli.demo.plan import Kind
+from meshware.core.events import ShiftChanged
+from meshware.core.policy import Observer
+from meshware.mesh import Mesh
+from meshware.outbound.requests import MeshAdapter
+
+CANARY = NAMES[-1]
+"""The replica that is the new version."""
+
+STEPS, FAILS_AT = (10.0, 25.0, 50.0, 100.0), 25.0
+HOLD = 3.0
+MINIMUM = 10
+
+RATE = 60.0
+"""Calls a second."""
+
+PATIENCE = 30.0
+"""Seconds for which the drill waits for what is to come."""
+
+AFTER = 2.0
+"""Seconds of each side of the fault that are looked at."""
+
+THREADS = 150
+
+
+@dataclass(slots=True)
+class Canary(Observer):
+    """What happened: written while it does. Times are seconds from the start."""
+
+    started: float = 0.0
+    failing: float | None = None
+    changes: list[tuple[float, ShiftChanged]] = field(default_factory=list)
+    called: list[Called] = field(default_factory=list)
+    ended: float = 0.0
+
+    def on_event(self, event: object) -> None:
+        """What the mesh says of the shift."""
+        if isinstance(event, ShiftChanged):
+            self.changes.append((event.at - self.started, event))
+
+    @property
+    def reverted(self) -> float | None:
+        """When it was."""
+        return next((at for at, event in self.changes if event.state == "reverted"), None)
+
+
+async def canary_drill(*, seed: int, tell: Callable[[str], None]) -> Canary:
+    """The whole drill; ends its processes on every way out."""
+    fleet, found = Replicas(), Canary()
+    try:
+        tell("starting the replicas")
+        await fleet.start()
+        addresses = {each.name: f"127.0.0.1:{each.port}" for each in fleet.replicas.values()}
+        with _meshed(found, addresses) as session, ThreadPoolExecutor(THREADS) as threads:
+            calling = asyncio.create_task(_callers(session, found, threads, seed))
+            try:
+                await _phases(fleet, found, tell)
+            finally:
+                calling.cancel()
+        return found
+    finally:
+        fleet.stop()
+
+
+@contextmanager
+def _meshed(found: Canary, addresses: dict[str, str]) -> Iterator[requests.Session]:
+    old = [address for name, address in addresses.items() if name != CANARY]
+    settings = {
+        "defaults": {"timeout": TIMEOUT},
+        "services": {SERVICE: {"endpoints": old}, f"{SERVICE}-v2": {"endpoints": [addresses[CANARY]]}},
+        "shifts": [
+            {
+                "name": "v2",
+                "service": SERVICE,
+                "to": f"{SERVICE}-v2",
+                "steps": STEPS,
+                "hold": HOLD,
+                "guard": {"minimum": MINIMUM},
+            }
+        ],
+    }
+    found.started = time.monotonic()
+    mesh = Mesh.from_settings(settings, observers=[found])
+    try:
+        with requests.Session() as session:
+            session.trust_env = False
+            session.mount("http://", MeshAdapter(mesh, pool_maxsize=THREADS))
+            yield session
+    finally:
+        mesh.close()
+
+
+async def _phases(fleet: Replicas, found: Canary, tell: Callable[[str], None]) -> None:
+    tell("shifting")
+    if await _until(lambda: any(event.percentage >= FAILS_AT for _, event in found.changes)):
+        await asyncio.sleep(HOLD / 3)
+        tell("the new version fails")
+        found.failing = time.monotonic() - found.started
+        await fleet.turn(CANARY, Kind.FAILING)
+        await _until(lambda: found.reverted is not None)
+        tell("reverted" if found.reverted is not None else "not reverted")
+        await asyncio.sleep(AFTER)
+    found.ended = time.monotonic() - found.started
+
+
+async def _until(holds: Callable[[], bool]) -> bool:
+    until = time.monotonic() + PATIENCE
+    while not holds() and time.monotonic() < until:
+        await asyncio.sleep(0.02)
+    return holds()
+
+
+async def _callers(session: requests.Session, found: Canary, threads: ThreadPoolExecutor, seed: int) -> None:
+    """Open loop: each call is sent at its time, whatever became of those before it."""
+    for at in arrivals(RATE, 4 * PATIENCE, seed):
+        await asyncio.sleep(max(0.0, found.started + at - time.monotonic()))
+        threads.submit(_call, session, found, at)
+
+
+def _call(session: requests.Session, found: Canary, at: float) -> None:
+    status: int | None = None
+    try:
+        status = session.get(f"http://{SERVICE}/").status_code
+    except requests.RequestException:
+        pass  # no answer: the record says so
+    found.called.append(Called(at, time.monotonic() - found.started - at, status))

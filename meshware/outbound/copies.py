@@ -15,6 +15,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from meshware.core.mirrored import Answer, Mirrored
+from meshware.core.service import described
 from meshware.outbound.copy_exchange import Connections, Exchange
 
 if TYPE_CHECKING:
@@ -29,7 +30,6 @@ HELD = 8 * 2**20
 
 IDLE = 4.0
 """Seconds without a copy after which a thread ends and closes its connections: servers close theirs after 5."""
-
 
 PAUSE, WATCH = 0.002, 0.05
 """Seconds from one look at the queue to the next, for so long after a copy: in a busy process nobody wakes a thread,
@@ -52,7 +52,7 @@ class Copy(NamedTuple):
 
 
 class Sender:
-    """Sends the copies of one mirror. `full` and `put` are for any thread or loop; they never wait."""
+    """Sends the copies of one mirror. `put` is for any thread or loop, and never waits."""
 
     def __init__(self, mirror: Any) -> None:
         self._mirror = mirror
@@ -97,7 +97,8 @@ class Sender:
         try:
             threading.Thread(target=self._work, args=(connections,), name="meshware-mirror", daemon=True).start()
         except RuntimeError:  # no thread to be had: the next copy tries again
-            self._threads -= 1
+            with self._changed:
+                self._threads -= 1
             self._connections.remove(connections)
 
     def _work(self, connections: Connections) -> None:
@@ -147,8 +148,8 @@ class Sender:
             exchange = Exchange(call, copy.body, connections, most=mirror.options.max_answer)
             answer = exchange.run()
             tell(mirror, copy.of, exchange.refused, outcome=exchange.outcome, alike=self._alike(copy, answer))
-        except Exception as error:  # a fault of ours: the thread goes on
-            copy.of.service.failed("mirror", error, time.monotonic())
+        except BaseException as error:  # a fault of ours, or what would end the thread: it goes on
+            copy.of.service.failed("mirror", RuntimeError(described(error)), time.monotonic())
 
     def _alike(self, copy: Copy, answer: Answer | None) -> bool | None:
         if copy.primary is None or answer is None:

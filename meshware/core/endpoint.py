@@ -8,6 +8,7 @@ ending; both are single dict operations, so they need no lock and may run inside
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from functools import lru_cache
 from math import inf
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from meshware.core.policy import Meter, Reading
 
 NOTHING: Mapping[Any, Any] = MappingProxyType({})
-"""What most endpoints have of metadata and of streams: shared, since an idle endpoint should cost next to nothing."""
+"""What most endpoints have of metadata, streams and readings: shared, since an idle one should cost next to nothing."""
 
 NEVER = -inf  # one object for all: an idle endpoint should cost next to nothing
 
@@ -46,6 +47,7 @@ class Locality(NamedTuple):
     zone: str = ""
 
     @classmethod
+    @lru_cache(maxsize=1024)  # thousands of endpoints run in a few places
     def parse(cls, text: str) -> Locality:
         """`cloud/region/zone`, with as many parts as are known."""
         return cls(*text.split("/", 2)) if text else cls()
@@ -67,8 +69,8 @@ class Endpoint:
     """One address, shared by every call of its service. Thread-safe: all updates are single assignments."""
 
     __slots__ = (
-        "address", "answered", "ask_at", "availability", "bars", "cell", "cells", "epoch", "fleet", "locality",
-        "membership", "metadata", "open", "priority", "readings", "samplers", "streams", "waiting", "weight",
+        "_membership", "address", "answered", "ask_at", "availability", "bars", "cell", "cells", "epoch", "fleet",
+        "locality", "metadata", "open", "priority", "readings", "samplers", "streams", "waiting", "weight",
         "__weakref__",
     )  # fmt: skip
 
@@ -88,7 +90,7 @@ class Endpoint:
         self.availability = Availability()
         self.bars = self.availability.bars
         self.weigh(weight)
-        self.membership: Membership | None = Membership()
+        self._membership: Membership | None = None
         self.epoch = 0
         self.answered = NEVER  # when its last good answer came
         self.open: dict[Attempt, float] = {}
@@ -97,7 +99,7 @@ class Endpoint:
         self.cell: Row | None = None  # where it is told what is in flight here, and where that is told by everybody
         self.cells: Row | None = None
         self.fleet: dict[Meter, Any] = {}
-        self.readings: dict[Meter, Reading] = {}
+        self.readings: Mapping[Meter, Reading] = NOTHING
         self.samplers: tuple[Reading, ...] = ()  # the same, as a call goes through them
         self.ask_at = inf  # when a load report is due: never, while no meter reads any
 
@@ -112,12 +114,17 @@ class Endpoint:
     def leave(self) -> None:
         """It is none of its service's any more."""
         self.availability.bar(Bar.REMOVED)
-        self.membership = None
+        self._membership = None
 
-    def join(self) -> None:
-        """It is one of its service's again."""
-        self.availability.lift(Bar.REMOVED)
-        self.membership = self.membership or Membership()
+    @property
+    def membership(self) -> Membership:
+        """Its present one, made when first asked for; of one that was removed, one that nobody keeps."""
+        found = self._membership
+        if found is None:
+            found = Membership()
+            if Bar.REMOVED not in self.bars:
+                self._membership = found
+        return found
 
     def become(self, other: Endpoint) -> bool:
         """Be what is now said of its address; False when that is nothing new. What was learned stays."""
@@ -178,8 +185,8 @@ class Endpoint:
         reading = self.readings.get(meter)
         if reading is None:
             fleet = self.fleet[meter] if meter in self.fleet else self.fleet.setdefault(meter, meter.fleet())
-            reading = self.readings[meter] = meter.reading(fleet)
-            self.samplers = tuple(self.readings.values())
+            reading = meter.reading(fleet)
+            self._read({**self.readings, meter: reading})
             if getattr(meter, "reports", None) is not None:
                 self.ask_at = -inf
         return reading
@@ -208,12 +215,15 @@ class Endpoint:
 
     def detach(self, meter: Meter) -> None:
         """Nobody needs this reading any more."""
-        if self.readings.pop(meter, None) is not None:
-            self.samplers = tuple(self.readings.values())
+        if meter in self.readings:
+            self._read({each: reading for each, reading in self.readings.items() if each is not meter})
+
+    def _read(self, readings: Mapping[Meter, Reading]) -> None:
+        self.readings, self.samplers = readings, tuple(readings.values())
 
     def unlearn(self, fleet: dict[Meter, Any]) -> None:
         """Forget all meters, for those of another fleet to come."""
-        self.readings, self.samplers, self.ask_at, self.fleet = {}, (), inf, fleet
+        self.readings, self.samplers, self.ask_at, self.fleet = NOTHING, (), inf, fleet
 
     def reset(self) -> None:
         """Have every attached meter forget. Raises what a meter raised, once all of them have."""

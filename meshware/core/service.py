@@ -272,7 +272,7 @@ class Service(Pool):
             if kept is None:
                 added.append(each.address)
                 kept = self._returned(each.address, now) or each
-                kept.join()
+                kept.availability.lift(Bar.REMOVED)
                 kept.fleet = self.fleet
             if kept is not each:
                 changed = kept.become(each) or changed

@@ -15,7 +15,6 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 from weakref import ref
 
-from meshware.core.endpoint import Membership
 from meshware.outbound.httpx_lines import kinds
 
 if TYPE_CHECKING:
@@ -51,7 +50,7 @@ class Pools:
 
     def get(self, name: Any, endpoint: Endpoint, tls: Any) -> Any:
         """A transport like the client's own that leads to `endpoint`, until that is removed."""
-        member = endpoint.membership or Membership()
+        member = endpoint.membership
         key = name, id(member)
         found = self._known.get(key)
         if found is None:

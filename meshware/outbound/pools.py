@@ -20,7 +20,6 @@ from urllib3.util import SKIP_HEADER
 from urllib3.util.connection import allowed_gai_family, create_connection
 from urllib3.util.retry import Retry
 
-from meshware.core.endpoint import Membership
 from meshware.core.outcome import Ending
 from meshware.outbound.addresses import connected
 from meshware.outbound.exchange import LEAST
@@ -219,7 +218,7 @@ class WirePools(PoolManager):
 
     def get(self, wire: Wire, verify: Any, cert: Any, attributes: Callable[[], tuple[Any, Any]]) -> Any:
         """The pool of an attempt; `attributes()` gives urllib3's host and pool arguments when it is not open yet."""
-        member = wire.endpoint.membership or Membership()
+        member = wire.endpoint.membership
         known = id(member), wire.authority, wire.server_name, verify, cert
         pool = self._known.get(known)
         if pool is None or pool.pool is None:

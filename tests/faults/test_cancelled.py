@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import random
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 
@@ -29,6 +30,8 @@ async def answering(reader, writer):
         pass  # its caller was cancelled
     finally:
         writer.close()
+        with suppress(ConnectionError):  # else asyncio may say of a broken one that nobody asked
+            await writer.wait_closed()
 
 
 class Storm:

@@ -30,6 +30,8 @@ _GATEWAY = "of gateways: routes here are for calls between services"
 _FILES = "a file of the proxy's: name your own in `tls`"
 _ELSEWHERE = "who may see it is a matter of the cluster"
 
+_COPIES = "without credentials, unless `mirror.without` is empty"
+
 _TRAFFIC = {
     "loadBalancer.simple": Field("strategy", "`PASSTHROUGH` is none"),
     "loadBalancer.consistentHash.{httpHeaderName,httpQueryParameterName}": Field("strategy.ring_hash.key"),
@@ -114,7 +116,10 @@ FIELDS: dict[str, dict[str, Field]] = {
         "http[].fault.abort.{httpStatus,percentage.value}": Field("faults", "400 to 599"),
         "http[].fault": no("HTTP's status only"),
         "http[].redirect": no("the client is sent nowhere else; `redirect` here leads to another service's routes"),
-        "http[].{mirror,mirrorPercentage,mirrorPercent,mirror_percent,mirrors}": no("no mirroring"),
+        "http[].mirror.{host,port.number,subset}": Field("mirror", _COPIES),
+        "http[].{mirrorPercentage.value,mirrorPercent,mirror_percent}": Field("mirror.percentage"),
+        "http[].mirrors[].destination.{host,port.number,subset}": Field("mirror", _COPIES),
+        "http[].mirrors[].percentage.value": Field("mirror.percentage"),
         "http[].corsPolicy": no("browsers ask the server itself"),
         "http[].delegate": no("put the rules of the delegate into the same VirtualService"),
     },
@@ -160,7 +165,8 @@ FIELDS: dict[str, dict[str, Field]] = {
         "rules[].filters[].urlRewrite.path.{type,replaceFullPath,replacePrefixMatch}": Field(
             "rewrite.template, rewrite.prefix"
         ),
-        "rules[].filters[].requestMirror": no("no mirroring"),
+        "rules[].filters[].requestMirror.backendRef.{group,kind,name,namespace,port}": Field("mirror", _COPIES),
+        "rules[].filters[].requestMirror.{percent,fraction.numerator,fraction.denominator}": Field("mirror.percentage"),
         "rules[].filters[].requestRedirect": no("the client is sent nowhere else"),
         "rules[].filters[]": no("not one of the filters that are known here"),
         "rules[].backendRefs[].{group,kind,name,namespace,port}": Field("split", "a `Service`"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -58,7 +59,7 @@ def _rule(place: Place, number: int, hosts: Hosts) -> Rule | None:
     if "RequestRedirect" in filters:
         place.left(ELSEWHERE)
         return None
-    rule.targets = _targets(place, hosts)
+    rule.targets = _targets(place["backendRefs"], hosts)
     if not rule.targets:
         rule.actions = {"respond": {"status": NO_BACKEND}}
         return rule
@@ -66,6 +67,7 @@ def _rule(place: Place, number: int, hosts: Hosts) -> Rule | None:
     codes = [each.whole() for each in retry["codes"]]
     again = attempts(retry["attempts"]) | back_off(retry["backoff"])
     again |= {"on": ["connect-failure", "reset", "retriable-status-codes"], "statuses": codes} if codes else {}
+    rule.mirrors = list(_mirrors(place, hosts))
     rule.actions = span(place["timeouts.request"])
     nothing = Place(place.document, place.path, None)
     request, host = edits(filters.get("RequestHeaderModifier", nothing)["requestHeaderModifier"])
@@ -84,9 +86,9 @@ def _rule(place: Place, number: int, hosts: Hosts) -> Rule | None:
     return rule
 
 
-def _targets(place: Place, hosts: Hosts) -> list[Target]:
+def _targets(backends: Iterable[Place], hosts: Hosts) -> list[Target]:
     found = []
-    for each in place["backendRefs"]:
+    for each in backends:
         weight = each["weight"].whole(1)
         if each["kind"].text("Service") != "Service" or weight == 0:
             if weight:
@@ -96,6 +98,15 @@ def _targets(place: Place, hosts: Hosts) -> list[Target]:
         hosts.mention(host, port, "", each)
         found.append(Target(host, port, "", weight))
     return found
+
+
+def _mirrors(place: Place, hosts: Hosts) -> Iterator[Target]:
+    for each in place["filters"]:
+        mirror = each["requestMirror"]
+        if mirror and each["type"].text() == "RequestMirror":
+            of, among = mirror["fraction.numerator"], mirror["fraction.denominator"].whole(100)
+            share = 100 * of.whole() / among if of and among > 0 else mirror["percent"].whole(100)
+            yield from (replace(to, weight=share) for to in _targets([mirror["backendRef"]], hosts))
 
 
 def _match(place: Place) -> Match | None:

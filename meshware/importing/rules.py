@@ -39,6 +39,10 @@ class Target:
     subset: str
     weight: float
 
+    def called(self, asked: int) -> str:
+        """Its name, of a call of this port."""
+        return self.host.called(self.host.port(self.port, asked), self.subset)
+
 
 @dataclass(slots=True)
 class Rule:
@@ -53,6 +57,8 @@ class Rule:
     whole: bool = False
     """Whether that is the whole path in any case."""
     targets: list[Target] = field(default_factory=list)
+    mirrors: list[Target] = field(default_factory=list)
+    """Where copies go; the weight is of a hundred calls."""
 
 
 Made = tuple[dict[str, Any], Place]
@@ -79,10 +85,13 @@ def _route(service: str, asked: int, rule: Rule, match: Match, name: str) -> dic
         made["rewrite"] = _path(rule.path, said, rule.whole) | rule.actions.get("rewrite", {})
     weights: dict[str, float] = {}
     for to in rule.targets:
-        each = to.host.called(to.host.port(to.port, asked), to.subset)
+        each = to.called(asked)
         weights[each] = weights.get(each, 0) + to.weight
     if weights and list(weights) != [service]:
         made["split"] = weights
+    mirrors = [{"service": to.called(asked), "percentage": to.weight} for to in rule.mirrors if to.weight]
+    if mirrors:
+        made["mirror"] = mirrors
     return made
 
 

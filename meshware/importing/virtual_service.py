@@ -29,7 +29,7 @@ SAYABLE = {"uri", "ignoreUriCase", "method", "headers", "withoutHeaders", "query
 NOTHING = {"name", "statPrefix", "gateways"}
 """What stands beside them and asks for nothing, or was asked already."""
 
-ANSWERED = ("route", "rewrite", "timeout", "retries", "fault")
+ANSWERED = ("route", "rewrite", "timeout", "retries", "fault", "mirror", "mirrors")
 """What goes with no answer of its own."""
 
 _METHODS = re.compile(r"\^?\(?([A-Z]+(?:\|[A-Z]+)*)\)?\$?")
@@ -59,7 +59,7 @@ def _rule(place: Place, number: int, hosts: Hosts) -> Rule | None:
                 place[key].left("it does not go with `directResponse`")
         rule.actions["respond"] = _answer(place)
         return rule
-    rule.targets = _targets(place, hosts)
+    rule.targets, rule.mirrors = _targets(place, hosts), _mirrors(place, hosts)
     rule.actions = _actions(place)
     rewrite = place["rewrite.uri"].text()
     rule.path = rewrite or None
@@ -70,18 +70,33 @@ def _targets(place: Place, hosts: Hosts) -> list[Target]:
     listed = list(place["route"])
     found = []
     for each in listed:
-        host = hosts.find(each["destination.host"])
         weight = each["weight"].whole()
-        if host is None or (len(listed) > 1 and weight == 0):
-            continue
-        port, subset = each["destination.port.number"].port(), each["destination.subset"]
-        if subset.text() and subset.text() not in host.subsets:
-            subset.refuse(f"a subset of {host.name}: no DestinationRule among these files has it")
-        hosts.mention(host, port, subset.text(), each)
-        found.append(Target(host, port, subset.text(), weight or 1))
+        if len(listed) == 1 or weight:
+            found += _target(each["destination"], weight or 1, hosts)
     if not found:
         place["route"].refuse("at least one destination whose weight is not 0")
     return found
+
+
+def _mirrors(place: Place, hosts: Hosts) -> list[Target]:
+    """Istio looks at the first of these that is there; nothing said of a share is all."""
+    listed = [(each["destination"], each["percentage.value"]) for each in place["mirrors"]]
+    if not listed and place["mirror"]:
+        shares = [place[key] for key in ("mirrorPercentage.value", "mirrorPercent", "mirror_percent")]
+        listed = [(place["mirror"], next(filter(None, shares), shares[0]))]
+    return [target for to, share in listed for target in _target(to, 100 if not share else share.number() or 0, hosts)]
+
+
+def _target(destination: Place, weight: float, hosts: Hosts) -> list[Target]:
+    """None where its host is none."""
+    host = hosts.find(destination["host"])
+    if host is None:
+        return []
+    port, subset = destination["port.number"].port(), destination["subset"]
+    if subset.text() and subset.text() not in host.subsets:
+        subset.refuse(f"a subset of {host.name}: no DestinationRule among these files has it")
+    hosts.mention(host, port, subset.text(), destination)
+    return [Target(host, port, subset.text(), weight)]
 
 
 def _actions(place: Place) -> dict[str, Any]:

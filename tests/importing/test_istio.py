@@ -25,6 +25,8 @@ NAMES_ONLY = {
     ("VirtualService", "http[].match[].name"),
     ("HTTPRoute", "rules[].backendRefs[].group"),
     ("HTTPRoute", "rules[].backendRefs[].kind"),
+    ("HTTPRoute", "rules[].filters[].requestMirror.backendRef.group"),
+    ("HTTPRoute", "rules[].filters[].requestMirror.backendRef.kind"),
 }
 """Fields whose values here are what counts where they are not there."""
 
@@ -333,6 +335,42 @@ def test_timeouts(said, seconds):
 
 def test_a_fault_without_a_share_befalls_nobody():
     assert "faults" not in routes({"fault": {"abort": {"httpStatus": 503}}, "route": to()})[0]
+
+
+@pytest.mark.parametrize(
+    "said, expected",
+    [
+        ({"mirror": {"host": "b"}}, [("b", 100)]),
+        ({"mirror": {"host": "b", "port": {"number": 81}}, "mirrorPercentage": {"value": 0.5}}, [("b:81", 0.5)]),
+        ({"mirror": {"host": "b"}, "mirror_percent": 7}, [("b", 7)]),
+        ({"mirror": {"host": "b"}, "mirrorPercentage": {"value": 0}}, None),
+        ({"mirrors": [{"destination": {"host": "b"}}], "mirror": {"host": "c"}}, [("b", 100)]),
+        (
+            {"mirrors": [{"destination": {"host": each}, "percentage": {"value": 5}} for each in "bc"]},
+            [("b", 5), ("c", 5)],
+        ),
+    ],
+)
+def test_mirrors(said, expected):
+    made = routes({"route": to(), **said})[0].get("mirror")
+    assert (made and [(each["service"], each["percentage"]) for each in made]) == expected
+
+
+@pytest.mark.parametrize(
+    "said, percentage",
+    [
+        ({}, 100),
+        ({"percent": 5}, 5),
+        ({"fraction": {"numerator": 5, "denominator": 1000}}, 0.5),
+        ({"percent": 0}, None),
+    ],
+)
+def test_mirrors_of_an_http_route(said, percentage):
+    mirror = {"type": "RequestMirror", "requestMirror": {"backendRef": {"name": "b", "port": 80}, **said}}
+    rule = {"filters": [mirror], "backendRefs": [{"name": "a", "port": 80}]}
+    made = imported(document("HTTPRoute", parentRefs=[{"kind": "Service", "name": "shop"}], rules=[rule]))
+    found = made.settings["routes"][0].get("mirror")
+    assert found == (None if percentage is None else [{"service": "b", "percentage": percentage}])
 
 
 def test_an_http_route_goes_by_precedence_whatever_its_order():

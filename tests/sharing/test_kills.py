@@ -10,8 +10,9 @@ import pytest
 PARKED = 12
 """Requests that the one who will be killed has in flight for ever: more than come and go meanwhile."""
 
-BUSY, ALONE = (2.0, 100), (0.25, 3)
-"""Seconds and sweeps within which the dead one is forgotten, where other tests run beside, or this one alone."""
+BUSY, ALONE = (2.0, 100, 20), (0.25, 3, 2)
+"""Seconds and sweeps within which the dead one is forgotten, and connections that survivors may open meanwhile because
+calls come late and so side by side; where other tests run beside, or this one alone."""
 
 
 @pytest.mark.parametrize("kills, within", [(2, BUSY), pytest.param(60, ALONE, marks=pytest.mark.soak)])
@@ -32,7 +33,7 @@ def test_who_is_killed_harms_nobody_and_is_forgotten_at_once(hire, directory, ki
         began = time.monotonic()
         sweeps = watcher.board()["sweeps"]
         doomed.pop().kill()
-        late.append(agreed(watcher, replicas, began, sweeps, within))
+        late.append(agreed(watcher, replicas, began, sweeps, within[:2]))
         doomed += fresh(1, PARKED)
         wait_until(lambda: sum(replicas.in_flight().values()) >= PARKED)
         time.sleep(max(0.0, began + 1 - time.monotonic()))
@@ -41,7 +42,7 @@ def test_who_is_killed_harms_nobody_and_is_forgotten_at_once(hire, directory, ki
     calls = [each.calls() for each in survivors]
     assert [each["failed"] for each in calls] == [[]] * 7
     assert min(each["good"] for each in calls) > 5 * kills
-    assert all(now["descriptors"] <= then + 2 for now, then in zip(calls, before, strict=True))
+    assert all(now["descriptors"] <= then + within[2] for now, then in zip(calls, before, strict=True))
     doomed.pop().kill()
     leave_nothing(survivors, directory)
 

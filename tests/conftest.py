@@ -50,9 +50,7 @@ def upstream(upstreams):
 @pytest.fixture(scope="session")
 def authority():
     """A throw-away certificate authority."""
-    import trustme
-
-    return trustme.CA()
+    return pytest.importorskip("trustme").CA()
 
 
 @pytest.fixture

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from weakref import ref
+
 import pytest
 
 from meshware.balancing.meters import PeakResponseTime
@@ -18,6 +20,19 @@ from meshware.core.outcome import Outcome
 def test_an_address_is_a_host_and_a_port(address, host, port):
     endpoint = Endpoint(address)
     assert (endpoint.host, endpoint.port) == (host, port)
+
+
+def test_what_is_held_for_a_member_is_let_go_when_the_endpoint_is_removed():
+    endpoint = Endpoint("10.0.0.1:80")
+    held = ref(endpoint.membership)
+    assert held() is endpoint.membership
+    endpoint.leave()
+    assert held() is None
+    held = ref(endpoint.membership)
+    assert held() is None  # nobody keeps it: what is asked for now is let go at once
+    endpoint.availability.lift(Bar.REMOVED)
+    held = ref(endpoint.membership)
+    assert held() is endpoint.membership
 
 
 def test_a_locality_has_as_many_parts_as_are_known():

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+import threading
+import time
 import tracemalloc
 from collections import Counter
 from random import Random
@@ -313,7 +315,9 @@ def test_replacing_one_of_many_endpoints_makes_one_new_reading(make, monkeypatch
 
 
 def test_other_threads_run_while_many_endpoints_are_replaced(make, monkeypatch):
-    breaths = []
-    monkeypatch.setattr("time.sleep", breaths.append)
+    breaths, here, sleep = [], threading.get_ident(), time.sleep
+    monkeypatch.setattr(
+        "time.sleep", lambda seconds: breaths.append(seconds) if threading.get_ident() == here else sleep(seconds)
+    )
     make(settings(1, 3 * SLICE))
     assert breaths == [0] * 3

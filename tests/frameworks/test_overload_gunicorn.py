@@ -76,11 +76,21 @@ def get(port, path="/", **headers):
         return answer.status, dict(answer.getheaders()), answer.read().decode()
 
 
+def calmly(port, count):
+    """The status of so many, one after another: a place is given back when the answer has gone out, and who reads that
+    may be sooner."""
+    found = []
+    for _ in range(count):
+        time.sleep(0.3)
+        found.append(get(port)[0])
+    return found
+
+
 def test_what_is_too_much_is_refused_by_its_reason_and_places_come_back(shop):
     assert get(shop)[0] == 200
     with ThreadPoolExecutor(8) as pool:
         slow = list(pool.map(lambda _: get(shop, "/slow"), range(8)))
-        time.sleep(0.5)  # a place is given back when the answer has gone out: who reads it may be sooner
+        time.sleep(0.5)
         while_busy = [pool.submit(get, shop, "/slow") for _ in range(2)]
         time.sleep(0.3)
         health = get(shop, "/healthz")
@@ -90,20 +100,20 @@ def test_what_is_too_much_is_refused_by_its_reason_and_places_come_back(shop):
     assert refused["x-meshware-refused"] == "limit"
     assert refused["retry-after"] in ("1", "2")
     assert health[0] == 200
-    assert [get(shop)[0] for _ in range(5)] == [200] * 5
+    assert calmly(shop, 5) == [200] * 5
 
 
 def test_a_proxy_in_front_says_how_long_requests_wait(shop):
-    def waited(seconds):
-        return get(shop, X_Request_Start=f"t={time.time() - seconds:.3f}")
+    def refused(seconds):
+        return get(shop, X_Request_Start=f"t={time.time() - seconds:.3f}")[1].get("x-meshware-refused")
 
-    assert waited(0.0)[0] == 200
-    until = time.monotonic() + STARTUP
-    while (found := waited(2.0))[0] == 200 and time.monotonic() < until:
-        time.sleep(0.02)
-    assert found[0] == 503
-    assert found[1]["x-meshware-refused"] == "queue"
-    assert [get(shop)[0] for _ in range(3)] == [200] * 3
+    assert refused(0.0) is None
+    reasons, until = set(), time.monotonic() + STARTUP
+    with ThreadPoolExecutor(2) as pool:  # two at a time: on a busy machine one after another are further apart
+        while "queue" not in reasons and time.monotonic() < until:
+            reasons |= set(pool.map(refused, (2.0, 2.0)))
+    assert "queue" in reasons
+    assert calmly(shop, 3) == [200] * 3
 
 
 def test_a_caller_over_his_rate_is_answered_429(shop):

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 import click
-from rich.console import Console, Group, RenderableType
+from rich.console import Console
 from rich.table import Table
 
 from meshware.cli.demo.terminable import terminable
+from meshware.cli.demo.verdict import Budget, conclude
 
 if TYPE_CHECKING:
     from meshware.cli.demo.canary_drill import Canary
-    from meshware.cli.demo.drill_report import Budget
 
 
 @click.command()
@@ -41,14 +40,7 @@ def canary(max_back: float, max_failed: int, as_json: bool, seed: int) -> None:
     with console.status("") as status:
         found = terminable(canary_drill(seed=seed, tell=lambda stage: status.update(stage)))
     drilled = figures(found)
-    asked = budgets(drilled, back=max_back, failed=max_failed)
-    if as_json:
-        said = [{**each._asdict(), "kept": each.kept} for each in asked]
-        click.echo(json.dumps({**drilled, "budgets": said}, indent=2))
-    else:
-        Console().print(shown(drilled, asked))
-    if not all(each.kept for each in asked):
-        raise click.exceptions.Exit(1)
+    conclude(drilled, shown(drilled), budgets(drilled, back=max_back, failed=max_failed), as_json=as_json)
 
 
 def figures(found: Canary) -> dict[str, Any]:
@@ -69,8 +61,6 @@ def figures(found: Canary) -> dict[str, Any]:
 
 def budgets(drilled: dict[str, Any], *, back: float, failed: int) -> list[Budget]:
     """What was asked, and what was found."""
-    from meshware.cli.demo.drill_report import Budget
-
     return [
         Budget("taken back after, s", back, drilled["reverted_after_s"]),
         Budget("calls that failed since it began to fail", failed, drilled["failed"]),
@@ -78,11 +68,9 @@ def budgets(drilled: dict[str, Any], *, back: float, failed: int) -> list[Budget
     ]
 
 
-def shown(drilled: dict[str, Any], asked: list[Budget]) -> RenderableType:
-    """The tables for people."""
-    from meshware.cli.demo.drill_report import kept_table
-
+def shown(drilled: dict[str, Any]) -> Table:
+    """What became of the shift, for people."""
     changes = Table("at", "the shift is", "%", "why", title="what became of the shift")
     for each in drilled["changes"]:
         changes.add_row(f"{each['at_s']:.1f} s", each["state"], f"{each['percentage']:g}", each["reason"])
-    return Group(changes, kept_table(asked))
+    return changes

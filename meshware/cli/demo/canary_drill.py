@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass, field
 
-import requests
-
-from meshware.cli.demo.drill import NAMES, SERVICE, TIMEOUT, Replicas
+from meshware.cli.demo.callers import calling
+from meshware.cli.demo.drill import NAMES, SERVICE, TIMEOUT, URL, Replicas
 from meshware.cli.demo.load import Called, arrivals
 from meshware.cli.demo.plan import Kind
 from meshware.core.events import ShiftChanged
 from meshware.core.policy import Observer
 from meshware.mesh import Mesh
-from meshware.outbound.requests import MeshAdapter
 
 CANARY = NAMES[-1]
 """The replica that is the new version."""
@@ -62,23 +59,21 @@ class Canary(Observer):
 async def canary_drill(*, seed: int, tell: Callable[[str], None]) -> Canary:
     """The whole drill; ends its processes on every way out."""
     fleet, found = Replicas(), Canary()
+    schedule = arrivals(RATE, 4 * PATIENCE, seed)
     try:
         tell("starting the replicas")
         await fleet.start()
         addresses = {each.name: f"127.0.0.1:{each.port}" for each in fleet.replicas.values()}
-        with _meshed(found, addresses) as session, ThreadPoolExecutor(THREADS) as threads:
-            calling = asyncio.create_task(_callers(session, found, threads, seed))
-            try:
+        found.started = time.monotonic()
+        with closing(_mesh(found, addresses)) as mesh:
+            async with calling(mesh, URL, schedule, started=found.started, record=found.called.append, threads=THREADS):
                 await _phases(fleet, found, tell)
-            finally:
-                calling.cancel()
         return found
     finally:
         fleet.stop()
 
 
-@contextmanager
-def _meshed(found: Canary, addresses: dict[str, str]) -> Iterator[requests.Session]:
+def _mesh(found: Canary, addresses: dict[str, str]) -> Mesh:
     old = [address for name, address in addresses.items() if name != CANARY]
     settings = {
         "defaults": {"timeout": TIMEOUT},
@@ -94,15 +89,7 @@ def _meshed(found: Canary, addresses: dict[str, str]) -> Iterator[requests.Sessi
             }
         ],
     }
-    found.started = time.monotonic()
-    mesh = Mesh.from_settings(settings, observers=[found])
-    try:
-        with requests.Session() as session:
-            session.trust_env = False
-            session.mount("http://", MeshAdapter(mesh, pool_maxsize=THREADS))
-            yield session
-    finally:
-        mesh.close()
+    return Mesh.from_settings(settings, observers=[found])
 
 
 async def _phases(fleet: Replicas, found: Canary, tell: Callable[[str], None]) -> None:
@@ -123,19 +110,3 @@ async def _until(holds: Callable[[], bool]) -> bool:
     while not holds() and time.monotonic() < until:
         await asyncio.sleep(0.02)
     return holds()
-
-
-async def _callers(session: requests.Session, found: Canary, threads: ThreadPoolExecutor, seed: int) -> None:
-    """Open loop: each call is sent at its time, whatever became of those before it."""
-    for at in arrivals(RATE, 4 * PATIENCE, seed):
-        await asyncio.sleep(max(0.0, found.started + at - time.monotonic()))
-        threads.submit(_call, session, found, at)
-
-
-def _call(session: requests.Session, found: Canary, at: float) -> None:
-    status: int | None = None
-    try:
-        status = session.get(f"http://{SERVICE}/").status_code
-    except requests.RequestException:
-        pass  # no answer: the record says so
-    found.called.append(Called(at, time.monotonic() - found.started - at, status))

@@ -1,7 +1,4 @@
-"""The outage drill: real replicas, callers that go by the mesh, and faults of one replica and of all. It only records.
-
-The callers are this process, so that what the mesh says (ejected, back, circuit open) is heard as it happens.
-"""
+"""The outage drill: real replicas, callers that go by the mesh, faults of one replica and of all. It only records."""
 
 from __future__ import annotations
 
@@ -9,23 +6,21 @@ import asyncio
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any
 
-import requests
-
+from meshware.cli.demo.callers import calling
 from meshware.cli.demo.fleet import Fleet, Replica, bound
 from meshware.cli.demo.load import Called, arrivals
 from meshware.cli.demo.plan import Kind
 from meshware.core.events import Event
 from meshware.core.policy import Observer
 from meshware.mesh import Mesh
-from meshware.outbound.requests import MeshAdapter
 
 SERVICE = "pricing"
+URL = f"http://{SERVICE}/"
 NAMES = tuple(f"{SERVICE}-{number}" for number in (1, 2, 3))
 VICTIM = NAMES[1]
 """The replica that fails alone, first."""
@@ -127,29 +122,15 @@ async def drill(fault: Kind, *, seconds: float, seed: int, tell: Callable[[str],
         tell("starting the replicas")
         await fleet.start()
         found.names = {f"127.0.0.1:{each.port}": each.name for each in fleet.replicas.values()}
-        with _meshed(found) as session, ThreadPoolExecutor(THREADS) as threads:
+        settings = {"services": {SERVICE: {"endpoints": list(found.names), "timeout": TIMEOUT}}}
+        schedule = arrivals(RATE, 10 * seconds, seed)
+        with closing(Mesh.from_settings(settings, observers=[found])) as mesh:
             found.started = time.monotonic()
-            calling = asyncio.create_task(_callers(session, found, threads, seconds, seed))
-            try:
+            async with calling(mesh, URL, schedule, started=found.started, record=found.called.append, threads=THREADS):
                 await _phases(fleet, found, seconds / DEFAULT, tell)
-            finally:
-                calling.cancel()
         return found
     finally:
         fleet.stop()
-
-
-@contextmanager
-def _meshed(found: Drilled) -> Iterator[requests.Session]:
-    settings = {"services": {SERVICE: {"endpoints": list(found.names), "timeout": TIMEOUT}}}
-    mesh = Mesh.from_settings(settings, observers=[found])
-    try:
-        with requests.Session() as session:
-            session.trust_env = False
-            session.mount("http://", MeshAdapter(mesh, pool_maxsize=THREADS))
-            yield session
-    finally:
-        mesh.close()
 
 
 async def _phases(fleet: Replicas, found: Drilled, scale: float, tell: Callable[[str], None]) -> None:
@@ -177,21 +158,3 @@ async def _begin(fleet: Replicas, fault: Kind, phase: str) -> bool:
     whom = [VICTIM] if phase in ("one fails", "healed") else NAMES
     await asyncio.gather(*(fleet.turn(name, kind) for name in whom))
     return kind is Kind.HEALTHY
-
-
-async def _callers(
-    session: requests.Session, found: Drilled, threads: ThreadPoolExecutor, seconds: float, seed: int
-) -> None:
-    """Open loop: each call is sent at its time, whatever became of those before it."""
-    for at in arrivals(RATE, 10 * seconds, seed):
-        await asyncio.sleep(max(0.0, found.started + at - time.monotonic()))
-        threads.submit(_call, session, found, at)
-
-
-def _call(session: requests.Session, found: Drilled, at: float) -> None:
-    status: int | None = None
-    try:
-        status = session.get(f"http://{SERVICE}/").status_code
-    except requests.RequestException:
-        pass  # no answer: the record says so
-    found.called.append(Called(at, time.monotonic() - found.started - at, status))

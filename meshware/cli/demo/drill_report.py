@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from rich.console import Group, RenderableType
 from rich.table import Table
-from rich.text import Text
 
 from meshware.cli.demo.drill import VICTIM, Drilled, Phase
 from meshware.cli.demo.plan import Kind
 from meshware.cli.demo.report import milliseconds, percentile
+from meshware.cli.demo.verdict import Budget
 from meshware.core import events
 
 EJECTED = {Kind.KILLED.value}
@@ -95,19 +94,6 @@ def well_again(found: Drilled, healed: Phase) -> float:
     return round(max(failed, default=0.0), 2)
 
 
-class Budget(NamedTuple):
-    """One thing that was asked; `found` None: it did not happen."""
-
-    name: str
-    limit: float
-    found: float | None
-
-    @property
-    def kept(self) -> bool:
-        """Whether it was so."""
-        return self.found is not None and self.found <= self.limit
-
-
 def budgets(drilled: dict[str, Any], limits: Limits) -> list[Budget]:
     """What was asked, and what was found. One that fails otherwise need not be ejected: it is avoided."""
     phases = {each["phase"]: each for each in drilled["phases"]}
@@ -124,23 +110,12 @@ def budgets(drilled: dict[str, Any], limits: Limits) -> list[Budget]:
     return asked
 
 
-def shown(drilled: dict[str, Any], asked: list[Budget]) -> RenderableType:
-    """The tables for people."""
+def shown(drilled: dict[str, Any]) -> Table:
+    """What the callers saw, for people."""
     seen = Table(title=f"what the callers saw: {VICTIM} {drilled['fault']}, then all")
     for title in ("phase", "seconds", "calls", "errors", "p50", "p99"):
         seen.add_column(title, justify="left" if title == "phase" else "right")
     for each in drilled["phases"]:
         times = ("-" if each[key] is None else f"{each[key]:,.0f} ms" for key in ("p50_ms", "p99_ms"))
         seen.add_row(each["phase"], f"{each['seconds']:.1f}", str(each["calls"]), str(each["errors"]), *times)
-    return Group(seen, Text(), kept_table(asked))
-
-
-def kept_table(asked: list[Budget]) -> Table:
-    """What was asked and found."""
-    kept = Table(title="budgets")
-    for title in ("", "found", "at most", ""):
-        kept.add_column(title, justify="right" if title else "left")
-    for budget in asked:
-        word = Text("kept", style="green") if budget.kept else Text("MISSED", style="bold red")
-        kept.add_row(budget.name, "never" if budget.found is None else f"{budget.found:.3g}", f"{budget.limit:g}", word)
-    return kept
+    return seen

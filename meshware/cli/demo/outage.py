@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
-from typing import Any
-
 import click
 from rich.console import Console
 
 from meshware.cli.demo.terminable import terminable
+from meshware.cli.demo.verdict import conclude
 
 FAULTS = ("killed", "frozen", "slow", "failing")
 """The faults by name (drill.py has what they are); not imported, so that --help needs no server to be installed."""
@@ -64,15 +62,9 @@ def outage(
     console = Console(stderr=as_json)
     with console.status("") as status:
         found = terminable(drill(Kind(fault), seconds=seconds, seed=seed, tell=lambda stage: status.update(stage)))
-    drilled: dict[str, Any] = figures(found)
-    asked = budgets(drilled, Limits(errors=max_errors / 100, p99=max_p99, back=max_back))
-    if as_json:
-        said = [{**each._asdict(), "kept": each.kept} for each in asked]
-        click.echo(json.dumps({**drilled, "budgets": said}, indent=2))
-    else:
-        Console().print(shown(drilled, asked))
-    if not all(each.kept for each in asked):
-        raise click.exceptions.Exit(1)
+    drilled = figures(found)
+    limits = Limits(errors=max_errors / 100, p99=max_p99, back=max_back)
+    conclude(drilled, shown(drilled), budgets(drilled, limits), as_json=as_json)
 
 
 if __name__ == "__main__":

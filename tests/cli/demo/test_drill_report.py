@@ -9,6 +9,7 @@ from meshware.cli.demo.drill import NAMES, VICTIM, Drilled, Phase
 from meshware.cli.demo.drill_report import Limits, budgets, figures, shown
 from meshware.cli.demo.load import Called
 from meshware.cli.demo.plan import Kind
+from meshware.cli.demo.verdict import kept_table
 from meshware.core import events
 
 STARTED = 1000.0
@@ -118,7 +119,7 @@ def test_people_see_what_was_kept_and_what_was_missed():
     found = figures(drilled(said=[]))
     with open("/dev/null", "w") as nowhere:
         console = Console(width=160, record=True, file=nowhere)
-        console.print(shown(found, budgets(found, Limits())))
+        console.print(shown(found), kept_table(budgets(found, Limits())))
         text = console.export_text()
     for word in ("one fails", "kept", "MISSED", "never", "20 ms", "pricing-2 killed, then all"):
         assert word in text

@@ -104,9 +104,17 @@ def _mirrors(place: Place, hosts: Hosts) -> Iterator[Target]:
     for each in place["filters"]:
         mirror = each["requestMirror"]
         if mirror and each["type"].text() == "RequestMirror":
-            of, among = mirror["fraction.numerator"], mirror["fraction.denominator"].whole(100)
-            share = 100 * of.whole() / among if of and among > 0 else mirror["percent"].whole(100)
+            share = _share(mirror["fraction"]) if mirror["fraction"] else mirror["percent"].whole(100)
             yield from (replace(to, weight=share) for to in _targets([mirror["backendRef"]], hosts))
+
+
+def _share(fraction: Place) -> float:
+    """In percent."""
+    among = fraction["denominator"].whole(100)
+    if among < 1:
+        fraction["denominator"].refuse("a number from 1")
+        return 0.0
+    return 100 * fraction["numerator"].whole() / among
 
 
 def _match(place: Place) -> Match | None:

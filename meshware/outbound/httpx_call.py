@@ -19,7 +19,6 @@ from meshware.outbound.exchange import SLACK, answer_of, behind, edited, headers
 from meshware.outbound.httpx_bodies import Following, body_class
 from meshware.outbound.httpx_wire import Wire
 from meshware.outbound.looks import look_of
-from meshware.outbound.mirrors import Copies, Reader
 from meshware.outbound.race import cut_of
 from meshware.outbound.reaper import Cut, reaper
 from meshware.outbound.scopes import Limit, Wanted
@@ -32,6 +31,7 @@ if TYPE_CHECKING:
     from meshware.mesh import Mesh
     from meshware.outbound.httpx_library import Library
     from meshware.outbound.httpx_ways import Parts, Way
+    from meshware.outbound.mirrors import Copies, Reader
 
 
 class HttpxCall:
@@ -58,6 +58,8 @@ class HttpxCall:
         if call.request.path != described.path:
             self.target = call.request.target.encode("ascii")
         if call.plan.mirrors:
+            from meshware.outbound.mirrors import Copies
+
             request = self.request
             body = request.content if isinstance(request.stream, self.library.module.ByteStream) else None
             host, secure = request.url.netloc.decode("ascii"), request.url.scheme == "https"

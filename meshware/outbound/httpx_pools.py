@@ -98,7 +98,7 @@ class Pools:
         """Every transport, for the caller to close; none is known any more."""
         with self._lock:
             known, self._known = self._known, {}
-        return [*known.values(), *self.leaving]
+        return [*known.values(), *(self.leaving.popleft() for _ in range(len(self.leaving)))]
 
     def _made(self, endpoint: tuple[str, int], context: Any) -> Any:
         pool = self._transport._pool

@@ -23,7 +23,6 @@ from meshware.outbound import wire as wires
 from meshware.outbound.drive import drive
 from meshware.outbound.exchange import SLACK, Limits, answer_of, edited, finite, headers_for, host_for
 from meshware.outbound.looks import look_of
-from meshware.outbound.mirrors import Copies, Reader
 from meshware.outbound.race import cut_of
 from meshware.outbound.reaper import reaper
 from meshware.outbound.requests_errors import cause_of, twin
@@ -35,6 +34,7 @@ if TYPE_CHECKING:
     from meshware.core.reply import Reply
     from meshware.core.service import Service
     from meshware.mesh import Mesh
+    from meshware.outbound.mirrors import Copies, Reader
 
 CA_BUNDLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 """Where a session takes `verify` from when nobody said anything for this call."""
@@ -164,6 +164,8 @@ class RequestsCall:
         )
 
     def _copies(self) -> Copies:
+        from meshware.outbound.mirrors import Copies
+
         body = b"" if self.request.body is None else self.request.body
         whole = body if isinstance(body, str | bytes) else None
         return Copies(self.call, whole, host=self.url.netloc, secure=self.url.scheme == "https")

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 from meshware.core.plan import Edits, Plan
 from meshware.core.request import Request
 from meshware.routing.index import Entry, Index
-from meshware.routing.shift import Shift
 
 if TYPE_CHECKING:
     from meshware.core.service import Service
     from meshware.routing.match import Match
+    from meshware.routing.shift import Shift
     from meshware.routing.split import Split
     from meshware.routing.telling import Telling
 
@@ -125,7 +125,7 @@ def _settled(
     """The end of the way: where this route sends the call."""
     plan, split = route.plan, route.split
     if split is not None:
-        pick = split.pick if told is None else partial(told.split, split.split if isinstance(split, Shift) else split)
+        pick = split.pick if told is None else partial(told.split, split.now)
         plan = pick(request, context, service.rng)
     assert plan is not None
     if edits is not None:

@@ -111,8 +111,8 @@ class Shift:
         return 0.0 if state == REVERTED else self.options.steps[step]
 
     @property
-    def split(self) -> Split[Plan]:
-        """How calls are split between both now."""
+    def now(self) -> Split[Plan]:
+        """How calls are split between both, until that changes."""
         return self._split
 
     def between(self, old: Plan, new: Plan, key: Key | None) -> None:

@@ -50,6 +50,11 @@ class Split(Generic[T]):
             self._further.append((name.encode(), share / left if left else 0.0, part))
             left -= share
 
+    @property
+    def now(self) -> Split[T]:
+        """Itself: it never changes, as a shift does (shift.py), which stands in its place."""
+        return self
+
     def pick(self, request: Request, context: Any, rng: Rng) -> T:
         """The part of this call."""
         said = self.said(request, context)

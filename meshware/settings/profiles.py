@@ -39,6 +39,12 @@ _DETECTION: dict[str, Any] = {
 }  # fmt: skip
 """Envoy's outlier detection; nobody is below a success rate of 0."""
 
+_ACCRUAL: dict[str, Any] = {"success_rate": 0.8, "minimum": 5, "jitter": 0.5, "max_share": 1.0}
+"""Failure accrual, as Finagle has it and Linkerd took over."""
+
+_RETRY_BUDGET: dict[str, Any] = {"ratio": 0.2, "minimum": 100.0, "window": 10.0}
+"""Theirs as well: a fifth of the calls, and 10 a second."""
+
 _DOUBLED = "30, 60, 90 s out (`base_ejection_time` grows by itself): doubled here, up to the same 300 s"
 _CAP = "1024 connections, waiting and running requests: calls in flight have no fixed cap"
 _REFILL = "10 retries a second whatever the load: the same 100 of 10 s to start with, and no refill by time"
@@ -86,19 +92,16 @@ PROFILES = {
                 "base": 0.001,
                 "cap": 0.001,
                 "on": ["connect-failure", "5xx"],
-                "budget": {"ratio": 0.2, "minimum": 100.0, "window": 10.0},
+                "budget": _RETRY_BUDGET,
             },
-            "ejection": {
+            "ejection": _ACCRUAL
+            | {
                 "consecutive": 7,
                 "refused": 7,
                 "connect_timeouts": 7,
-                "success_rate": 0.8,
-                "minimum": 5,
                 "window": 10.0,
                 "base": 1.0,
                 "cap": 60.0,
-                "jitter": 0.5,
-                "max_share": 1.0,
                 "probe_interval": 1.0,
             },
             "panic": 0.0,
@@ -122,19 +125,16 @@ PROFILES = {
                 "base": 0.001,
                 "cap": 0.001,
                 "on": ["connect-failure", "reset-before-request"],
-                "budget": {"ratio": 0.2, "minimum": 100.0, "window": 10.0},
+                "budget": _RETRY_BUDGET,
             },
-            "ejection": {
+            "ejection": _ACCRUAL
+            | {
                 "consecutive": 5,
                 "refused": 5,
                 "connect_timeouts": 5,
-                "success_rate": 0.8,
-                "minimum": 5,
                 "window": 30.0,
                 "base": 5.0,
                 "cap": 300.0,
-                "jitter": 0.5,
-                "max_share": 1.0,
                 "probe_interval": 5.0,
             },
             "panic": 0.5,

@@ -6,7 +6,7 @@ from contextlib import nullcontext
 
 import pytest
 from clients.calling import NAMES, client
-from faults.upstream import Upstream, in_flight
+from faults.upstream import in_flight, serving
 from routing.cases import CASES, ENDPOINTS
 
 from meshware.context import enter, leave
@@ -19,11 +19,8 @@ GROUPS = list(dict.fromkeys(case.group for case in CASES))
 @pytest.fixture(scope="module")
 def servers():
     """A server for each endpoint of the cases."""
-    made = {name: [Upstream().start() for _ in each] for name, each in ENDPOINTS.items()}
-    yield made
-    for each in made.values():
-        for server in each:
-            server.stop()
+    with serving(ENDPOINTS) as made:
+        yield made
 
 
 @pytest.fixture

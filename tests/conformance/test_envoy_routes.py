@@ -8,7 +8,7 @@ from contextlib import closing
 import pytest
 from conformance import envoy as real
 from conformance import routes
-from faults.upstream import Upstream
+from faults.upstream import serving
 from routing.cases import CASES, ENDPOINTS
 
 GROUPS = list({case.group: case for case in CASES}.values())
@@ -53,11 +53,8 @@ def parameter(case):
 @pytest.fixture(scope="module")
 def servers():
     """For each endpoint of the cases one; those of a service in their order."""
-    made = {name: [Upstream().start() for _ in each] for name, each in ENDPOINTS.items()}
-    yield made
-    for each in made.values():
-        for server in each:
-            server.stop()
+    with serving(ENDPOINTS) as made:
+        yield made
 
 
 @pytest.fixture(scope="module")

@@ -156,15 +156,21 @@ def test_no_copy_goes_out_for_what_we_have_not_looked_at(world):
 def test_the_copy_goes_out_later_by_as_much_as_we_stood_still(world):
     world.succeed(200, elapsed=PACE)
     call, attempt = begun(world)
+    stand_still(world)
+    assert call.hedge(world.now) is None
+    world.now = attempt.hedge_at
+    assert call.hedge(world.now).hedge
+
+
+def test_more_time_is_given_once_whoever_asks_first(world):
+    world.succeed(200, elapsed=PACE)
+    call, attempt = begun(world)
     given = attempt.deadline - attempt.began
     stand_still(world)
     call.hedge(world.now)
-    world.now = attempt.hedge_at
-    hedge = call.hedge(world.now)
-    assert hedge is not None
-    assert attempt.deadline == pytest.approx(attempt.began + given + STOOD)  # which is not added a second time:
+    assert attempt.deadline == pytest.approx(attempt.began + given + STOOD)
     world.now = attempt.deadline
-    assert call.overdue(attempt, world.now) != pytest.approx(world.now + STOOD)
+    assert call.overdue(attempt, world.now) == world.now
 
 
 def test_who_waited_for_a_connection_for_most_of_his_time_says_nothing_of_the_endpoint(world):

@@ -10,8 +10,8 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from faults.behaviours import AT_HEAD, AT_ONCE, BEHAVIOURS, Behaviour
@@ -149,6 +149,13 @@ def in_flight(mesh: Any) -> int:
     """Attempts that are open anywhere in a mesh."""
     endpoints = [each for service in mesh.services.values() for each in service.endpoints]
     return sum(len(each.open) + len(each.waiting) + len(each.streams) for each in endpoints)
+
+
+@contextmanager
+def serving(services: Mapping[str, Sequence[Any]]) -> Iterator[dict[str, list[Upstream]]]:
+    """A server for each endpoint of these services, in their order."""
+    with ExitStack() as stack:
+        yield {name: [stack.enter_context(Upstream()) for _ in each] for name, each in services.items()}
 
 
 @contextmanager

@@ -373,6 +373,17 @@ def test_mirrors_of_an_http_route(said, percentage):
     assert found == (None if percentage is None else [{"service": "b", "percentage": percentage}])
 
 
+def test_a_share_of_nothing_is_wrong():
+    mirror = {"backendRef": {"name": "b", "port": 80}, "fraction": {"numerator": 1, "denominator": 0}}
+    rule = {
+        "filters": [{"type": "RequestMirror", "requestMirror": mirror}],
+        "backendRefs": [{"name": "a", "port": 80}],
+    }
+    route = document("HTTPRoute", parentRefs=[{"kind": "Service", "name": "shop"}], rules=[rule])
+    (problem,) = problems(yaml.safe_dump(route))
+    assert "fraction.denominator" in str(problem)
+
+
 def test_an_http_route_goes_by_precedence_whatever_its_order():
     rules = [
         {"matches": [{"path": {"value": value, "type": kind}}], "backendRefs": [{"name": name, "port": 80}]}

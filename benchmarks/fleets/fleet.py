@@ -127,7 +127,7 @@ class Replica:
     def _work(self, head: bytes) -> float:
         share, takes = self._state.gray
         if share and late(int(field(head, b"x-number")), self.number) < share:
-            return takes * self._speed
+            return takes
         return float(field(head, b"x-work"))
 
     def _fill(self) -> None:

@@ -5,26 +5,19 @@ from __future__ import annotations
 import tomllib
 from math import inf
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 from pydantic import Field
 
-from meshware.testing.simulation.scenario import Clients, Fault, Positive, Scenario
+from meshware.testing.simulation.replica import NOT_GRAY, Gray
+from meshware.testing.simulation.scenario import Clients, Fault, Scenario
 
 TABLE = Path(__file__).with_name("scenarios.toml")
-
-
-class Trouble(Fault):
-    """The simulator's faults; `gray` beside them: a share of `rate` takes so much work, whatever it is."""
-
-    kind: Literal["slow", "stall", "fail", "silent", "crash", "gray"]
-    takes: Positive = Field(1.0, description="Of `gray`: seconds.")
 
 
 class Live(Scenario):
     """One scenario of the table."""
 
-    faults: tuple[Trouble, ...] = ()
     clients: Annotated[tuple[Clients, ...], Field(min_length=1)] = (Clients(count=1),)
 
     @property
@@ -50,9 +43,7 @@ class State(NamedTuple):
     """What is wrong with one replica at some moment."""
 
     slower: float = 1.0
-    gray: tuple[float, float] = (0.0, 0.0)
-    """The share of its requests that take so many seconds."""
-
+    gray: Gray = NOT_GRAY
     standing: bool = False
     failing: bool = False
     silent: bool = False
@@ -95,12 +86,12 @@ def state(scenario: Live, replica: int, now: float) -> State:
     return State(**found)
 
 
-def _during(fault: Trouble) -> dict[str, Any]:
+def _during(fault: Fault) -> dict[str, Any]:
     match fault.kind:
         case "slow":
             return {"slower": fault.factor}
         case "gray":
-            return {"gray": (fault.rate, fault.takes)}
+            return {"gray": Gray(fault.rate, fault.takes)}
         case kind:
             return {{"stall": "standing", "fail": "failing", "silent": "silent", "crash": "refusing"}[kind]: True}
 

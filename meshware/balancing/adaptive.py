@@ -262,7 +262,10 @@ def still(cost: Cost, call: Call) -> Cost:
 
 
 def oldest(endpoint: Endpoint, now: float, slope: float) -> float:
-    """Seconds that the attempt without headers which began first has waited, as if it had found nothing in flight."""
+    """Seconds that the attempt without headers which began first has waited, as if it had found nothing in flight.
+
+    Since the endpoint's last answer, if that came later: where others are answered, it is the request that is heavy.
+    """
     for attempt, began in tuple(endpoint.waiting.items()):
-        return (now - began) / (1 + slope * attempt.found)
+        return (now - max(began, endpoint.answered)) / (1 + slope * attempt.found)
     return 0.0

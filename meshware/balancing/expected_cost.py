@@ -158,7 +158,7 @@ class Cost:
     """
 
     __slots__ = (
-        "_at", "_away", "_failures", "_fleet", "_good", "_heard", "_said", "_trials", "_weight", "due", "endpoint",
+        "_at", "_away", "_failures", "_fleet", "_heard", "_said", "_trials", "_weight", "due", "endpoint",
         "idle", "open", "pace", "price", "share", "slope", "step", "usual",
     )  # fmt: skip
 
@@ -184,7 +184,6 @@ class Cost:
         """As good as any other, until it shows otherwise."""
         self._away = self._weight = self._failures = self._trials = self._at = self._heard = 0.0
         self._said: Hearsay | None = None
-        self._good = NEVER
         self.pace, self.price, self.due = 1.0, 0.0, NEVER
         self.idle, self.step = 1.0, QUEUE[1]
         self.usual, self.slope = 1.0, QUEUE[1]
@@ -199,16 +198,12 @@ class Cost:
             self._at = now
         if outcome.report is not None:
             self.hear(outcome.report, now)
-        if not failed:
-            if outcome.cause is None:  # else it was cut, having lost to a hedge
-                self._good = now
-        else:
-            late = outcome.cause is Cause.TIMEOUT
-            if not late or self._good <= now - outcome.elapsed:  # one that answers others meanwhile is slow, no more
+        if failed:
+            if not outcome.late:
                 self._failures += 1
                 self.due = NEVER
                 fleet.judge(1, now)
-            if not late:
+            if outcome.cause is not Cause.TIMEOUT:
                 fleet.counted -= 1  # a trial, and no sample
                 return
             elapsed = outcome.elapsed

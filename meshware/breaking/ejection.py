@@ -139,7 +139,7 @@ class EndpointEjection:
 
     def _count(self, record: Record, outcome: Outcome, now: float) -> None:
         record.window.failure(now)
-        record.row += 1
+        record.row += not outcome.late
         if record.times is not None and outcome.cause is Cause.TIMEOUT:
             record.times.append((now, outcome.elapsed))
         record.refused = record.refused + 1 if outcome.cause in (Cause.REFUSED, Cause.CONNECT) else 0

@@ -459,6 +459,10 @@ class Call:
             if service.guard.failures:
                 service.guard.record(False, now)
         elif verdict is not Verdict.NEUTRAL:
+            if outcome.cause is Cause.TIMEOUT:
+                outcome.late = attempt.began < max(endpoint.answered, endpoint.silent)
+                if not outcome.late:
+                    endpoint.silent = now
             service.guard.record(True, now)
             self._sample(endpoint, max(outcome.elapsed, self._penalty(now)), True, outcome, now)
         elif outcome.cause is Cause.CUT:
@@ -626,7 +630,8 @@ class Call:
     def _stays(self, attempt: Attempt, now: float) -> bool:
         """Whether a late attempt is let go on, since a retry could not help or would probably be as late.
 
-        Asked again when it has waited twice as long, it stays where the endpoint has answered others meanwhile.
+        Asked again when it has waited twice as long. Where its endpoint answers others meanwhile, it is the request
+        that is heavy, or one of a few that are late everywhere: to send all those twice is what brings a fleet down.
         """
         service, figures = self.service, self.figures
         if service.guard.on or not service.budget.affordable() or service.paused(now):
@@ -635,10 +640,11 @@ class Call:
             return True
         if attempt.endpoint.answered <= attempt.looked:  # it answers nobody
             return False
-        hurried = self.deadline.at - now < HEAVY * (now - attempt.began)
+        waited, limits = now - attempt.began, service.attempt_timeout
+        limit = limits.limit(figures, remaining=self.deadline.timeout, left=1, now=now)
         return (
-            hurried
-            or attempt.looked > attempt.began
+            (limit is not None and waited < limits.patience * limit)
+            or self.deadline.at - now < HEAVY * waited
             or (figures.cuts_pay < 1.0 and self.rng.random() >= figures.cuts_pay)
         )
 

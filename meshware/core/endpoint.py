@@ -70,7 +70,7 @@ class Endpoint:
 
     __slots__ = (
         "_membership", "address", "answered", "ask_at", "availability", "bars", "cell", "cells", "epoch", "fleet",
-        "locality", "metadata", "open", "priority", "readings", "samplers", "streams", "waiting", "weight",
+        "locality", "metadata", "open", "priority", "readings", "samplers", "silent", "streams", "waiting", "weight",
         "__weakref__",
     )  # fmt: skip
 
@@ -93,6 +93,7 @@ class Endpoint:
         self._membership: Membership | None = None
         self.epoch = 0
         self.answered = NEVER  # when its last good answer came
+        self.silent = NEVER  # when a timeout last told that it answers nobody
         self.open: dict[Attempt, float] = {}
         self.waiting: dict[Attempt, float] = {}
         self.streams: Mapping[Attempt, float] = NOTHING

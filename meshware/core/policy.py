@@ -287,7 +287,15 @@ class RetryPolicy(Protocol):
 
 
 class AttemptTimeout(Protocol):
-    """How long one attempt may wait for its headers while another could still follow."""
+    """How long one attempt may wait for its headers while another could still follow.
+
+    So many times as long, `patience`, where its endpoint answers others meanwhile.
+    """
+
+    @property
+    def patience(self) -> float:
+        """1 or more."""
+        ...
 
     def limit(self, operation: Operation, *, remaining: float, left: int, now: float) -> float | None:
         """Seconds; None for no limit but the call's. `left` counts this attempt and those that may follow."""

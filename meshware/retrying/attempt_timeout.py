@@ -1,6 +1,7 @@
 """AttemptTimeout: how long one attempt may wait for headers while another could still follow.
 
-Adaptive: max(100 ms, 3 x the operation's p95 over the fleet). A fixed one, plus retries over a backlog,
+Adaptive: max(100 ms, 3 x the operation's p95 over the fleet), three times that where the endpoint answers others
+meanwhile. A fixed one is as it was set: it, plus retries over a backlog,
 is enough to bring a fleet down (performance study, finding 2), so a common pause lifts it: that is
 asked when the time has come (`Call.overdue`), not here.
 """
@@ -11,6 +12,7 @@ from meshware.core.operations import Operation
 
 FLOOR = 0.1
 FACTOR = 3.0
+PATIENCE = 3.0
 
 
 class AttemptTimeout:
@@ -18,6 +20,7 @@ class AttemptTimeout:
 
     def __init__(self, fixed: float | None = None) -> None:
         self._fixed = fixed
+        self.patience = PATIENCE if fixed is None else 1.0
 
     def limit(self, operation: Operation, *, remaining: float, left: int, now: float) -> float | None:
         """Seconds; None before 20 samples. At most the remaining time divided by the attempts left."""
@@ -32,6 +35,8 @@ class AttemptTimeout:
 
 class NoAttemptTimeout:
     """Attempts are bounded by the call's deadline only."""
+
+    patience = 1.0
 
     def limit(self, operation: Operation, *, remaining: float, left: int, now: float) -> float | None:
         """Never a limit."""

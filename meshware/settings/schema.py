@@ -65,7 +65,9 @@ class Policy(Model):
         PlainValidator(grammar.attempt_limit),
         WithJsonSchema({"anyOf": [{"const": "adaptive"}, POSITIVE_SECONDS, {"type": "null"}]}),
     ] = Field(
-        "adaptive", description="Seconds to the headers while another attempt may follow: max(0.1, 3 x p95); None: off."
+        "adaptive",
+        description="Seconds to the headers while another attempt may follow: max(0.1, 3 x p95), thrice that where "
+        "the endpoint answers others meanwhile; None: off.",
     )
     locality: LocalitySettings = Field(LocalitySettings(), description="Which endpoints are asked first.")
     retry: RetrySettings = Field(RetrySettings(), description="When a call is sent again.")

@@ -7,6 +7,7 @@ from collections import Counter
 import pytest
 from world import World
 
+from meshware.balancing.adaptive import oldest
 from meshware.core.outcome import Cause
 from meshware.testing import check_strategy
 
@@ -182,6 +183,18 @@ def test_an_attempt_that_is_overdue_speaks_for_its_endpoint_before_its_timeout()
     assert world.picks(200)["10.0.0.1:80"] < 200
     world.pass_time(1.0)
     assert world.picks(200)["10.0.0.1:80"] == 0
+
+
+def test_one_is_not_overdue_where_others_are_answered_meanwhile():
+    world = fleet(1)
+    answered(world, 400)
+    call, picker = world.call(), world.service.strategy.picker(world.endpoints)
+    held = call.begin(world.now)
+    world.pass_time(1.0)
+    endpoint, slope = held.endpoint, picker.fleet.queue.slope
+    assert oldest(endpoint, world.now, slope) == 1.0
+    world.succeed()
+    assert oldest(endpoint, world.now, slope) == 0.0
 
 
 def test_under_the_guard_it_is_plain_least_request():

@@ -72,6 +72,18 @@ def test_three_failures_in_a_row_eject_for_a_second():
     assert (event.address, event.reason, event.until - event.at) == (bad.address, "3 failures in a row", 1.0)
 
 
+def test_timeouts_by_one_silence_are_one_in_the_row():
+    fleet = Fleet(ejection={"minimum": 100}, retry={"attempts": 1})
+    bad = fleet.endpoints[0]
+    for _ in range(3):
+        assert fleet.out() == []
+        together = [fleet.at(bad) for _ in range(4)]
+        fleet.now += 2.0
+        for call, attempt in together:
+            fleet.fail(call, attempt, Cause.TIMEOUT, after=0.0)
+    assert fleet.out() == [bad.address]
+
+
 def test_a_body_read_to_its_end_or_dropped_ends_the_row():
     for ending in (Ending.COMPLETE, Ending.DROPPED):
         fleet = Fleet(ejection={"minimum": 100})

@@ -176,11 +176,54 @@ def test_an_overdue_attempt_goes_on_while_the_last_answers_took_nearly_as_long()
     assert call.overdue(attempt, until) == until
 
 
+def test_where_others_are_answered_an_attempt_may_wait_three_times_as_long():
+    _, call, attempt = overdue_world()
+    limit = attempt.deadline - attempt.began
+    for times in (1.0, 2.0):
+        now = attempt.endpoint.answered = attempt.began + times * limit
+        assert call.overdue(attempt, now) == twice(attempt, now)
+    now = attempt.endpoint.answered = attempt.began + 4.0 * limit
+    assert call.overdue(attempt, now) == now
+
+
+def test_a_timeout_that_was_set_holds_where_others_are_answered_too():
+    world, call, attempt = overdue_world(attempt_timeout=0.5)
+    assert world.now == attempt.began + 0.5
+    attempt.endpoint.answered = world.now
+    assert call.overdue(attempt, world.now) == world.now
+
+
 def test_near_its_deadline_a_late_attempt_goes_on_where_others_are_answered():
-    world, call, attempt = overdue_world(timeout=1.0)
+    world, call, attempt = overdue_world(timeout=1.0, attempt_timeout=0.35)
     assert call.overdue(attempt, world.now) == world.now
     attempt.endpoint.answered = world.now
     assert call.overdue(attempt, world.now) == twice(attempt, world.now)
+
+
+def timed_out(world, call, attempt, after=0.0):
+    """Whether that counts as a failure of its endpoint."""
+    world.fail(call, attempt, Cause.TIMEOUT, after=after, error=None)
+    assert attempt.outcome.verdict is Verdict.FAILURE
+    return not attempt.outcome.late
+
+
+def test_of_timeouts_by_one_silence_only_the_first_is_a_failure_of_its_endpoint():
+    world = World(1)
+    first, second = [(call, call.begin(world.now)) for call in (world.call(), world.call())]
+    assert timed_out(world, *first, after=2.0)
+    third = world.call()
+    third = third, third.begin(world.now)
+    assert not timed_out(world, *second, after=0.1)
+    assert timed_out(world, *third, after=2.0)
+
+
+def test_one_that_answers_others_meanwhile_is_slow_and_has_not_failed():
+    world = World(1)
+    call = world.call()
+    attempt = call.begin(world.now)
+    world.now += 1.0
+    world.succeed()
+    assert not timed_out(world, call, attempt, after=1.0)
 
 
 def test_one_that_was_let_go_on_is_cut_once_its_endpoint_has_answered_nobody_for_as_long_again():
@@ -200,13 +243,13 @@ def late_twice(world):
     world.succeed(5, elapsed=0.1)
     call = world.call()
     first = call.begin(world.now)
-    world.now = first.deadline
+    world.now = first.began + 4 * (first.deadline - first.began)
     first.endpoint.answered = world.now
     if call.overdue(first, world.now) > world.now:
         call.abandon(first, world.now)
         return False
     retry = world.fail(call, first, Cause.TIMEOUT, after=0.0).attempt
-    world.now = retry.began + 0.4
+    world.now = retry.began + 1.4
     call.overdue(retry, world.now)
     call.abandon(retry, world.now)
     return True

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from meshware.testing.simulation import Scenario, Simulation
+from meshware.testing.simulation import ORACLE, Scenario, Simulation
 
 TRIGGERS = {
     "all are twenty times slower for 10 s": (
@@ -32,6 +32,31 @@ def test_seconds_after_its_end_nearly_every_call_is_good(trigger, clients):
             **what,
         }
     )
-    tally = Simulation(fleet, strategy="adaptive").run()
-    assert tally.good_between(end, end + 1) >= 0.8
-    assert tally.good_between(end + 2, end + 10) >= 0.99
+    tallies = [Simulation(fleet, strategy="adaptive", seed=seed).run() for seed in (1, 2)]
+    assert sum(each.good_between(end, end + 1) for each in tallies) >= 2 * 0.8
+    assert all(each.good_between(end + 2, end + 10) >= 0.99 for each in tallies)
+
+
+def test_where_one_of_twenty_is_late_everywhere_nothing_that_we_do_makes_it_worse():
+    fleet = Scenario.model_validate(
+        {
+            "duration": 10.0,
+            "deadline": 3.0,
+            "load": 0.35,  # 0.93 with what is late
+            "replicas": [{"count": 8, "slots": 4}],
+            "clients": [{"count": 1}],
+            "operations": [{"work": 0.03}],
+            "faults": [{"kind": "gray", "rate": 0.05, "takes": 1.0, "at": 2.0}],
+        }
+    )
+    oracle, ours = [
+        [Simulation(fleet, strategy=strategy, seed=seed).run() for seed in range(1, 7)]
+        for strategy in (ORACLE, "adaptive")
+    ]
+    assert in_time(ours) >= 0.9 * in_time(oracle)
+
+
+def in_time(tallies):
+    """The share of calls that take 250 ms at most."""
+    times = [seconds for each in tallies for seconds in each.times]
+    return sum(seconds <= 0.25 for seconds in times) / len(times)

@@ -7,7 +7,7 @@ from math import inf, prod
 from typing import Protocol
 
 from meshware.testing.simulation.events import Events
-from meshware.testing.simulation.replica import Replica
+from meshware.testing.simulation.replica import NOT_GRAY, Gray, Replica
 from meshware.testing.simulation.scenario import Fault, Scenario
 
 
@@ -85,6 +85,7 @@ class Condition:
         replica.refusing = "crash" in kinds
         replica.failing = self._failing()
         replica.slower = self._slower()
+        replica.gray = self._gray()
         speed = self._speed / self._slowness()
         if speed != replica.speed:
             replica.set_speed(speed)
@@ -97,6 +98,10 @@ class Condition:
             if each.kind == "fail":
                 failing += each.rate * (1.0 - failing)
         return failing
+
+    def _gray(self) -> Gray:
+        """Of two that make it late, the later one is in force."""
+        return next((Gray(each.rate, each.takes) for each in reversed(self._faults) if each.kind == "gray"), NOT_GRAY)
 
     def _slower(self) -> dict[str, float]:
         """How many times slower it is at single operations."""

@@ -61,7 +61,7 @@ def named(fault: Fault) -> str:
     """In a word or two."""
     if fault.kind == "slow":
         return f"slow {fault.factor:g}x" + (f" at {fault.path}" if fault.path else "")
-    return f"fail {fault.rate:.0%}" if fault.kind == "fail" else fault.kind
+    return f"{fault.kind} {fault.rate:.0%}" if fault.kind in ("fail", "gray") else fault.kind
 
 
 def _times(first: float, every: float | None, end: float) -> Iterator[float]:

@@ -70,8 +70,9 @@ def expected(replica: Replica, distance: float, work: float, operation: str) -> 
     """Seconds until a request sent now is answered: its own work, after the queue that it joins."""
     if not replica.healthy:
         return inf
-    slower = replica.slower.get(operation, 1.0)
-    return distance + work * slower / replica.speed * max(1.0, (replica.present + 1) / replica.slots)
+    share, takes = replica.gray
+    work = (1 - share) * work * replica.slower.get(operation, 1.0) + share * takes
+    return distance + work / replica.speed * max(1.0, (replica.present + 1) / replica.slots)
 
 
 class _Exchange:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections import deque
 from math import exp, inf
-from typing import Protocol
+from random import Random
+from typing import NamedTuple, Protocol
 
 from meshware.core.endpoint import Locality
 from meshware.core.outcome import Cause, LoadReport
@@ -20,12 +21,24 @@ RATE_SPAN = 1.0
 """Time constant of the rates that a replica reports (seconds)."""
 
 
+class Gray(NamedTuple):
+    """A share of the requests, and the work that each of them is then."""
+
+    share: float
+    takes: float
+
+
+NOT_GRAY = Gray(0.0, 0.0)
+
+
 class Exchange(Protocol):
     """One request at a replica: what it needs, and who wants to hear of it."""
 
     work: float
     draw: float
-    """Uniform in [0, 1): a replica that fails with some probability fails this one if that is more."""
+    """Uniform in [0, 1): a replica that fails with some probability fails this one if that is more.
+
+    A gray one draws again by it: what is late here need not be elsewhere."""
 
     expires: float
     """When its caller no longer waits for it."""
@@ -81,6 +94,7 @@ class Replica:
         self.present = 0
         self.slower: dict[str, float] = {}
         self.failing = 0.0
+        self.gray = NOT_GRAY
         self.silent = self.refusing = False
         self._queue: deque[Exchange] = deque()
         self._jobs: dict[Job, None] = {}  # in order, so that the same seed gives the same result
@@ -142,6 +156,8 @@ class Replica:
     def _start(self, exchange: Exchange) -> None:
         if self.slower:
             exchange.work *= self.slower.get(exchange.operation, 1.0)
+        if self.gray.share and Random(f"{exchange.draw} {self.address}").random() < self.gray.share:
+            exchange.work = self.gray.takes
         job = Job(exchange, inf)
         self._jobs[job] = None
         self._plan(job)

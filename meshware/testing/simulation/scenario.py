@@ -78,8 +78,9 @@ class Clients(Model):
 class Fault(Model):
     """What goes wrong, when, and where."""
 
-    kind: Literal["slow", "stall", "fail", "silent", "crash", "drain"] = Field(
-        description="`slow` by `factor`; `stall`: no work is done; `fail`: a share of `rate` is answered 500 at once; "
+    kind: Literal["slow", "gray", "stall", "fail", "silent", "crash", "drain"] = Field(
+        description="`slow` by `factor`; `gray`: a share of `rate` is as much work as `takes` says; "
+        "`stall`: no work is done; `fail`: a share of `rate` is answered 500 at once; "
         "`silent`: accepts and never answers; `crash`: connections are refused; `drain`: taken out by hand."
     )
     at: Natural = Field(description="Seconds from the start.")
@@ -88,7 +89,8 @@ class Fault(Model):
     locality: str | None = Field(None, description="All whose locality begins so, instead of numbers.")
     factor: Positive = Field(10.0, description="Of `slow`: so many times slower. Of `crash`: while it is cold.")
     cold: Natural = Field(0.0, description="Of `crash`: seconds for which it is slow when it is back.")
-    rate: Share = Field(1.0, description="Of `fail`.")
+    rate: Share = Field(1.0, description="Of `fail` and of `gray`.")
+    takes: Positive = Field(1.0, description="Of `gray`: seconds of one slot at speed 1.")
     path: str | None = Field(None, description="Of `slow`: the only operation that is.")
     every: Pause | None = Field(None, description="Seconds from one beginning to the next; once, unless given.")
 

@@ -63,6 +63,7 @@ class World:
     [
         ({"kind": "slow", "factor": 4}, lambda each: each.speed, 2.0, 0.5),
         ({"kind": "slow", "factor": 4, "path": "/items"}, lambda each: each.slower, {}, {"/items": 4.0}),
+        ({"kind": "gray", "rate": 0.05, "takes": 2.0}, lambda each: each.gray, (0.0, 0.0), (0.05, 2.0)),
         ({"kind": "stall"}, lambda each: each.speed, 2.0, 0.0),
         ({"kind": "fail", "rate": 0.3}, lambda each: each.failing, 0.0, 0.3),
         ({"kind": "silent"}, lambda each: each.silent, False, True),
@@ -125,6 +126,7 @@ def test_it_comes_again_as_often_as_it_says_while_requests_arrive():
         ),
         ({"kind": "fail", "rate": 0.5}, {"kind": "fail", "rate": 0.2}, lambda each: each.failing, [0.5, 0.6, 0.5, 0.0]),
         ({"kind": "fail"}, {"kind": "fail", "rate": 0.1}, lambda each: each.failing, [1.0, 1.0, 1.0, 0.0]),
+        ({"kind": "gray", "rate": 0.1}, {"kind": "gray"}, lambda each: each.gray.share, [0.1, 1.0, 0.1, 0.0]),
         ({"kind": "silent"}, {"kind": "silent"}, lambda each: each.silent, [True, True, True, False]),
         ({"kind": "crash"}, {"kind": "crash"}, lambda each: each.refusing, [True, True, True, False]),
     ],

@@ -54,7 +54,7 @@ def test_it_sends_nothing_where_no_answer_would_come(kind):
     assert (counts, tally.lost) == ([0, 3], 0)
 
 
-@pytest.mark.parametrize("kind", ["slow", "stall", "fail", "silent", "crash", "drain"])
+@pytest.mark.parametrize("kind", ["slow", "gray", "stall", "fail", "silent", "crash", "drain"])
 def test_it_sends_again_where_the_fault_is_over(kind):
     fault = {"kind": kind, "at": 1.0, "lasts": 2.0, "replicas": [0]}
     fleet = [{"count": 1, "speed": 2.0}, {"count": 1}]

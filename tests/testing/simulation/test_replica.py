@@ -7,7 +7,7 @@ import pytest
 from meshware.core.endpoint import Locality
 from meshware.core.outcome import Cause
 from meshware.testing.simulation.events import Events
-from meshware.testing.simulation.replica import Replica
+from meshware.testing.simulation.replica import Gray, Replica
 
 
 class Sent:
@@ -92,6 +92,14 @@ def test_a_failing_replica_fails_its_share_at_once(events, replica, send):
     events.run(10.0)
     assert (bad.ended, good.ended) == ((0.001, 500), (1.0, 200))
     assert replica.present == 0
+
+
+def test_a_gray_replica_takes_long_for_its_share_whatever_that_is(events, replica, send):
+    replica.gray = Gray(0.25, 5.0)
+    sent = [send(1.0, draw=number / 400) for number in range(400)]
+    events.run(1000.0)
+    assert {each.work for each in sent} == {1.0, 5.0}
+    assert 60 < sum(each.work == 5.0 for each in sent) < 140
 
 
 def test_a_silent_replica_never_answers(events, replica, send):

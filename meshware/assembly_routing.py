@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from math import inf
-from typing import Any
+from typing import Any, TypeVar
 
+from meshware import plugins
 from meshware.core.endpoint import Endpoint
 from meshware.core.plan import Edits, Plan
-from meshware.core.policy import Strategy
+from meshware.core.policy import PoolStrategy
 from meshware.core.service import Service
 from meshware.core.subset import Subset
-from meshware.fallback.fallback import reply_of
+from meshware.fallback.fallback import Fallback, reply_of
+from meshware.limiting.rate import RateOptions
+from meshware.limiting.route import RouteLimiter
 from meshware.retrying.hedging import HedgeOptions, Hedging
 from meshware.retrying.policy import Retries, RetryOptions
 from meshware.routing import paths
@@ -23,49 +27,67 @@ from meshware.routing.faults import Faults
 from meshware.routing.match import Match, MatchOptions
 from meshware.routing.mirror import Mirror, MirrorOptions, by_body, by_status
 from meshware.routing.paths import PathOptions
-from meshware.routing.router import Route, Routes
+from meshware.routing.router import Part, Route, Routes
 from meshware.routing.shift import Shift, ShiftOptions
 from meshware.routing.split import Split, key_of
 from meshware.routing.texts import TextOptions
+from meshware.settings.model import PluginChoice
 from meshware.settings.routes import label
-from meshware.settings.schema import MeshSettings
+from meshware.settings.schema import MeshSettings, ServiceSettings
+from meshware.settings.sections.fallback import FallbackSettings
 from meshware.settings.sections.faults import FaultSettings
+from meshware.settings.sections.limiting import RateSettings
 from meshware.settings.sections.matching import MatchSettings, PathMatchSettings, TextMatchSettings
 from meshware.settings.sections.retrying import HedgeSettings, RouteRetrySettings
 from meshware.settings.sections.rewriting import HeaderEditSettings, RewriteSettings
 from meshware.settings.sections.routing import MirrorSettings, RouteSettings, StickySettings, SubsetSettings
 from meshware.settings.sections.shifting import ShiftSettings
 
-StrategyOver = Callable[[Service, Callable[[], Sequence[Endpoint]]], Strategy]
-MakeFaults = Callable[[Service, tuple[FaultSettings, ...]], Faults]
+T = TypeVar("T")
+
+HOOKS = ("on_begin", "on_answer", "on_end", "on_abandon", "on_done", "on_fallback", "on_fault", "on_mirror")
+"""An observer's methods, or a strategy's, that are called for each call."""
+
+
+@dataclass(frozen=True, slots=True)
+class Makers:
+    """What makes those parts of a route that a service may have as well.
+
+    `learner`: a strategy as its author wrote it; `strategy`: what picks by one, over some of a service's endpoints.
+    """
+
+    learner: Callable[[PluginChoice, ServiceSettings], Any]
+    strategy: Callable[[Service, Any, Callable[[], Sequence[Endpoint]]], PoolStrategy]
+    faults: Callable[[Service, tuple[FaultSettings, ...]], Faults]
+    fallback: Callable[[FallbackSettings], Fallback | None]
 
 
 def put_routes(
     settings: MeshSettings,
     services: Mapping[str, Service],
     *,
-    strategy: StrategyOver,
-    faults: MakeFaults,
-    mirrors: Sequence[Mirror],
-    shifts: Sequence[Shift],
+    make: Makers,
+    before: Sequence[Routes],
+    subsets: Mapping[str, tuple[Subset, ...]],
     now: float,
 ) -> None:
-    """Have each service decide by the routes of these settings; `strategy` makes one like the service's over others.
+    """Have each service decide by the routes of these settings.
 
-    `mirrors` and `shifts` are those that were there before: one of the same settings goes on, with what it knows.
+    `before` and `subsets` are the routes, and the subsets of each service, that were there: what is made of the same
+    settings goes on, with what it knows.
     """
-    making = _Making(services, strategy, faults, mirrors, now)
+    making = _Making(services, make, before, subsets, now)
     found: dict[str, list[tuple[Match, Route]]] = {}
     for place, each in enumerate(settings.routes):
         if _here(each.match.locality, settings.locality):
             found.setdefault(each.match.service, []).append(making.route(each, label(place, each)))
     shifted: defaultdict[str, list[Shift]] = defaultdict(list)
     for one in settings.shifts:
-        shift, route = making.shift(one, shifts)
+        shift, route = making.shift(one)
         shifted[one.service].append(shift)
         found.setdefault(one.service, []).append(route)
     for name, service in services.items():
-        known = making.faults[name], making.mirrors[name], shifted[name]
+        known = making.faults[name], making.mirrors[name], shifted[name], making.parts[name]
         service.routes = Routes(found[name], *known) if name in found else None
         making.put_subsets(service, now)
 
@@ -83,6 +105,11 @@ def retries_of(settings: RouteRetrySettings, narrower: RouteRetrySettings | None
     return Retries(RetryOptions(**(said | sets)))
 
 
+def rate_of(settings: RateSettings | None) -> RateOptions | None:
+    """As set; None: any number of calls."""
+    return None if settings is None else RateOptions(settings.rate, settings.burst)
+
+
 def hedging_of(settings: HedgeSettings, narrower: HedgeSettings | None = None) -> Hedging | None:
     """As set, under what somebody narrower has set; None where it is off."""
     said = settings.model_dump() | ({} if narrower is None else narrower.model_dump(exclude_unset=True))
@@ -97,16 +124,17 @@ class _Making:
     def __init__(
         self,
         services: Mapping[str, Service],
-        strategy: StrategyOver,
-        faults: MakeFaults,
-        mirrors: Sequence[Mirror],
+        make: Makers,
+        before: Sequence[Routes],
+        subsets: Mapping[str, tuple[Subset, ...]],
         now: float,
     ) -> None:
-        self._services, self._strategy, self._make_faults, self._now = services, strategy, faults, now
-        self._before = mirrors
+        self._services, self._make, self._before, self._now = services, make, before, now
+        self._known = subsets
         self._subsets: dict[str, list[Subset]] = {}
         self.faults: defaultdict[str, list[Faults]] = defaultdict(list)
         self.mirrors: defaultdict[str, list[Mirror]] = defaultdict(list)
+        self.parts: defaultdict[str, list[Part]] = defaultdict(list)
 
     def route(self, settings: RouteSettings, name: str) -> tuple[Match, Route]:
         """One route, and which calls it is for."""
@@ -135,8 +163,10 @@ class _Making:
             timeout=settings.timeout,
             retry=None if settings.retry is None else retries_of(own.retry, settings.retry),
             hedging=None if settings.hedge is None else (hedging_of(own.hedge, settings.hedge),),
-            subset=self._subset_or_none(service, settings.subset),
+            subset=self._subset_or_none(service, settings.subset, settings.strategy),
             faults=None if settings.faults is None else self._injected(settings, service),
+            fallback=self._fallback(settings, name),
+            limiter=self._limiter(settings, name),
             reply=None if reply is None else reply_of(reply.status, reply.headers, reply.body, "route"),
             edits=_edits(settings),
             answer_edits=_edited(settings.response_headers),
@@ -149,16 +179,18 @@ class _Making:
         service = self._services[settings.service]
         subset = self._subset_or_none(service, settings.subset)
         plan = Plan(service, name=route, timeout=settings.timeout, subset=subset)
-        for mirror in self._before:
+        known: Iterable[Mirror] = (mirror for routes in self._before for mirror in routes.mirrors)
+        for mirror in known:
             if (mirror.route, mirror.made_of) == (route, settings):
                 mirror.plan = plan
                 return mirror
         return Mirror(route, _mirrored(settings), plan, made_of=settings)
 
-    def shift(self, settings: ShiftSettings, before: Sequence[Shift]) -> tuple[Shift, tuple[Match, Route]]:
+    def shift(self, settings: ShiftSettings) -> tuple[Shift, tuple[Match, Route]]:
         """The one that was there before, where it is the same; and the route that it decides by."""
         service, to = self._services[settings.service], self._services[settings.to]
-        shift = next((each for each in before if each.made_of == settings), None) or Shift(
+        before = (shift for routes in self._before for shift in routes.shifts)
+        shift: Shift = next((each for each in before if each.made_of == settings), None) or Shift(
             settings.name,
             ShiftOptions(
                 steps=tuple(each / 100 for each in settings.steps), hold=settings.hold, **settings.guard.model_dump()
@@ -177,33 +209,87 @@ class _Making:
         return shift, (everything, Route(settings.name, split=shift))
 
     def _injected(self, settings: RouteSettings, service: Service) -> Faults:
-        faults = self._make_faults(service, settings.faults or ())
+        faults = self._make.faults(service, settings.faults or ())
         self.faults[settings.match.service].append(faults)
         return faults
 
-    def _subset_or_none(self, service: Service, settings: SubsetSettings | None) -> Subset | None:
-        return None if settings is None else self._subset(service, settings)
+    def _fallback(self, settings: RouteSettings, name: str) -> tuple[Fallback | None] | None:
+        chosen = settings.fallback
+        return None if chosen is None else (self._kept(settings, name, chosen, lambda: self._make.fallback(chosen)),)
 
-    def _subset(self, service: Service, settings: SubsetSettings) -> Subset:
-        """The service's, where it has had the same before: what its strategy has learned of groups stays."""
-        wanted = settings.metadata, settings.fallback == "any"
-        made = self._subsets.setdefault(service.name, [])
-        for each in (*made, *service.subsets):
-            if (each.metadata, each.elsewhere) == wanted:
+    def _limiter(self, settings: RouteSettings, name: str) -> RouteLimiter | None:
+        limits, rate = settings.limits, settings.rate_limit
+        if limits is None and rate is None:
+            return None
+        most = None if limits is None else limits.in_flight
+        return self._kept(settings, name, (limits, rate), lambda: RouteLimiter(name, most, rate_of(rate)))
+
+    def _kept(self, route: RouteSettings, name: str, made_of: Any, make: Callable[[], T]) -> T:
+        """One for all the services of the route's split; the one that was there before, where it is the same."""
+        known = self.parts[route.match.service]
+        for each in (*known, *(each for routes in self._before for each in routes.parts)):
+            if each[:2] == (name, made_of):
                 break
         else:
-            each = Subset(service, wanted[0], elsewhere=wanted[1], strategy=partial(self._strategy, service))
+            each = Part(name, made_of, make())
+        if each not in known:
+            known.append(each)
+        part: T = each.part
+        return part
+
+    def _subset_or_none(
+        self, service: Service, settings: SubsetSettings | None, strategy: PluginChoice | None = None
+    ) -> Subset | None:
+        """Where endpoints are picked, if not as the service picks them."""
+        if settings is None:
+            return None if strategy is None else self._subset(service, {}, False, strategy)
+        return self._subset(service, settings.metadata, settings.fallback == "any", strategy)
+
+    def _subset(
+        self, service: Service, metadata: Mapping[str, Any], elsewhere: bool, strategy: PluginChoice | None
+    ) -> Subset:
+        """The service's, where it has had the same before: what its strategy has learned stays."""
+        wanted = metadata, elsewhere, strategy
+        made = self._subsets.setdefault(service.name, [])
+        for each in (*made, *service.subsets):
+            if each.wanted == wanted:
+                break
+        else:
+            learner = None if strategy is None else self._learner(service, strategy, wanted)
+            over = partial(self._make.strategy, service, service.learner if learner is None else learner)
+            each = Subset(service, metadata, elsewhere=elsewhere, strategy=over, learner=learner, chosen=strategy)
         if each not in made:
             made.append(each)
         return each
 
+    def _learner(self, service: Service, strategy: PluginChoice, wanted: tuple[Any, ...]) -> Any:
+        """The one that was there before, also where the service's other policies have changed."""
+        for each in self._known.get(service.name, ()):
+            if each.wanted == wanted:
+                return each.learner
+        return self._make.learner(strategy, service.settings)
+
     def put_subsets(self, service: Service, now: float) -> None:
-        """Have the service keep up the subsets that its routes name."""
-        subsets = tuple(self._subsets.get(service.name, ()))
-        if subsets != service.subsets:
-            service.subsets = subsets
-            if service.picker is not None:
-                service.refresh(now)
+        """Have the service keep up the subsets that its routes name, and measure nothing for those that they did."""
+        subsets, before = tuple(self._subsets.get(service.name, ())), self._known.get(service.name, ())
+        for each in before:
+            if each not in subsets:
+                each.leave()
+        if subsets == service.subsets == before:
+            return
+        service.subsets = subsets
+        service.forget(HOOKS)
+        gone = _needs(each.learner for each in before if each.learner is not None) - _needs(service.learners)
+        for endpoint in service.endpoints if gone else ():
+            for meter in gone:
+                endpoint.detach(meter)
+        if service.picker is not None:
+            service.refresh(now)
+
+
+def _needs(learners: Iterable[Any]) -> set[Any]:
+    """What endpoints are measured for, by these strategies."""
+    return {meter for each in learners for part in plugins.whole(each) for meter in getattr(part, "needs", ())}
 
 
 def _mirrored(settings: MirrorSettings) -> MirrorOptions:

@@ -11,7 +11,7 @@ from threading import Lock
 from meshware.core.call import Call
 from meshware.core.outcome import Outcome
 from meshware.core.policy import Limiter
-from meshware.limiting.rate import RateOptions, TokenBucket
+from meshware.limiting.rate import RateOptions, TokenBucket, in_words
 from meshware.limiting.throttle import Throttle, ThrottleOptions
 
 
@@ -62,7 +62,7 @@ class CombinedLimiter:
                 self._bucket = TokenBucket(self._rate, now)
             wait = self._bucket.wait(now)
             if wait > 0.0:
-                return f"rate limit of {self._rate.rate:g} a second, {self._rate.burst} at once; next in {wait:.3f} s"
+                return in_words(self._rate, wait)
         if self._throttle is not None and self._throttle.refuses(call.rng, now):
             return "throttled: it has refused most calls of late"
         return None

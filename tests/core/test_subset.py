@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from functools import partial
 
 import pytest
 from world import World
@@ -29,7 +30,7 @@ class Town(World):
             self.service,
             metadata,
             elsewhere=elsewhere,
-            strategy=lambda these: self.service.parts.strategy_over(self.service, these),
+            strategy=partial(self.service.parts.strategy_over, self.service, self.service.learner),
         )
         self.service.subsets = (self.subset,)
         self.service.refresh(self.now)

@@ -36,7 +36,7 @@ from meshware.settings.routes import label
 from meshware.settings.schema import MeshSettings, ServiceSettings
 from meshware.settings.sections.fallback import FallbackSettings
 from meshware.settings.sections.faults import FaultSettings
-from meshware.settings.sections.limiting import RateSettings
+from meshware.settings.sections.limiting import RateSettings, RouteLimitSettings
 from meshware.settings.sections.matching import MatchSettings, PathMatchSettings, TextMatchSettings
 from meshware.settings.sections.retrying import HedgeSettings, RouteRetrySettings
 from meshware.settings.sections.rewriting import HeaderEditSettings, RewriteSettings
@@ -147,14 +147,33 @@ class _Making:
         if settings.redirect is not None:
             edits, redirect = _edits(settings), self._services[settings.redirect]
             return match, Route(name, redirect=redirect, rewrite=rewrite, edits=edits)
-        mirrors = tuple(self._mirror(each, name) for each in settings.mirror)
-        self.mirrors[service.name] += mirrors
+        shared = self._shared(settings, name)
         if settings.split is not None:
-            parts = [(to, weight, self._plan(settings, name, to, mirrors)) for to, weight in settings.split.items()]
+            parts = [(to, weight, self._plan(settings, name, to, shared)) for to, weight in settings.split.items()]
             return match, Route(name, split=Split(parts, _key(settings.sticky)), rewrite=rewrite)
-        return match, Route(name, plan=self._plan(settings, name, service.name, mirrors), rewrite=rewrite)
+        return match, Route(name, plan=self._plan(settings, name, service.name, shared), rewrite=rewrite)
 
-    def _plan(self, settings: RouteSettings, name: str, to: str, mirrors: tuple[Mirror, ...]) -> Plan:
+    def _shared(self, settings: RouteSettings, name: str) -> Mapping[str, Any]:
+        """What its plans share, whichever services a split sends its calls to."""
+        of, fallback, limits = settings.match.service, settings.fallback, (settings.limits, settings.rate_limit)
+        mirrors = tuple(self._mirror(each, name) for each in settings.mirror)
+        self.mirrors[of] += mirrors
+        shared: dict[str, Any] = {"mirrors": mirrors}
+        if fallback is not None:
+            shared["fallback"] = (self._lasting(of, name, fallback, self._make.fallback),)
+        if limits != (None, None):
+            shared["limiter"] = self._lasting(of, name, limits, partial(_limiter, name))
+        return shared
+
+    def _lasting(self, of: str, name: str, made_of: T, make: Callable[[T], Any]) -> Any:
+        """A part of a route of this service: the one that was there before, where it is the same."""
+        before = (each for routes in self._before for each in routes.parts)
+        found = next((each for each in before if each.route == name and each.made_of == made_of), None)
+        part = found or Part(name, made_of, make(made_of))
+        self.parts[of].append(part)
+        return part.part
+
+    def _plan(self, settings: RouteSettings, name: str, to: str, shared: Mapping[str, Any]) -> Plan:
         service, path, reply = self._services[to], settings.match.path, settings.respond
         own = service.settings
         return Plan(
@@ -165,13 +184,11 @@ class _Making:
             hedging=None if settings.hedge is None else (hedging_of(own.hedge, settings.hedge),),
             subset=self._subset_or_none(service, settings.subset, settings.strategy),
             faults=None if settings.faults is None else self._injected(settings, service),
-            fallback=self._fallback(settings, name),
-            limiter=self._limiter(settings, name),
             reply=None if reply is None else reply_of(reply.status, reply.headers, reply.body, "route"),
             edits=_edits(settings),
             answer_edits=_edited(settings.response_headers),
             template=None if path is None else path.template,
-            mirrors=mirrors,
+            **shared,
         )
 
     def _mirror(self, settings: MirrorSettings, route: str) -> Mirror:
@@ -212,30 +229,6 @@ class _Making:
         faults = self._make.faults(service, settings.faults or ())
         self.faults[settings.match.service].append(faults)
         return faults
-
-    def _fallback(self, settings: RouteSettings, name: str) -> tuple[Fallback | None] | None:
-        chosen = settings.fallback
-        return None if chosen is None else (self._kept(settings, name, chosen, lambda: self._make.fallback(chosen)),)
-
-    def _limiter(self, settings: RouteSettings, name: str) -> RouteLimiter | None:
-        limits, rate = settings.limits, settings.rate_limit
-        if limits is None and rate is None:
-            return None
-        most = None if limits is None else limits.in_flight
-        return self._kept(settings, name, (limits, rate), lambda: RouteLimiter(name, most, rate_of(rate)))
-
-    def _kept(self, route: RouteSettings, name: str, made_of: Any, make: Callable[[], T]) -> T:
-        """One for all the services of the route's split; the one that was there before, where it is the same."""
-        known = self.parts[route.match.service]
-        for each in (*known, *(each for routes in self._before for each in routes.parts)):
-            if each[:2] == (name, made_of):
-                break
-        else:
-            each = Part(name, made_of, make())
-        if each not in known:
-            known.append(each)
-        part: T = each.part
-        return part
 
     def _subset_or_none(
         self, service: Service, settings: SubsetSettings | None, strategy: PluginChoice | None = None
@@ -290,6 +283,11 @@ class _Making:
 def _needs(learners: Iterable[Any]) -> set[Any]:
     """What endpoints are measured for, by these strategies."""
     return {meter for each in learners for part in plugins.whole(each) for meter in getattr(part, "needs", ())}
+
+
+def _limiter(route: str, settings: tuple[RouteLimitSettings | None, RateSettings | None]) -> RouteLimiter:
+    limits, rate = settings
+    return RouteLimiter(route, None if limits is None else limits.in_flight, rate_of(rate))
 
 
 def _mirrored(settings: MirrorSettings) -> MirrorOptions:

@@ -333,6 +333,10 @@ class Permits(Protocol):
         """The call has ended, with this outcome; None when it says nothing."""
         ...
 
+    def foreseen(self, call: Call, now: float) -> str | None:
+        """Why such a call would be refused now, chance apart. Nothing is taken or changed."""
+        ...
+
 
 class Limiter(Permits, Protocol):
     """Those of a service: refused is what it cannot bear."""

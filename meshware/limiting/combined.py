@@ -56,6 +56,14 @@ class CombinedLimiter:
         if self._limit is not None:
             self._limit.release(call, outcome, now)
 
+    def foreseen(self, call: Call, now: float) -> str | None:
+        """By the rate or the in-flight limit; a throttle refuses by chance."""
+        with self._lock:
+            wait = 0.0 if self._bucket is None else self._bucket.due(now)
+        if self._rate is not None and wait:
+            return in_words(self._rate, wait)
+        return None if self._limit is None else self._limit.foreseen(call, now)
+
     def _refused(self, call: Call, now: float) -> str | None:
         if self._rate is not None:
             if self._bucket is None:

@@ -50,10 +50,12 @@ class RouteLimiter:
         if call.service.limiter is not None:
             call.service.limiter.release(call, outcome, now)
 
-    def foreseen(self, now: float) -> str | None:
-        """Why the route would refuse a call now; nothing is taken."""
+    def foreseen(self, call: Call, now: float) -> str | None:
+        """Why it would be refused now; nothing is taken."""
         with self._lock:
-            return self._refused(now, imagined=True)
+            refused = self._refused(now, imagined=True)
+        theirs = call.service.limiter
+        return refused if refused is not None or theirs is None else theirs.foreseen(call, now)
 
     def _refused(self, now: float, *, imagined: bool = False) -> str | None:
         if self.most is not None and self.in_flight >= self.most:
@@ -68,3 +70,11 @@ class RouteLimiter:
     def _give_back(self) -> None:
         with self._lock:
             self.in_flight -= 1
+
+    def __str__(self) -> str:
+        most = [] if self.most is None else [f"{self.in_flight} of {self.most} in flight"]
+        rate = [] if self.rate is None else [f"{self.rate.rate:g} a second, {self.rate.burst} at once"]
+        return ", ".join(most + rate)
+
+    def __repr__(self) -> str:
+        return f"<RouteLimiter {self.route}: {self}>"

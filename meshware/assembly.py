@@ -14,7 +14,7 @@ from threading import RLock
 from typing import TYPE_CHECKING, Any
 
 from meshware import plugins
-from meshware.assembly_routing import HOOKS, Makers, hedging_of, put_routes, rate_of, retries_of
+from meshware.assembly_routing import Makers, hedging_of, learners, put_routes, rate_of, retries_of
 from meshware.balancing.chooser import as_strategy
 from meshware.balancing.localities import Localities, LocalityOptions
 from meshware.balancing.timed import Timed
@@ -35,7 +35,7 @@ from meshware.core.operations import Operations
 from meshware.core.outcome import Outcome, StatusClassifier, Verdict
 from meshware.core.policy import Arrival, Circuit, Limiter, PoolStrategy, Rng, Strategy
 from meshware.core.request import Request
-from meshware.core.service import Seat, Service
+from meshware.core.service import HOOKS, Seat, Service
 from meshware.discovery.arrival import FirstAnswer
 from meshware.discovery.sources import Sources
 from meshware.fallback.fallback import Fallback, FallbackOptions, reply_of
@@ -136,6 +136,7 @@ def assemble(
             service = _service(name, each, parts)
         services[name] = service
         anew.append((service, each, _source(service, each)))
+    picking = learners(settings, subsets, _learner)
     known = previous if found is None else found
     for service, each, source in anew:  # nothing of the old is touched until all of the new stands
         before = previous.get(service.name)
@@ -153,12 +154,11 @@ def assemble(
     routes = [service.routes for service in previous.values() if service.routes is not None]
     injected = [each for one in routes for each in one.faults]
     make = Makers(
-        learner=_learner,
         strategy=parts.strategy_over,
         faults=partial(_route_faults, injected, loaded=loaded, now=now),
         fallback=_fallback,
     )
-    put_routes(settings, services, make=make, before=routes, subsets=subsets, now=now)
+    put_routes(settings, services, make=make, learners=picking, before=routes, subsets=subsets, now=now)
     return services
 
 

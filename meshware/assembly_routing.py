@@ -15,7 +15,7 @@ from meshware import plugins
 from meshware.core.endpoint import Endpoint
 from meshware.core.plan import Edits, Plan
 from meshware.core.policy import PoolStrategy
-from meshware.core.service import Service
+from meshware.core.service import HOOKS, Service
 from meshware.core.subset import Subset
 from meshware.fallback.fallback import Fallback, reply_of
 from meshware.limiting.rate import RateOptions
@@ -45,21 +45,44 @@ from meshware.settings.sections.shifting import ShiftSettings
 
 T = TypeVar("T")
 
-HOOKS = ("on_begin", "on_answer", "on_end", "on_abandon", "on_done", "on_fallback", "on_fault", "on_mirror")
-"""An observer's methods, or a strategy's, that are called for each call."""
-
 
 @dataclass(frozen=True, slots=True)
 class Makers:
     """What makes those parts of a route that a service may have as well.
 
-    `learner`: a strategy as its author wrote it; `strategy`: what picks by one, over some of a service's endpoints.
+    `strategy`: what picks by one as its author wrote it, over some of a service's endpoints.
     """
 
-    learner: Callable[[PluginChoice, ServiceSettings], Any]
     strategy: Callable[[Service, Any, Callable[[], Sequence[Endpoint]]], PoolStrategy]
     faults: Callable[[Service, tuple[FaultSettings, ...]], Faults]
     fallback: Callable[[FallbackSettings], Fallback | None]
+
+
+Learners = Mapping[tuple[str, str], Any]
+"""Strategies as their authors wrote them, by the names of a route and of a service that its calls go to."""
+
+Subsets = Mapping[str, tuple[Subset, ...]]
+"""Those of each service."""
+
+
+def learners(settings: MeshSettings, before: Subsets, make: Callable[[PluginChoice, ServiceSettings], Any]) -> Learners:
+    """The strategies of these routes, each as it was before where it is the same. Raises PluginError."""
+    found = {}
+    for place, each in enumerate(settings.routes):
+        strategy, wanted = each.strategy, _wanted(each.subset, each.strategy)
+        if strategy is None:
+            continue
+        for to in each.split or (each.match.service,):
+            known = next((one.learner for one in before.get(to, ()) if one.wanted == wanted), None)
+            found[label(place, each), to] = make(strategy, settings.services[to]) if known is None else known
+    return found
+
+
+def _wanted(
+    subset: SubsetSettings | None, strategy: PluginChoice | None
+) -> tuple[Mapping[str, Any], bool, PluginChoice | None]:
+    """By what a subset is known (core/subset.py)."""
+    return ({}, False, strategy) if subset is None else (subset.metadata, subset.fallback == "any", strategy)
 
 
 def put_routes(
@@ -67,8 +90,9 @@ def put_routes(
     services: Mapping[str, Service],
     *,
     make: Makers,
+    learners: Learners,
     before: Sequence[Routes],
-    subsets: Mapping[str, tuple[Subset, ...]],
+    subsets: Subsets,
     now: float,
 ) -> None:
     """Have each service decide by the routes of these settings.
@@ -76,7 +100,7 @@ def put_routes(
     `before` and `subsets` are the routes, and the subsets of each service, that were there: what is made of the same
     settings goes on, with what it knows.
     """
-    making = _Making(services, make, before, subsets, now)
+    making = _Making(services, make, learners, before, subsets, now)
     found: dict[str, list[tuple[Match, Route]]] = {}
     for place, each in enumerate(settings.routes):
         if _here(each.match.locality, settings.locality):
@@ -125,12 +149,13 @@ class _Making:
         self,
         services: Mapping[str, Service],
         make: Makers,
+        learners: Learners,
         before: Sequence[Routes],
-        subsets: Mapping[str, tuple[Subset, ...]],
+        subsets: Subsets,
         now: float,
     ) -> None:
         self._services, self._make, self._before, self._now = services, make, before, now
-        self._known = subsets
+        self._learners, self._known = learners, subsets
         self._subsets: dict[str, list[Subset]] = {}
         self.faults: defaultdict[str, list[Faults]] = defaultdict(list)
         self.mirrors: defaultdict[str, list[Mirror]] = defaultdict(list)
@@ -182,7 +207,7 @@ class _Making:
             timeout=settings.timeout,
             retry=None if settings.retry is None else retries_of(own.retry, settings.retry),
             hedging=None if settings.hedge is None else (hedging_of(own.hedge, settings.hedge),),
-            subset=self._subset_or_none(service, settings.subset, settings.strategy),
+            subset=self._subset(service, settings.subset, settings.strategy, name),
             faults=None if settings.faults is None else self._injected(settings, service),
             reply=None if reply is None else reply_of(reply.status, reply.headers, reply.body, "route"),
             edits=_edits(settings),
@@ -194,7 +219,7 @@ class _Making:
     def _mirror(self, settings: MirrorSettings, route: str) -> Mirror:
         """The one that was there before, where it is the same."""
         service = self._services[settings.service]
-        subset = self._subset_or_none(service, settings.subset)
+        subset = self._subset(service, settings.subset)
         plan = Plan(service, name=route, timeout=settings.timeout, subset=subset)
         known: Iterable[Mirror] = (mirror for routes in self._before for mirror in routes.mirrors)
         for mirror in known:
@@ -218,8 +243,8 @@ class _Making:
             emit=service.emit,
             now=self._now,
         )
-        old = Plan(service, name=settings.name, subset=self._subset_or_none(service, settings.subset))
-        subset = self._subset_or_none(to, settings.to_subset)
+        old = Plan(service, name=settings.name, subset=self._subset(service, settings.subset))
+        subset = self._subset(to, settings.to_subset)
         new = Plan(to, name=settings.name, subset=subset, decided=shift.decided)
         shift.between(old, new, _key(settings.sticky))
         everything = Match(MatchOptions(), failed=lambda error: None)
@@ -230,37 +255,27 @@ class _Making:
         self.faults[settings.match.service].append(faults)
         return faults
 
-    def _subset_or_none(
-        self, service: Service, settings: SubsetSettings | None, strategy: PluginChoice | None = None
-    ) -> Subset | None:
-        """Where endpoints are picked, if not as the service picks them."""
-        if settings is None:
-            return None if strategy is None else self._subset(service, {}, False, strategy)
-        return self._subset(service, settings.metadata, settings.fallback == "any", strategy)
-
     def _subset(
-        self, service: Service, metadata: Mapping[str, Any], elsewhere: bool, strategy: PluginChoice | None
-    ) -> Subset:
-        """The service's, where it has had the same before: what its strategy has learned stays."""
-        wanted = metadata, elsewhere, strategy
+        self, service: Service, settings: SubsetSettings | None, strategy: PluginChoice | None = None, of: str = ""
+    ) -> Subset | None:
+        """Where endpoints are picked for a route, `of` this name where it has a strategy; None: as the service does.
+
+        It is the service's, where it has had the same before: what its strategy has learned of groups stays.
+        """
+        if settings is None and strategy is None:
+            return None
+        metadata, elsewhere, _ = wanted = _wanted(settings, strategy)
         made = self._subsets.setdefault(service.name, [])
         for each in (*made, *service.subsets):
             if each.wanted == wanted:
                 break
         else:
-            learner = None if strategy is None else self._learner(service, strategy, wanted)
+            learner = None if strategy is None else self._learners[of, service.name]
             over = partial(self._make.strategy, service, service.learner if learner is None else learner)
             each = Subset(service, metadata, elsewhere=elsewhere, strategy=over, learner=learner, chosen=strategy)
         if each not in made:
             made.append(each)
         return each
-
-    def _learner(self, service: Service, strategy: PluginChoice, wanted: tuple[Any, ...]) -> Any:
-        """The one that was there before, also where the service's other policies have changed."""
-        for each in self._known.get(service.name, ()):
-            if each.wanted == wanted:
-                return each.learner
-        return self._make.learner(strategy, service.settings)
 
     def put_subsets(self, service: Service, now: float) -> None:
         """Have the service keep up the subsets that its routes name, and measure nothing for those that they did."""

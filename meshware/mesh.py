@@ -27,7 +27,7 @@ from meshware.core.events import PluginFailed, SettingsRefused, SettingsReloaded
 from meshware.core.plan import Plan
 from meshware.core.policy import Observer
 from meshware.core.request import Request
-from meshware.core.service import described
+from meshware.core.service import HOOKS, described
 from meshware.health.load import Load
 from meshware.housekeeper import Attended, Chore, Housekeeper
 
@@ -393,7 +393,6 @@ class Mesh:
         self, settings: MeshSettings, previous: Mapping[str, Service], found: Mapping[str, Service] | None = None
     ) -> None:
         from meshware.assembly import admission, assemble, board, shifting
-        from meshware.assembly_routing import HOOKS
 
         observers = self._observers
         if settings.observers != self._named:

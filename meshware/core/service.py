@@ -73,6 +73,10 @@ PARTS = frozenset({
 """What is made when it is first asked for, by a method of `Parts` with its name."""
 
 
+HOOKS = frozenset(name for name in PARTS if name.startswith("on_"))
+"""The methods of observers, and of strategies, that are called for each call."""
+
+
 class Seat:
     """Which service a name stands for now: a part of one that was handed on by a reload finds its service here."""
 

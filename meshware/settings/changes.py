@@ -100,9 +100,9 @@ def _of_routes(old: Sequence[RouteSettings], new: Sequence[RouteSettings]) -> It
             yield Change(("routes",), "added", new=_plain(each), what=_route(key))
         else:
             yield from _below(("routes", key), before[key], each)
-    orders = [[str(key) for key in some if key in before and key in after] for some in (before, after)]
-    if orders[0] != orders[1]:
-        yield Change(("routes",), "changed", *orders)
+    was, now = ([str(key) for key in some if key in before and key in after] for some in (before, after))
+    if was != now:
+        yield Change(("routes",), "changed", was, now)
 
 
 def _route(key: str | int) -> str:

@@ -34,6 +34,8 @@ class RouteLimiter:
             if refused is not None:
                 return refused
             self.in_flight += 1
+            if self._bucket is not None:
+                self._bucket.wait(now)  # there is a token: it is taken
         theirs = call.service.limiter
         try:
             refused = None if theirs is None else theirs.acquire(call, now)
@@ -53,18 +55,18 @@ class RouteLimiter:
     def foreseen(self, call: Call, now: float) -> str | None:
         """Why it would be refused now; nothing is taken."""
         with self._lock:
-            refused = self._refused(now, imagined=True)
+            refused = self._refused(now)
         theirs = call.service.limiter
         return refused if refused is not None or theirs is None else theirs.foreseen(call, now)
 
-    def _refused(self, now: float, *, imagined: bool = False) -> str | None:
+    def _refused(self, now: float) -> str | None:
         if self.most is not None and self.in_flight >= self.most:
             return f"{self.in_flight} in flight of route {self.route}, limit {self.most}"
         if self.rate is None:
             return None
         if self._bucket is None:
             self._bucket = TokenBucket(self.rate, now)
-        wait = self._bucket.due(now) if imagined else self._bucket.wait(now)
+        wait = self._bucket.due(now)
         return f"{in_words(self.rate, wait)}, of route {self.route}" if wait else None
 
     def _give_back(self) -> None:

@@ -79,11 +79,11 @@ class Plan:
     """What a service's calls go by when a route or an override says something of them. Immutable, so thread-safe.
 
     What it does not say is the service's. `subset`: where endpoints are picked, and by which strategy. `limiter`: what
-    lets its calls out, the service's own included (limiting/route.py). `hedging` and `fallback` may say that there is
-    none, so they stand in a tuple. `reply`: the answer, and nothing is
-    sent. `edits`, `answer_edits`: what becomes of the headers of the request and of the answer. `template`: under
-    which its operations are known. `mirrors`: where copies of its calls go (routing/mirror.py). `decided`: told what
-    became of each call, None where it was refused; it must not raise.
+    lets its calls out, the service's own included (limiting/route.py). `hedging` and `fallback` stand in a tuple, since
+    they may be None: never. `reply`: the answer, and nothing is sent. `edits`, `answer_edits`: what becomes of the
+    headers of the request and of the answer. `template`: under which its operations are known. `mirrors`: where copies
+    of its calls go (routing/mirror.py). `decided`: told what became of each call, None where it was refused; it must
+    not raise.
     """
 
     __slots__ = (

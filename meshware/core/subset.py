@@ -28,7 +28,7 @@ class Subset(Pool):
 
     __slots__ = (
         "_members", "_service", "_strategy", "chosen", "elsewhere", "endpoints", "learner", "metadata", "name",
-        "picker", "wanted", "within",
+        "picker", "within",
     )  # fmt: skip
 
     def __init__(
@@ -48,12 +48,16 @@ class Subset(Pool):
         self.chosen = chosen
         which = ", ".join(f"{key}={value}" for key, value in metadata.items())
         self.name = f"{service.name} ({which})" if which else service.name
-        self.wanted = metadata, elsewhere, chosen
         self.endpoints: tuple[Endpoint, ...] = ()
         self._members: frozenset[Endpoint] = frozenset()
         self.picker: Picker | None = None
         self.within = None if elsewhere else self
         self._strategy = strategy(lambda: self.endpoints)
+
+    @property
+    def wanted(self) -> tuple[Mapping[str, Any], bool, Any]:
+        """What it is made of: one of the same is the same."""
+        return self.metadata, self.elsewhere, self.chosen
 
     @property
     def warm_floor(self) -> float:  # type: ignore[override]

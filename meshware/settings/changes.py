@@ -155,6 +155,8 @@ def in_short(value: Any) -> str:
     """A value on one line, or the beginning of it."""
     if value is None:
         return "none"
+    if isinstance(value, dict) and value.get("enabled") is False:
+        return "off"
     if isinstance(value, list) and value and isinstance(value[0], dict) and "address" in value[0]:
         return some([each["address"] for each in value])
     if isinstance(value, list):

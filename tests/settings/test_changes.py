@@ -47,6 +47,7 @@ REST = {"match": {"service": "pricing"}, "timeout": 1.0}
         (routed(SLOW, REST), []),
         (routed(SLOW | {"strategy": "random"}, REST), ["routes.slow.strategy: none -> random"]),
         (routed(SLOW | {"limits": {"in_flight": 5}}, REST), ['routes.slow.limits: none -> {"in_flight": 5}']),
+        (routed(SLOW | {"fallback": False}, REST), ["routes.slow.fallback: none -> off"]),
         (routed(SLOW, REST | {"timeout": 2.0}), ["routes[1].timeout: 1.0 -> 2.0"]),
         (routed(SLOW), ["routes: routes[1] removed"]),
         (routed(SLOW, {"name": "rest"}), ["routes: routes[1] removed", "routes: rest added"]),

@@ -14,7 +14,7 @@ from threading import RLock
 from typing import TYPE_CHECKING, Any
 
 from meshware import plugins
-from meshware.assembly_routing import hedging_of, put_routes, retries_of
+from meshware.assembly_routing import Makers, hedging_of, learners, put_routes, rate_of, retries_of
 from meshware.balancing.chooser import as_strategy
 from meshware.balancing.localities import Localities, LocalityOptions
 from meshware.balancing.timed import Timed
@@ -33,9 +33,9 @@ from meshware.core.fault import Fault
 from meshware.core.lateness import PUNCTUAL, Lateness
 from meshware.core.operations import Operations
 from meshware.core.outcome import Outcome, StatusClassifier, Verdict
-from meshware.core.policy import Arrival, Circuit, Limiter, Rng, Strategy
+from meshware.core.policy import Arrival, Circuit, Limiter, PoolStrategy, Rng, Strategy
 from meshware.core.request import Request
-from meshware.core.service import Seat, Service
+from meshware.core.service import HOOKS, Seat, Service
 from meshware.discovery.arrival import FirstAnswer
 from meshware.discovery.sources import Sources
 from meshware.fallback.fallback import Fallback, FallbackOptions, reply_of
@@ -63,6 +63,7 @@ from meshware.settings.sections.endpoints import EndpointSettings
 from meshware.settings.sections.fallback import FallbackSettings, LastGoodSettings
 from meshware.settings.sections.faults import FaultSettings
 from meshware.settings.sections.health import HealthCheckSettings
+from meshware.settings.sections.retrying import HedgeSettings
 from meshware.shifting import Shifting
 
 if TYPE_CHECKING:
@@ -88,13 +89,11 @@ MADE_OF: dict[str, tuple[Callable[[Any], Any], ...]] = {
     "limiter": (attrgetter("limits"), attrgetter("rate_limit"), attrgetter("throttle")),
     "budget": (attrgetter("retry.budget"),),
     "hedging": (attrgetter("hedge"),),
+    "hedging_wanted": (attrgetter("hedge"),),
     "attempt_timeout": (attrgetter("attempt_timeout"),),
     "fallback": (attrgetter("fallback"),),
 }
 """Parts of a service that learn something, and the sections of its settings that they are made of."""
-
-HOOKS = ("on_begin", "on_answer", "on_end", "on_abandon", "on_done", "on_fallback", "on_fault", "on_mirror")
-"""An observer's methods that are called for each call."""
 
 
 def assemble(
@@ -126,6 +125,7 @@ def assemble(
         breathe=breathe,
         lateness=lateness,
     )
+    subsets = {name: service.subsets for name, service in previous.items()}
     services, anew = {}, []
     for name, each in settings.services.items():
         service = previous.get(name)
@@ -136,6 +136,7 @@ def assemble(
             service = _service(name, each, parts)
         services[name] = service
         anew.append((service, each, _source(service, each)))
+    picking = learners(settings, subsets, _learner)
     known = previous if found is None else found
     for service, each, source in anew:  # nothing of the old is touched until all of the new stands
         before = previous.get(service.name)
@@ -152,10 +153,12 @@ def assemble(
         _endanger(service, settings.services[name].faults, settings.fault_headers, loaded, now)
     routes = [service.routes for service in previous.values() if service.routes is not None]
     injected = [each for one in routes for each in one.faults]
-    mirrors = [each for one in routes for each in one.mirrors]
-    shifts = [each for one in routes for each in one.shifts]
-    faults = partial(_route_faults, injected, loaded=loaded, now=now)
-    put_routes(settings, services, strategy=parts.strategy_over, faults=faults, mirrors=mirrors, shifts=shifts, now=now)
+    make = Makers(
+        strategy=parts.strategy_over,
+        faults=partial(_route_faults, injected, loaded=loaded, now=now),
+        fallback=_fallback,
+    )
+    put_routes(settings, services, make=make, learners=picking, before=routes, subsets=subsets, now=now)
     return services
 
 
@@ -339,15 +342,11 @@ def _again(known: Endpoint) -> Endpoint:
 
 
 def _service(name: str, settings: ServiceSettings, parts: ServiceParts) -> Service:
-    learner = plugins.strategy(settings.strategy.name, settings.strategy.options)
-    for part in plugins.whole(learner) if settings.tls is None else ():  # a question in plain text is none for TLS
-        if getattr(part, "probes", False) is True:
-            part.prober = Prober(read_report, header=LOAD)
     service = Service(
         name,
         parts=parts,
         settings=settings,
-        learner=learner,
+        learner=_learner(settings.strategy, settings),
         rng=parts.rng,
         emit=parts.emit,
         timeout=settings.timeout,
@@ -364,6 +363,15 @@ def _service(name: str, settings: ServiceSettings, parts: ServiceParts) -> Servi
     if settings.health_check is not None:
         service.checks = _checks(service, settings.health_check)
     return service
+
+
+def _learner(chosen: PluginChoice, settings: ServiceSettings) -> Any:
+    """A strategy as its author wrote it, for a service of these settings."""
+    learner = plugins.strategy(chosen.name, chosen.options)
+    for part in plugins.whole(learner) if settings.tls is None else ():  # a question in plain text is none for TLS
+        if getattr(part, "probes", False) is True:
+            part.prober = Prober(read_report, header=LOAD)
+    return learner
 
 
 def _checks(service: Service, chosen: HealthCheckSettings) -> Checks:
@@ -439,12 +447,14 @@ class ServiceParts:
     def strategy(self, service: Service) -> Strategy:
         """What its settings name, within localities."""
         seat = service.seat
-        return self.strategy_over(service, lambda: seat.service.endpoints)
+        return self.strategy_over(service, service.learner, lambda: seat.service.endpoints)
 
-    def strategy_over(self, service: Service, endpoints: Callable[[], Sequence[Endpoint]]) -> Strategy:
-        """The same over some of its endpoints."""
+    def strategy_over(
+        self, service: Service, learner: Any, endpoints: Callable[[], Sequence[Endpoint]]
+    ) -> PoolStrategy:
+        """One as its author wrote it, within localities, over some of a service's endpoints."""
         return Localities(
-            _strategy(service.learner),
+            _strategy(learner),
             LocalityOptions(**service.settings.locality.model_dump()),
             home=self.home,
             service=service.name,
@@ -508,7 +518,7 @@ class ServiceParts:
             return in_flight
         return CombinedLimiter(
             in_flight,
-            None if rate is None else RateOptions(rate.rate, rate.burst),
+            rate_of(rate),
             ThrottleOptions(throttle.k, throttle.window) if throttle.enabled else None,
         )
 
@@ -519,6 +529,10 @@ class ServiceParts:
     def hedging(self, service: Service) -> Hedging | None:
         """Unless it is off."""
         return hedging_of(service.settings.hedge)
+
+    def hedging_wanted(self, service: Service) -> Hedging | None:
+        """As set, were it not off."""
+        return hedging_of(service.settings.hedge, HedgeSettings(enabled=True))
 
     def budget(self, service: Service) -> RetryBudget:
         """As set."""
@@ -555,8 +569,10 @@ class ServiceParts:
         return partial(self._wake, service)
 
 
-def _fallback(settings: FallbackSettings) -> Fallback:
-    """Of one section, whoever has it."""
+def _fallback(settings: FallbackSettings) -> Fallback | None:
+    """Of one section, whoever has it; None where it is off."""
+    if not settings.enabled:
+        return None
     static, last_good = settings.static, settings.last_good
     return Fallback(
         FallbackOptions(

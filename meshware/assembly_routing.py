@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from math import inf
-from typing import Any
+from typing import Any, TypeVar
 
+from meshware import plugins
 from meshware.core.endpoint import Endpoint
 from meshware.core.plan import Edits, Plan
-from meshware.core.policy import Strategy
-from meshware.core.service import Service
+from meshware.core.policy import PoolStrategy
+from meshware.core.service import HOOKS, Service
 from meshware.core.subset import Subset
-from meshware.fallback.fallback import reply_of
+from meshware.fallback.fallback import Fallback, reply_of
+from meshware.limiting.rate import RateOptions
+from meshware.limiting.route import RouteLimiter
 from meshware.retrying.hedging import HedgeOptions, Hedging
 from meshware.retrying.policy import Retries, RetryOptions
 from meshware.routing import paths
@@ -23,49 +27,91 @@ from meshware.routing.faults import Faults
 from meshware.routing.match import Match, MatchOptions
 from meshware.routing.mirror import Mirror, MirrorOptions, by_body, by_status
 from meshware.routing.paths import PathOptions
-from meshware.routing.router import Route, Routes
+from meshware.routing.router import Part, Route, Routes
 from meshware.routing.shift import Shift, ShiftOptions
 from meshware.routing.split import Split, key_of
 from meshware.routing.texts import TextOptions
+from meshware.settings.model import PluginChoice
 from meshware.settings.routes import label
-from meshware.settings.schema import MeshSettings
+from meshware.settings.schema import MeshSettings, ServiceSettings
+from meshware.settings.sections.fallback import FallbackSettings
 from meshware.settings.sections.faults import FaultSettings
+from meshware.settings.sections.limiting import RateSettings, RouteLimitSettings
 from meshware.settings.sections.matching import MatchSettings, PathMatchSettings, TextMatchSettings
 from meshware.settings.sections.retrying import HedgeSettings, RouteRetrySettings
 from meshware.settings.sections.rewriting import HeaderEditSettings, RewriteSettings
 from meshware.settings.sections.routing import MirrorSettings, RouteSettings, StickySettings, SubsetSettings
 from meshware.settings.sections.shifting import ShiftSettings
 
-StrategyOver = Callable[[Service, Callable[[], Sequence[Endpoint]]], Strategy]
-MakeFaults = Callable[[Service, tuple[FaultSettings, ...]], Faults]
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Makers:
+    """What makes those parts of a route that a service may have as well.
+
+    `strategy`: what picks by one as its author wrote it, over some of a service's endpoints.
+    """
+
+    strategy: Callable[[Service, Any, Callable[[], Sequence[Endpoint]]], PoolStrategy]
+    faults: Callable[[Service, tuple[FaultSettings, ...]], Faults]
+    fallback: Callable[[FallbackSettings], Fallback | None]
+
+
+Learners = Mapping[tuple[str, str], Any]
+"""Strategies as their authors wrote them, by the names of a route and of a service that its calls go to."""
+
+Subsets = Mapping[str, tuple[Subset, ...]]
+"""Those of each service."""
+
+
+def learners(settings: MeshSettings, before: Subsets, make: Callable[[PluginChoice, ServiceSettings], Any]) -> Learners:
+    """The strategies of these routes, each as it was before where it is the same. Raises PluginError."""
+    found = {}
+    for place, each in enumerate(settings.routes):
+        strategy, wanted = each.strategy, _wanted(each.subset, each.strategy)
+        if strategy is None:
+            continue
+        for to in each.split or (each.match.service,):
+            known = next((one.learner for one in before.get(to, ()) if one.wanted == wanted), None)
+            found[label(place, each), to] = make(strategy, settings.services[to]) if known is None else known
+    return found
+
+
+def _wanted(
+    subset: SubsetSettings | None, strategy: PluginChoice | None
+) -> tuple[Mapping[str, Any], bool, PluginChoice | None]:
+    """By what a subset is known (core/subset.py)."""
+    return ({}, False, strategy) if subset is None else (subset.metadata, subset.fallback == "any", strategy)
 
 
 def put_routes(
     settings: MeshSettings,
     services: Mapping[str, Service],
     *,
-    strategy: StrategyOver,
-    faults: MakeFaults,
-    mirrors: Sequence[Mirror],
-    shifts: Sequence[Shift],
+    make: Makers,
+    learners: Learners,
+    before: Sequence[Routes],
+    subsets: Subsets,
     now: float,
 ) -> None:
-    """Have each service decide by the routes of these settings; `strategy` makes one like the service's over others.
+    """Have each service decide by the routes of these settings.
 
-    `mirrors` and `shifts` are those that were there before: one of the same settings goes on, with what it knows.
+    `before` and `subsets` are the routes, and the subsets of each service, that were there: what is made of the same
+    settings goes on, with what it knows.
     """
-    making = _Making(services, strategy, faults, mirrors, now)
+    making = _Making(services, make, learners, before, subsets, now)
     found: dict[str, list[tuple[Match, Route]]] = {}
     for place, each in enumerate(settings.routes):
         if _here(each.match.locality, settings.locality):
             found.setdefault(each.match.service, []).append(making.route(each, label(place, each)))
     shifted: defaultdict[str, list[Shift]] = defaultdict(list)
     for one in settings.shifts:
-        shift, route = making.shift(one, shifts)
+        shift, route = making.shift(one)
         shifted[one.service].append(shift)
         found.setdefault(one.service, []).append(route)
     for name, service in services.items():
-        known = making.faults[name], making.mirrors[name], shifted[name]
+        known = making.faults[name], making.mirrors[name], shifted[name], making.parts[name]
         service.routes = Routes(found[name], *known) if name in found else None
         making.put_subsets(service, now)
 
@@ -83,6 +129,11 @@ def retries_of(settings: RouteRetrySettings, narrower: RouteRetrySettings | None
     return Retries(RetryOptions(**(said | sets)))
 
 
+def rate_of(settings: RateSettings | None) -> RateOptions | None:
+    """As set; None: any number of calls."""
+    return None if settings is None else RateOptions(settings.rate, settings.burst)
+
+
 def hedging_of(settings: HedgeSettings, narrower: HedgeSettings | None = None) -> Hedging | None:
     """As set, under what somebody narrower has set; None where it is off."""
     said = settings.model_dump() | ({} if narrower is None else narrower.model_dump(exclude_unset=True))
@@ -97,16 +148,18 @@ class _Making:
     def __init__(
         self,
         services: Mapping[str, Service],
-        strategy: StrategyOver,
-        faults: MakeFaults,
-        mirrors: Sequence[Mirror],
+        make: Makers,
+        learners: Learners,
+        before: Sequence[Routes],
+        subsets: Subsets,
         now: float,
     ) -> None:
-        self._services, self._strategy, self._make_faults, self._now = services, strategy, faults, now
-        self._before = mirrors
+        self._services, self._make, self._before, self._now = services, make, before, now
+        self._learners, self._known = learners, subsets
         self._subsets: dict[str, list[Subset]] = {}
         self.faults: defaultdict[str, list[Faults]] = defaultdict(list)
         self.mirrors: defaultdict[str, list[Mirror]] = defaultdict(list)
+        self.parts: defaultdict[str, list[Part]] = defaultdict(list)
 
     def route(self, settings: RouteSettings, name: str) -> tuple[Match, Route]:
         """One route, and which calls it is for."""
@@ -119,14 +172,33 @@ class _Making:
         if settings.redirect is not None:
             edits, redirect = _edits(settings), self._services[settings.redirect]
             return match, Route(name, redirect=redirect, rewrite=rewrite, edits=edits)
-        mirrors = tuple(self._mirror(each, name) for each in settings.mirror)
-        self.mirrors[service.name] += mirrors
+        shared = self._shared(settings, name)
         if settings.split is not None:
-            parts = [(to, weight, self._plan(settings, name, to, mirrors)) for to, weight in settings.split.items()]
+            parts = [(to, weight, self._plan(settings, name, to, shared)) for to, weight in settings.split.items()]
             return match, Route(name, split=Split(parts, _key(settings.sticky)), rewrite=rewrite)
-        return match, Route(name, plan=self._plan(settings, name, service.name, mirrors), rewrite=rewrite)
+        return match, Route(name, plan=self._plan(settings, name, service.name, shared), rewrite=rewrite)
 
-    def _plan(self, settings: RouteSettings, name: str, to: str, mirrors: tuple[Mirror, ...]) -> Plan:
+    def _shared(self, settings: RouteSettings, name: str) -> Mapping[str, Any]:
+        """What its plans share, whichever services a split sends its calls to."""
+        of, fallback, limits = settings.match.service, settings.fallback, (settings.limits, settings.rate_limit)
+        mirrors = tuple(self._mirror(each, name) for each in settings.mirror)
+        self.mirrors[of] += mirrors
+        shared: dict[str, Any] = {"mirrors": mirrors}
+        if fallback is not None:
+            shared["fallback"] = (self._lasting(of, name, fallback, self._make.fallback),)
+        if limits != (None, None):
+            shared["limiter"] = self._lasting(of, name, limits, partial(_limiter, name))
+        return shared
+
+    def _lasting(self, of: str, name: str, made_of: T, make: Callable[[T], Any]) -> Any:
+        """A part of a route of this service: the one that was there before, where it is the same."""
+        before = (each for routes in self._before for each in routes.parts)
+        found = next((each for each in before if each.route == name and each.made_of == made_of), None)
+        part = found or Part(name, made_of, make(made_of))
+        self.parts[of].append(part)
+        return part.part
+
+    def _plan(self, settings: RouteSettings, name: str, to: str, shared: Mapping[str, Any]) -> Plan:
         service, path, reply = self._services[to], settings.match.path, settings.respond
         own = service.settings
         return Plan(
@@ -135,30 +207,32 @@ class _Making:
             timeout=settings.timeout,
             retry=None if settings.retry is None else retries_of(own.retry, settings.retry),
             hedging=None if settings.hedge is None else (hedging_of(own.hedge, settings.hedge),),
-            subset=self._subset_or_none(service, settings.subset),
+            subset=self._subset(service, settings.subset, settings.strategy, name),
             faults=None if settings.faults is None else self._injected(settings, service),
             reply=None if reply is None else reply_of(reply.status, reply.headers, reply.body, "route"),
             edits=_edits(settings),
             answer_edits=_edited(settings.response_headers),
             template=None if path is None else path.template,
-            mirrors=mirrors,
+            **shared,
         )
 
     def _mirror(self, settings: MirrorSettings, route: str) -> Mirror:
         """The one that was there before, where it is the same."""
         service = self._services[settings.service]
-        subset = self._subset_or_none(service, settings.subset)
+        subset = self._subset(service, settings.subset)
         plan = Plan(service, name=route, timeout=settings.timeout, subset=subset)
-        for mirror in self._before:
+        known: Iterable[Mirror] = (mirror for routes in self._before for mirror in routes.mirrors)
+        for mirror in known:
             if (mirror.route, mirror.made_of) == (route, settings):
                 mirror.plan = plan
                 return mirror
         return Mirror(route, _mirrored(settings), plan, made_of=settings)
 
-    def shift(self, settings: ShiftSettings, before: Sequence[Shift]) -> tuple[Shift, tuple[Match, Route]]:
+    def shift(self, settings: ShiftSettings) -> tuple[Shift, tuple[Match, Route]]:
         """The one that was there before, where it is the same; and the route that it decides by."""
         service, to = self._services[settings.service], self._services[settings.to]
-        shift = next((each for each in before if each.made_of == settings), None) or Shift(
+        before = (shift for routes in self._before for shift in routes.shifts)
+        shift: Shift = next((each for each in before if each.made_of == settings), None) or Shift(
             settings.name,
             ShiftOptions(
                 steps=tuple(each / 100 for each in settings.steps), hold=settings.hold, **settings.guard.model_dump()
@@ -169,41 +243,66 @@ class _Making:
             emit=service.emit,
             now=self._now,
         )
-        old = Plan(service, name=settings.name, subset=self._subset_or_none(service, settings.subset))
-        subset = self._subset_or_none(to, settings.to_subset)
+        old = Plan(service, name=settings.name, subset=self._subset(service, settings.subset))
+        subset = self._subset(to, settings.to_subset)
         new = Plan(to, name=settings.name, subset=subset, decided=shift.decided)
         shift.between(old, new, _key(settings.sticky))
         everything = Match(MatchOptions(), failed=lambda error: None)
         return shift, (everything, Route(settings.name, split=shift))
 
     def _injected(self, settings: RouteSettings, service: Service) -> Faults:
-        faults = self._make_faults(service, settings.faults or ())
+        faults = self._make.faults(service, settings.faults or ())
         self.faults[settings.match.service].append(faults)
         return faults
 
-    def _subset_or_none(self, service: Service, settings: SubsetSettings | None) -> Subset | None:
-        return None if settings is None else self._subset(service, settings)
+    def _subset(
+        self, service: Service, settings: SubsetSettings | None, strategy: PluginChoice | None = None, of: str = ""
+    ) -> Subset | None:
+        """Where endpoints are picked for a route, `of` this name where it has a strategy; None: as the service does.
 
-    def _subset(self, service: Service, settings: SubsetSettings) -> Subset:
-        """The service's, where it has had the same before: what its strategy has learned of groups stays."""
-        wanted = settings.metadata, settings.fallback == "any"
+        It is the service's, where it has had the same before: what its strategy has learned of groups stays.
+        """
+        if settings is None and strategy is None:
+            return None
+        metadata, elsewhere, _ = wanted = _wanted(settings, strategy)
         made = self._subsets.setdefault(service.name, [])
         for each in (*made, *service.subsets):
-            if (each.metadata, each.elsewhere) == wanted:
+            if each.wanted == wanted:
                 break
         else:
-            each = Subset(service, wanted[0], elsewhere=wanted[1], strategy=partial(self._strategy, service))
+            learner = None if strategy is None else self._learners[of, service.name]
+            over = partial(self._make.strategy, service, service.learner if learner is None else learner)
+            each = Subset(service, metadata, elsewhere=elsewhere, strategy=over, learner=learner, chosen=strategy)
         if each not in made:
             made.append(each)
         return each
 
     def put_subsets(self, service: Service, now: float) -> None:
-        """Have the service keep up the subsets that its routes name."""
-        subsets = tuple(self._subsets.get(service.name, ()))
-        if subsets != service.subsets:
-            service.subsets = subsets
-            if service.picker is not None:
-                service.refresh(now)
+        """Have the service keep up the subsets that its routes name, and measure nothing for those that they did."""
+        subsets, before = tuple(self._subsets.get(service.name, ())), self._known.get(service.name, ())
+        for each in before:
+            if each not in subsets:
+                each.leave()
+        if subsets == service.subsets == before:
+            return
+        service.subsets = subsets
+        service.forget(HOOKS)
+        gone = _needs(each.learner for each in before if each.learner is not None) - _needs(service.learners)
+        for endpoint in service.endpoints if gone else ():
+            for meter in gone:
+                endpoint.detach(meter)
+        if service.picker is not None:
+            service.refresh(now)
+
+
+def _needs(learners: Iterable[Any]) -> set[Any]:
+    """What endpoints are measured for, by these strategies."""
+    return {meter for each in learners for part in plugins.whole(each) for meter in getattr(part, "needs", ())}
+
+
+def _limiter(route: str, settings: tuple[RouteLimitSettings | None, RateSettings | None]) -> RouteLimiter:
+    limits, rate = settings
+    return RouteLimiter(route, None if limits is None else limits.in_flight, rate_of(rate))
 
 
 def _mirrored(settings: MirrorSettings) -> MirrorOptions:

@@ -326,10 +326,16 @@ def no_retry() -> Iterator[None]:
 
 @contextmanager
 def override(
-    *, timeout: float | None = None, attempts: int | None = None, hedge: Literal[False] | None = None
+    *,
+    timeout: float | None = None,
+    attempts: int | None = None,
+    hedge: bool | None = None,
+    fallback: Literal[False] | None = None,
 ) -> Iterator[None]:
-    """Calls made inside have so many seconds, are sent so often at most (1: once), or have no copy sent beside them.
+    """Calls made inside have so many seconds, are sent so often at most (1: once), are hedged or never are, or fail
+    where something would stand in for them.
 
+    Where hedging is off, `hedge=True` hedges by the rest of the service's `hedge` settings.
     It stands above routes and services; an inbound deadline, and what the client was told for the call, can still
     shorten the time. Of nested ones the inner counts. Raises ValueError for what cannot be meant.
     """
@@ -337,10 +343,12 @@ def override(
         raise ValueError(f"timeout is seconds, more than 0 and at most {LONGEST:.0f}, not {timeout!r}")
     if attempts is not None and (isinstance(attempts, bool) or attempts not in range(1, 11)):
         raise ValueError(f"attempts is a whole number from 1 to 10, not {attempts!r}")
-    if hedge not in (None, False):
-        raise ValueError("hedge can be switched off only: how calls are hedged is the settings' to say")
+    if hedge not in (None, True, False):
+        raise ValueError(f"hedge is True or False, not {hedge!r}: how calls are hedged is the settings' to say")
+    if fallback not in (None, False):
+        raise ValueError("fallback can be switched off only: what stands in is the settings' to say")
     context = _view()
-    context.override = Override(timeout, attempts, hedge).over(context.override)
+    context.override = Override(timeout, attempts, hedge, fallback).over(context.override)
     with _in_force(context):
         yield
 

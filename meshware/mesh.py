@@ -27,7 +27,7 @@ from meshware.core.events import PluginFailed, SettingsRefused, SettingsReloaded
 from meshware.core.plan import Plan
 from meshware.core.policy import Observer
 from meshware.core.request import Request
-from meshware.core.service import described
+from meshware.core.service import HOOKS, described
 from meshware.health.load import Load
 from meshware.housekeeper import Attended, Chore, Housekeeper
 
@@ -135,6 +135,13 @@ class Mesh:
             if _default is None:
                 _default = self
         return self
+
+    def __enter__(self) -> Mesh:
+        """For one block: `with Mesh.from_settings(...) as mesh:`."""
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.close()
 
     # For the doors
 
@@ -337,7 +344,7 @@ class Mesh:
         for service in self.services.values():
             if service.source is not None:
                 service.source.stop()
-            for part in plugins.whole(service.learner):
+            for part in _strategies(service):
                 if getattr(part, "probes", False) is True and part.prober is not None:
                     part.prober.stop()
 
@@ -385,7 +392,7 @@ class Mesh:
     def _put(
         self, settings: MeshSettings, previous: Mapping[str, Service], found: Mapping[str, Service] | None = None
     ) -> None:
-        from meshware.assembly import HOOKS, admission, assemble, board, shifting
+        from meshware.assembly import admission, assemble, board, shifting
 
         observers = self._observers
         if settings.observers != self._named:
@@ -458,7 +465,7 @@ class Mesh:
 
     def _hooks(self, service: Service, name: str) -> tuple[Callable[..., None], ...]:
         """What watches a service's calls by this name."""
-        watchers = (*self._observers, *plugins.whole(service.learner))
+        watchers = (*self._observers, *_strategies(service))
         return tuple(self._safe(getattr(each, name), service) for each in watchers if _hears(each, name))
 
     def _safe(self, hook: Callable[..., None], service: Service) -> Callable[..., None]:
@@ -519,6 +526,11 @@ def _state(endpoint: Endpoint, service: Service, now: float) -> dict[str, Any]:
     if service.checks is not None:
         state["health"] = service.checks.status(endpoint, now)
     return state if service.source is None else state | {"age": service.source.status(now)["age"]}
+
+
+def _strategies(service: Service) -> list[Any]:
+    """All by which its endpoints are picked, and those of which they are composed."""
+    return [part for each in service.learners for part in plugins.whole(each)]
 
 
 def _hears(watcher: object, hook: str) -> bool:

@@ -41,7 +41,7 @@ KNOWS: dict[str, set[str]] = {
     "shifting": {"core", "routing", "sharing"},
     "housekeeper": {"core", "hands"},
     "assembly": {"core", "plugins", "settings", "assembly_routing", "shifting", *POLICY},
-    "assembly_routing": {"core", "settings", "fallback", "retrying", "routing"},
+    "assembly_routing": {"core", "plugins", "settings", "fallback", "limiting", "retrying", "routing"},
     "explain": {"core", "routing"},
     "mesh": MESH | {"health", "limiting", "sharing"},
     "outbound": {"core", "context", "plugins", "mesh", "breaking", "fallback", "security"},

@@ -67,6 +67,13 @@ def call(mesh, *, status=200, path="/", name="shop"):
     return won
 
 
+def test_a_mesh_may_be_for_one_block(from_settings):
+    with Mesh.from_settings(SETTINGS) as mesh:
+        assert mesh.install() is default_mesh() is from_settings()
+    assert default_mesh() is None
+    assert from_settings() is not mesh
+
+
 # Names
 
 

@@ -74,7 +74,7 @@ def test_a_door_that_cannot_route_still_goes_by_it(mesh):
 @pytest.mark.parametrize(
     "wrong",
     [{"timeout": 0}, {"timeout": -1}, {"timeout": float("nan")}, {"timeout": 1e9}, {"attempts": 0}, {"attempts": 11},
-     {"attempts": True}, {"attempts": 1.5}, {"hedge": True}],
+     {"attempts": True}, {"attempts": 1.5}, {"hedge": 2}, {"fallback": True}],
 )  # fmt: skip
 def test_what_cannot_be_meant_is_refused(wrong):
     with pytest.raises(ValueError), meshware.override(**wrong):

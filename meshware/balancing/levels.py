@@ -120,9 +120,13 @@ class Held:
 
 
 class Level:
-    """One level of a service. It is its own meter: all of its endpoints feed one reading."""
+    """One level of a service. It is its own meter: all of its endpoints feed one reading.
 
-    def __init__(self, key: Key, *, hold: float, overprovisioning: float) -> None:
+    An endpoint is in one level of each `owner`: the service has its levels, and each of its subsets.
+    """
+
+    def __init__(self, key: Key, *, hold: float, overprovisioning: float, owner: object = None) -> None:
+        self.owner = owner
         self.key = key
         self.held = Held(hold)
         self.distance = 0.0  # not measured yet: the first to be tried of its rank
@@ -173,8 +177,10 @@ class Level:
         """These are its endpoints that may be used now."""
         for each in usable:
             each.attach(self)
-            for other in [meter for meter in each.readings if isinstance(meter, Level) and meter is not self]:
-                each.detach(other)  # where it was before
+            levels = [meter for meter in each.readings if isinstance(meter, Level) and meter.owner is self.owner]
+            for other in levels:
+                if other is not self:
+                    each.detach(other)  # where it was before
         self._looked_at = tuple(usable[:: len(usable) // LOOKED_AT + 1])
         self._each = len(usable) / (len(self._looked_at) or 1)
         found = self._latency.least

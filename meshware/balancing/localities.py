@@ -122,6 +122,10 @@ class Localities:
                 each.detach(level)
                 each.fleet.pop(level, None)
 
+    def leave(self) -> None:
+        """Nobody picks by it any more: its levels are measured no longer."""
+        self._prune({})
+
     def _grouped(self, endpoints: Iterable[Endpoint]) -> dict[Key, list[Endpoint]]:
         groups: dict[Key, list[Endpoint]] = {}
         for each in endpoints:
@@ -137,7 +141,7 @@ class Localities:
         level = self._levels.get(key)
         if level is None:
             options = self._options
-            level = Level(key, hold=options.hold, overprovisioning=options.overprovisioning)
+            level = Level(key, hold=options.hold, overprovisioning=options.overprovisioning, owner=self)
             self._levels[key] = level
         level.take(usable)
         picker = self._strategy.picker(tuple(usable)) if usable else None

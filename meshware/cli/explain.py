@@ -114,6 +114,8 @@ def _standing(told: Explanation) -> Iterator[str]:
         yield f"answered by the route with {told.reply}"
     if told.deadline is not None:
         yield f"deadline {_limit(told.deadline)}"
+    if told.above:
+        yield f"above the service's: {', '.join(f'{name} ({what})' for name, what in told.above.items())}"
     found = told.standing
     if found is None:
         return

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from meshware.core.endpoint import Endpoint
     from meshware.core.operations import Operation
     from meshware.core.plan import Plan
-    from meshware.core.policy import Hedging, Lease, Limiter, Rng
+    from meshware.core.policy import Hedging, Lease, Permits, Rng
     from meshware.core.request import Request
     from meshware.core.service import Service
 
@@ -108,7 +108,7 @@ class Call:
         self._won: Attempt | None = None
         self._hedged = False
         self._lease: Lease | None = None
-        self._limiter: Limiter | None = None
+        self._limiter: Permits | None = None
         self._over = False
         self._lock: Lock | None = None
 
@@ -211,7 +211,7 @@ class Call:
             service.failed("circuit", error, now)
         if wait is not None:
             raise CircuitOpen(service.name, now + wait, wait)
-        limiter = service.limiter
+        limiter = self.plan.limiter
         if limiter is not None:
             refused = limiter.acquire(self, now)
             if refused is not None:

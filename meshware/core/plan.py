@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from meshware.core.endpoint import Endpoint
     from meshware.core.outcome import Outcome
-    from meshware.core.policy import Hedging, RetryPolicy, Rng
+    from meshware.core.policy import Hedging, Permits, RetryPolicy, Rng
     from meshware.core.reply import Reply
     from meshware.core.service import Service
     from meshware.core.subset import Subset
@@ -27,6 +27,7 @@ class Override:
     timeout: float | None = None
     attempts: int | None = None
     hedge: bool | None = None
+    fallback: bool | None = None
 
     def over(self, outer: Override | None) -> Override:
         """Both, where this one counts."""
@@ -36,6 +37,7 @@ class Override:
             outer.timeout if self.timeout is None else self.timeout,
             outer.attempts if self.attempts is None else self.attempts,
             outer.hedge if self.hedge is None else self.hedge,
+            outer.fallback if self.fallback is None else self.fallback,
         )
 
 
@@ -76,15 +78,17 @@ def _joined(present: str | bytes | None, value: str) -> str:
 class Plan:
     """What a service's calls go by when a route or an override says something of them. Immutable, so thread-safe.
 
-    What it does not say is the service's. `subset`: where endpoints are picked. `reply`: the answer, and nothing is
-    sent. `edits`, `answer_edits`: what becomes of the headers of the request and of the answer. `template`: under
-    which its operations are known. `mirrors`: where copies of its calls go (routing/mirror.py). `decided`: told what
-    became of each call, None where it was refused; it must not raise.
+    What it does not say is the service's. `subset`: where endpoints are picked, and by which strategy. `limiter`: what
+    lets its calls out, the service's own included (limiting/route.py). `hedging` and `fallback` stand in a tuple, since
+    they may be None: never. `reply`: the answer, and nothing is sent. `edits`, `answer_edits`: what becomes of the
+    headers of the request and of the answer. `template`: under which its operations are known. `mirrors`: where copies
+    of its calls go (routing/mirror.py). `decided`: told what became of each call, None where it was refused; it must
+    not raise.
     """
 
     __slots__ = (
-        "_faults", "_hedging", "_retry", "answer_edits", "decided", "edits", "mirrors", "name", "pick", "pool", "reply",
-        "service", "stand_in", "template", "timeout", "timeout_chosen", "untried", "within",
+        "_fallback", "_faults", "_hedging", "_limiter", "_retry", "answer_edits", "decided", "edits", "mirrors", "name",
+        "pick", "pool", "reply", "service", "stand_in", "template", "timeout", "timeout_chosen", "untried", "within",
     )  # fmt: skip
 
     pick: Callable[..., Endpoint]
@@ -101,6 +105,8 @@ class Plan:
         hedging: tuple[Hedging | None] | None = None,
         subset: Subset | None = None,
         faults: Any = None,
+        fallback: tuple[Any] | None = None,
+        limiter: Permits | None = None,
         reply: Reply | None = None,
         edits: Edits | None = None,
         answer_edits: Edits | None = None,
@@ -115,6 +121,8 @@ class Plan:
         self._retry = retry
         self._hedging = hedging
         self._faults = faults
+        self._fallback = fallback
+        self._limiter = limiter
         self.reply = reply
         self.edits = edits
         self.answer_edits = answer_edits
@@ -139,6 +147,16 @@ class Plan:
         """What is to go wrong on purpose."""
         return self.service.faults if self._faults is None else self._faults
 
+    @property
+    def fallback(self) -> Any:
+        """What stands in for its failed calls; None: nothing."""
+        return self.service.fallback if self._fallback is None else self._fallback[0]
+
+    @property
+    def limiter(self) -> Permits | None:
+        """What refuses its calls before anything is sent."""
+        return self.service.limiter if self._limiter is None else self._limiter
+
     def after(self, edits: Edits) -> Plan:
         """The same, after other changes of the request's headers: those of the routes that led here."""
         made = copy(self)
@@ -154,6 +172,10 @@ class Plan:
             made._retry = Attempts(self.retry, said.attempts)
         if said.hedge is False:
             made._hedging = (None,)
+        elif said.hedge and self.hedging is None:
+            made._hedging = (self.service.hedging or self.service.hedging_wanted,)
+        if said.fallback is False:
+            made._fallback = (None,)
         return made
 
     def __repr__(self) -> str:

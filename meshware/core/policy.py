@@ -41,6 +41,14 @@ class Strategy(Protocol):
         ...
 
 
+class PoolStrategy(Strategy, Protocol):
+    """One over some of a service's endpoints, which may measure them for itself."""
+
+    def leave(self) -> None:
+        """Nobody picks by it any more: what it measured need not be."""
+        ...
+
+
 class Reading(Protocol):
     """What one meter has learned of one endpoint."""
 
@@ -322,8 +330,24 @@ class Hedging(Protocol):
         ...
 
 
-class Limiter(Protocol):
-    """Refuses calls in overload, before anything is sent."""
+class Permits(Protocol):
+    """Refuses calls before anything is sent."""
+
+    def acquire(self, call: Call, now: float) -> str | None:
+        """None when the call may go on; otherwise why not."""
+        ...
+
+    def release(self, call: Call, outcome: Outcome | None, now: float) -> None:
+        """The call has ended, with this outcome; None when it says nothing."""
+        ...
+
+    def foreseen(self, call: Call, now: float) -> str | None:
+        """Why such a call would be refused now, chance apart. Nothing is taken or changed."""
+        ...
+
+
+class Limiter(Permits, Protocol):
+    """Those of a service: refused is what it cannot bear."""
 
     @property
     def in_flight(self) -> int:
@@ -337,14 +361,6 @@ class Limiter(Protocol):
 
     def others(self, in_flight: float, limits: Sequence[float]) -> None:
         """What the other workers of this host have in flight, and the limits that each has learned."""
-        ...
-
-    def acquire(self, call: Call, now: float) -> str | None:
-        """None when the call may go on; otherwise why not."""
-        ...
-
-    def release(self, call: Call, outcome: Outcome | None, now: float) -> None:
-        """The call has ended, with this outcome; None when it says nothing."""
         ...
 
 

@@ -66,11 +66,15 @@ FEW = 256
 """Of more endpoints the picker is made at once; of so few, by the first call: that takes well under a millisecond."""
 
 PARTS = frozenset({
-    "attempt_timeout", "budget", "circuit", "classify", "ejection", "fallback", "guard", "hedging", "inbox", "limiter",
-    "on_abandon", "on_answer", "on_begin", "on_done", "on_end", "on_fallback", "on_fault", "on_mirror", "operations",
-    "refreshing", "retry", "seat", "strategy", "wake",
+    "attempt_timeout", "budget", "circuit", "classify", "ejection", "fallback", "guard", "hedging", "hedging_wanted",
+    "inbox", "limiter", "on_abandon", "on_answer", "on_begin", "on_done", "on_end", "on_fallback", "on_fault",
+    "on_mirror", "operations", "refreshing", "retry", "seat", "strategy", "wake",
 })  # fmt: skip
 """What is made when it is first asked for, by a method of `Parts` with its name."""
+
+
+HOOKS = frozenset(name for name in PARTS if name.startswith("on_"))
+"""The methods of observers, and of strategies, that are called for each call."""
 
 
 class Seat:
@@ -103,6 +107,8 @@ class Service(Pool):
     retry: RetryPolicy
     budget: Budget
     hedging: Hedging | None
+    hedging_wanted: Hedging
+    """For calls that somebody wants hedged where that is off."""
     limiter: Limiter | None
     attempt_timeout: AttemptTimeout
     classify: Callable[[Request, Outcome], Verdict]
@@ -193,6 +199,11 @@ class Service(Pool):
                 made = getattr(self.parts, name)(self)
                 setattr(self, name, made)
                 return made
+
+    @property
+    def learners(self) -> tuple[Any, ...]:
+        """Its strategy as its author wrote it, and those of its routes."""
+        return (self.learner, *(each.learner for each in self.subsets if each.learner is not None))
 
     # When the world changes
 

@@ -1,4 +1,4 @@
-"""Subset: those of a service's endpoints whose metadata says so, with a picker of their own.
+"""Subset: those of a service's endpoints whose metadata says so, or all of them, with a picker of their own.
 
 The endpoints are the service's: what is open on them, learned of them or barred is one and the same. The picker is
 made anew whenever the service's is.
@@ -15,17 +15,21 @@ from meshware.core.pool import Over, Pool
 if TYPE_CHECKING:
     from meshware.core.call import Call
     from meshware.core.endpoint import Endpoint
-    from meshware.core.policy import Picker, Strategy
+    from meshware.core.policy import Picker, PoolStrategy
     from meshware.core.service import Service
 
 
 class Subset(Pool):
     """The endpoints with all of this `metadata`; `elsewhere`: whether others are taken while none of them may be used.
 
-    `strategy` makes one like the service's, for endpoints that it is given a way to ask for. Thread-safe.
+    `strategy` makes one for endpoints that it is given a way to ask for: of `learner`, as its author wrote it and as
+    `chosen` names it, or, without, like the service's. Thread-safe.
     """
 
-    __slots__ = ("_members", "_service", "_strategy", "elsewhere", "endpoints", "metadata", "name", "picker", "within")
+    __slots__ = (
+        "_members", "_service", "_strategy", "chosen", "elsewhere", "endpoints", "learner", "metadata", "name",
+        "picker", "within",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -33,17 +37,27 @@ class Subset(Pool):
         metadata: Mapping[str, Any],
         *,
         elsewhere: bool,
-        strategy: Callable[[Callable[[], Sequence[Endpoint]]], Strategy],
+        strategy: Callable[[Callable[[], Sequence[Endpoint]]], PoolStrategy],
+        learner: Any = None,
+        chosen: Any = None,
     ) -> None:
         self._service = service
         self.metadata = metadata
         self.elsewhere = elsewhere
-        self.name = f"{service.name} ({', '.join(f'{key}={value}' for key, value in metadata.items())})"
+        self.learner = learner
+        self.chosen = chosen
+        which = ", ".join(f"{key}={value}" for key, value in metadata.items())
+        self.name = f"{service.name} ({which})" if which else service.name
         self.endpoints: tuple[Endpoint, ...] = ()
         self._members: frozenset[Endpoint] = frozenset()
         self.picker: Picker | None = None
         self.within = None if elsewhere else self
         self._strategy = strategy(lambda: self.endpoints)
+
+    @property
+    def wanted(self) -> tuple[Mapping[str, Any], bool, Any]:
+        """What it is made of: one of the same is the same."""
+        return self.metadata, self.elsewhere, self.chosen
 
     @property
     def warm_floor(self) -> float:  # type: ignore[override]
@@ -63,6 +77,10 @@ class Subset(Pool):
         except Exception as error:
             self.picker = None
             self._service.failed("strategy", error, now)
+
+    def leave(self) -> None:
+        """No route names it any more."""
+        self._strategy.leave()
 
     def _is_member(self, endpoint: Endpoint) -> bool:
         return all(endpoint.metadata.get(key) == value for key, value in self.metadata.items())

@@ -11,15 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 from meshware.core.attempt import Attempt, Step
 from meshware.core.call import Call, Context
-from meshware.core.errors import CircuitOpen, MeshError
+from meshware.core.errors import CircuitOpen, MeshError, Overloaded
 from meshware.core.plan import Plan
 from meshware.core.service import described
+from meshware.core.subset import Subset
 from meshware.core.telling import Pick, Tape
 from meshware.core.telling import Told as ToldPicker
 from meshware.explain.explanation import Explanation, Limit, Standing, Told
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from meshware.core.endpoint import Endpoint
     from meshware.core.operations import Operation
@@ -59,6 +60,7 @@ class ToldCall(Call):
         explanation.service, explanation.target = service.name, request.target
         explanation.route = self._untold.name or None
         explanation.reply = None if told.reply is None else told.reply.status
+        explanation.above = dict(_above(self._untold))
 
     def begin(self, now: float, *, since: float | None = None) -> Attempt:
         """As any call's."""
@@ -194,6 +196,10 @@ class ImaginedCall(ToldCall):
             raise CircuitOpen(service.name, until, until - now)
         if service.feasible and self.deadline.chosen:
             self._finishes(now)
+        limiter = self.plan.limiter
+        refused = None if limiter is None else limiter.foreseen(self, now)
+        if refused is not None:
+            raise Overloaded(service.name, refused)
         told = self._told[self._attempt(now, now)]
         if any(each.failed is not None for each in told.picks):
             told.endpoint = None
@@ -244,6 +250,24 @@ class _Trial:
 
 
 TRIAL = _Trial()
+
+
+def _above(plan: Plan) -> Iterator[tuple[str, str]]:
+    """What stands above the service's policies, by the names of their settings; of a timeout the deadline tells."""
+    service, pool = plan.service, plan.pool
+    if isinstance(pool, Subset) and pool.chosen is not None:
+        yield "strategy", pool.chosen.name
+    if plan.retry is not service.retry:
+        yield "retry", f"{plan.retry.attempts} attempts"
+    for name, mine, theirs in (
+        ("hedge", plan.hedging, service.hedging),
+        ("fallback", plan.fallback, service.fallback),
+        ("faults", plan.faults, service.faults),
+    ):
+        if mine is not theirs:
+            yield name, "off" if mine is None else "on"
+    if plan.limiter is not service.limiter:
+        yield "limits", str(plan.limiter)
 
 
 def _circuit(until: float | None, now: float) -> str:

@@ -66,7 +66,8 @@ class Explanation:
     """One call. `imagined`: nobody made it; it is what would be decided now.
 
     `asked` is the service that was called, `service` whose call it is in the end, by `route` (None: by none), for
-    `target`. `refused`: why nothing was, or would be, sent. `at` is the mesh's clock.
+    `target`. `above`: what the route, or an override, has put above the service's policies. `refused`: why nothing was,
+    or would be, sent. `at` is the mesh's clock.
     """
 
     imagined: bool
@@ -81,6 +82,7 @@ class Explanation:
     target: str = ""
     route: str | None = None
     reply: int | None = None
+    above: dict[str, str] = field(default_factory=dict)
     standing: Standing | None = None
     deadline: Limit | None = None
     attempts: list[Told] = field(default_factory=list)

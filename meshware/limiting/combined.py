@@ -11,7 +11,7 @@ from threading import Lock
 from meshware.core.call import Call
 from meshware.core.outcome import Outcome
 from meshware.core.policy import Limiter
-from meshware.limiting.rate import RateOptions, TokenBucket
+from meshware.limiting.rate import RateOptions, TokenBucket, in_words
 from meshware.limiting.throttle import Throttle, ThrottleOptions
 
 
@@ -56,13 +56,21 @@ class CombinedLimiter:
         if self._limit is not None:
             self._limit.release(call, outcome, now)
 
+    def foreseen(self, call: Call, now: float) -> str | None:
+        """By the rate or the in-flight limit; a throttle refuses by chance."""
+        with self._lock:
+            wait = 0.0 if self._bucket is None else self._bucket.due(now)
+        if self._rate is not None and wait:
+            return in_words(self._rate, wait)
+        return None if self._limit is None else self._limit.foreseen(call, now)
+
     def _refused(self, call: Call, now: float) -> str | None:
         if self._rate is not None:
             if self._bucket is None:
                 self._bucket = TokenBucket(self._rate, now)
             wait = self._bucket.wait(now)
             if wait > 0.0:
-                return f"rate limit of {self._rate.rate:g} a second, {self._rate.burst} at once; next in {wait:.3f} s"
+                return in_words(self._rate, wait)
         if self._throttle is not None and self._throttle.refuses(call.rng, now):
             return "throttled: it has refused most calls of late"
         return None

@@ -86,9 +86,18 @@ class InFlightLimit:
                 if self._crossed is None:
                     self._crossed, self._since = now, 0
                 if self._trouble(call, self._crossed, now):
-                    return f"{self.in_flight + self._theirs:.0f} in flight, limit {int(self.limit)}"
+                    return self._full()
             self.in_flight += 1
             return None
+
+    def foreseen(self, call: Call, now: float) -> str | None:
+        """What `acquire` would say now."""
+        with self._lock:
+            full = self.in_flight + self._theirs >= self.limit
+            return self._full() if full and self._trouble(call, self._crossed or now, now) else None
+
+    def _full(self) -> str:
+        return f"{self.in_flight + self._theirs:.0f} in flight, limit {int(self.limit)}"
 
     def release(self, call: Call, outcome: Outcome | None, now: float) -> None:
         """The call is over; its outcome moves the limit, None does not."""

@@ -32,14 +32,23 @@ class TokenBucket:
 
     def wait(self, now: float) -> float:
         """0.0, with a token taken, or seconds until there is one."""
+        due = self.due(now)
+        if not due:
+            self._tokens -= 1.0
+        return due
+
+    def due(self, now: float) -> float:
+        """Seconds until there is a token; none is taken."""
         rate, burst = self._options.rate, self._options.burst
         if now > self._at:
             self._tokens = min(burst, self._tokens + (now - self._at) * rate)
             self._at = now
-        if self._tokens >= 1.0:
-            self._tokens -= 1.0
-            return 0.0
-        return (1.0 - self._tokens) / rate
+        return 0.0 if self._tokens >= 1.0 else (1.0 - self._tokens) / rate
+
+
+def in_words(options: RateOptions, wait: float) -> str:
+    """Why a call is refused that must wait so long for a token."""
+    return f"rate limit of {options.rate:g} a second, {options.burst} at once; next in {wait:.3f} s"
 
 
 class Buckets:

@@ -1,4 +1,4 @@
-"""What stands in for a failed call: the two drivers of a service's fallback, sync and async.
+"""What stands in for a failed call: the two drivers of its plan's fallback, sync and async.
 
 A door comes here when its call has ended badly, and when a good answer's body is about to be read. The mesh has
 learned of the real outcome by then.
@@ -33,7 +33,7 @@ def in_place_of(call: Call, failure: BaseException | Outcome, url: str) -> Reply
     """What the caller gets in place of this failure, the client's own error or a final answer; None: the failure."""
     if not _covered(call, failure):
         return None
-    fallback = call.service.fallback
+    fallback = call.plan.fallback
     reply = fallback.kept(call.request, url, time.monotonic())
     if reply is None and fallback.function is not None:
         try:
@@ -53,7 +53,7 @@ async def in_place_of_async(call: Call, failure: BaseException | Outcome, url: s
     """The same on a loop, where the user's function may be async; a sync one runs on the loop."""
     if not _covered(call, failure):
         return None
-    fallback = call.service.fallback
+    fallback = call.plan.fallback
     reply = fallback.kept(call.request, url, time.monotonic())
     if reply is None and fallback.function is not None:
         try:
@@ -66,7 +66,7 @@ async def in_place_of_async(call: Call, failure: BaseException | Outcome, url: s
 
 
 def _covered(call: Call, failure: BaseException | Outcome) -> bool:
-    fallback = call.service.fallback
+    fallback = call.plan.fallback
     if fallback is None:
         return False
     if isinstance(failure, Outcome):
@@ -83,7 +83,7 @@ def _told(call: Call, reply: Reply | None) -> Reply | None:
 
 def keeping(call: Call, won: Attempt, url: str, headers: Mapping[str, str], *, decoded: bool) -> Keeping | None:
     """What takes the body of a good answer as it is read; None where nobody keeps it."""
-    fallback, outcome = call.service.fallback, won.outcome
+    fallback, outcome = call.plan.fallback, won.outcome
     store = None if fallback is None else fallback.store
     if store is None or outcome is None or outcome.verdict is not Verdict.SUCCESS or outcome.stream:
         return None

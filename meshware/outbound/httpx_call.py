@@ -157,7 +157,7 @@ class HttpxCall:
     def _kept(self, won: Attempt, url: str) -> Any:
         """The answer, whose body is kept when it is good and read to its end."""
         answer = self._taken(won)
-        if self.service.fallback is not None:
+        if self.call.plan.fallback is not None:
             self._read_along(won, answer, fallbacks.keeping(self.call, won, url, answer.headers, decoded=False))
         return answer
 
@@ -212,7 +212,7 @@ class SyncCall(HttpxCall):
         plan = self.call.plan
         if plan.reply is not None:
             return self.library.replied(self.request, plan.reply)
-        if self.service.fallback is not None or plan.faults is not None:
+        if plan.fallback is not None or plan.faults is not None:
             return self._covered()
         return self._taken(self._driven(self.send))
 
@@ -224,7 +224,7 @@ class SyncCall(HttpxCall):
             raise self.library.twin(error, self.request) from error.__cause__
 
     def _covered(self) -> Any:
-        """The same, with what is to go wrong on purpose, and the service's fallback in the place of a failure."""
+        """The same, with what is to go wrong on purpose, and the plan's fallback in the place of a failure."""
         url = str(self.request.url)
         since, fault = faults.into_call(self.call)
         aborted = faults.abort(fault)
@@ -320,7 +320,7 @@ class AsyncCall(HttpxCall):
         plan = self.call.plan
         if plan.reply is not None:
             return self.library.replied(self.request, plan.reply)
-        if self.service.fallback is not None or plan.faults is not None:
+        if plan.fallback is not None or plan.faults is not None:
             return await self._covered()
         return self._taken(await self._driven(self.send))
 
@@ -335,7 +335,7 @@ class AsyncCall(HttpxCall):
             raise self.library.twin(error, self.request) from error.__cause__
 
     async def _covered(self) -> Any:
-        """The same, with what is to go wrong on purpose, and the service's fallback in the place of a failure."""
+        """The same, with what is to go wrong on purpose, and the plan's fallback in the place of a failure."""
         url = str(self.request.url)
         async with Wanted(current_context()):
             since, fault = await faults.into_call_async(self.call)

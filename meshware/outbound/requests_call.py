@@ -93,7 +93,7 @@ class RequestsCall:
                 return replied(self.adapter, self.request, plan.reply)
             if plan.mirrors:
                 self.copies = self._copies()
-        if self.service.fallback is not None or plan.faults is not None:
+        if plan.fallback is not None or plan.faults is not None:
             return self._covered()
         return self._delivered(self._driven(self.send))
 
@@ -106,7 +106,7 @@ class RequestsCall:
             raise twin(error, self.request) from error.__cause__
 
     def _covered(self) -> requests.Response:
-        """The same, with what is to go wrong on purpose, and the service's fallback in the place of a failure."""
+        """The same, with what is to go wrong on purpose, and the plan's fallback in the place of a failure."""
         url = str(self.request.url)
         since, fault = faults.into_call(self.call)
         aborted = faults.abort(fault)

@@ -29,7 +29,7 @@ def replied(adapter: HTTPAdapter, request: requests.PreparedRequest, reply: Repl
         reason=http.client.responses.get(reply.status, ""),
         preload_content=False,
         request_method=method,
-        original_response=_head(headers),
+        original_response=head(headers),
     )
     return adapter.build_response(request, raw)
 
@@ -48,7 +48,8 @@ class _Head:
         """There is nothing to close."""
 
 
-def _head(headers: list[tuple[str, str]]) -> Any:
+def head(headers: list[tuple[str, str]]) -> Any:
+    """The head of an answer that has no connection."""
     message = HTTPMessage()
     for name, value in headers:
         message[name] = value

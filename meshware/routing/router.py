@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from meshware.core.plan import Edits, Plan
 from meshware.core.request import Request
@@ -58,14 +58,22 @@ class Route:
         return f"<Route {self.name}>"
 
 
+class Part(NamedTuple):
+    """What a route has that must outlive a reload, and the settings that it is made of."""
+
+    route: str
+    made_of: Any
+    part: Any
+
+
 class Routes:
     """The routes of one service's calls, in their order. Thread-safe: immutable.
 
-    `faults` are those that they inject, `mirrors` and `shifts` those that they have, whoever's calls they
-    are in the end.
+    `faults` are those that they inject, `mirrors`, `shifts` and other `parts` those that they have, whoever's calls
+    they are in the end.
     """
 
-    __slots__ = ("_index", "entries", "faults", "mirrors", "shifts")
+    __slots__ = ("_index", "entries", "faults", "mirrors", "parts", "shifts")
 
     def __init__(
         self,
@@ -73,8 +81,9 @@ class Routes:
         faults: Sequence[Any] = (),
         mirrors: Sequence[Any] = (),
         shifts: Sequence[Any] = (),
+        parts: Sequence[Part] = (),
     ) -> None:
-        self.faults, self.mirrors, self.shifts = faults, mirrors, shifts
+        self.faults, self.mirrors, self.shifts, self.parts = faults, mirrors, shifts, parts
         self.entries = [Entry(place, match, route) for place, (match, route) in enumerate(routes)]
         self._index = Index(self.entries)
 

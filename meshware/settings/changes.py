@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -16,6 +16,7 @@ from pydantic import BaseModel
 from meshware.files.location import Location, dotted
 from meshware.settings.model import PluginChoice
 from meshware.settings.schema import MeshSettings, ServiceSettings
+from meshware.settings.sections.routing import RouteSettings
 
 SHOWN = 3
 """Endpoints and services that a line names."""
@@ -26,7 +27,7 @@ WIDEST = 60
 SECRET = re.compile(r"token|secret|passw|credential|authorization|cookie|api.?key|private", re.IGNORECASE)
 """Names of options and headers whose values are shown to nobody."""
 
-APART = {"defaults", "services", "endpoints"}
+APART = {"defaults", "services", "endpoints", "routes"}
 """What is in force elsewhere, or compared by name."""
 
 
@@ -34,7 +35,7 @@ APART = {"defaults", "services", "endpoints"}
 class Change:
     """One thing that is other than before, `old` and `new` as plain data; secrets are left out.
 
-    An endpoint's or a service's own path is that of its list: `what` names it.
+    An endpoint's, a route's or a service's own path is that of its list: `what` names it.
     """
 
     location: Location
@@ -66,6 +67,7 @@ def changes(old: MeshSettings, new: MeshSettings) -> Iterator[Change]:
             yield Change(("services",), "added", new=_plain(service), what=name)
         elif before != service:
             yield from _of_service(("services", name), before, service)
+    yield from _of_routes(old.routes, new.routes)
 
 
 def _of_service(location: Location, old: ServiceSettings, new: ServiceSettings) -> Iterator[Change]:
@@ -85,6 +87,26 @@ def _of_service(location: Location, old: ServiceSettings, new: ServiceSettings) 
         chosen, other = f"{new.timeout:g} s, body included", f"{new.timeout:g} s, to the headers"
         said = (other, chosen) if new.timeout_chosen else (chosen, other)
         yield Change((*location, "timeout"), "changed", *said)
+
+
+def _of_routes(old: Sequence[RouteSettings], new: Sequence[RouteSettings]) -> Iterator[Change]:
+    """Routes by their names; those without one by their places. Which comes first matters too."""
+    before, after = ({each.name or place: each for place, each in enumerate(some)} for some in (old, new))
+    for key, each in before.items():
+        if key not in after:
+            yield Change(("routes",), "removed", old=_plain(each), what=_route(key))
+    for key, each in after.items():
+        if key not in before:
+            yield Change(("routes",), "added", new=_plain(each), what=_route(key))
+        else:
+            yield from _below(("routes", key), before[key], each)
+    was, now = ([str(key) for key in some if key in before and key in after] for some in (before, after))
+    if was != now:
+        yield Change(("routes",), "changed", was, now)
+
+
+def _route(key: str | int) -> str:
+    return key if isinstance(key, str) else dotted(("routes", key))
 
 
 def _below(location: Location, old: BaseModel, new: BaseModel) -> Iterator[Change]:
@@ -133,6 +155,8 @@ def in_short(value: Any) -> str:
     """A value on one line, or the beginning of it."""
     if value is None:
         return "none"
+    if isinstance(value, dict) and value.get("enabled") is False:
+        return "off"
     if isinstance(value, list) and value and isinstance(value[0], dict) and "address" in value[0]:
         return some([each["address"] for each in value])
     if isinstance(value, list):

@@ -16,12 +16,13 @@ Schema = dict[str, Any]
 PLUGIN = "PluginChoice"
 
 _NEVER: Schema = {"const": False, "description": "never"}
+_WHETHER: Schema = {"type": "boolean", "description": "whether, with the defaults"}
 _EXACT: Schema = {"type": "string", "description": "the `exact` one"}
 
 SHORT: dict[str, list[Schema]] = {
     "EndpointSettings": [{"type": "string", "description": "`host:port`"}],
-    "LastGoodSettings": [{"type": "boolean", "description": "whether, with the defaults"}],
-    **{name: [_NEVER] for name in ("RetrySettings", "RouteRetrySettings", "HedgeSettings")},
+    **{name: [_WHETHER] for name in ("LastGoodSettings", "HedgeSettings")},
+    **{name: [_NEVER] for name in ("RetrySettings", "RouteRetrySettings", "FallbackSettings")},
     **{name: [_EXACT] for name in ("TextMatchSettings", "PathMatchSettings")},
     "HealthCheckSettings": [{"const": "tcp", "description": "a connection"}],
     PLUGIN: [

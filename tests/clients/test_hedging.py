@@ -12,6 +12,8 @@ from clients.calling import at_rest
 from core.policies import Hedging
 from faults.behaviours import answer
 
+import meshware
+
 URL = "http://inventory/ok"
 SETTINGS = {
     "strategy": "round_robin",
@@ -72,6 +74,17 @@ def test_the_second_is_delivered_where_the_first_gets_no_answer_and_the_first_is
     face.get(URL)
     assert at_rest(mesh, face)
     assert not mesh.services["inventory"].endpoints[0].bars  # to have lost is no failure
+
+
+def test_where_hedging_is_off_calls_are_hedged_for_who_wants_it(mesh, face, slow):
+    service = mesh.services["inventory"]
+    service.hedging, service.hedging_wanted = None, service.hedging
+    sick = slow(hole)
+    before = len(sick.requests)
+    with meshware.override(hedge=True, timeout=2.0):
+        assert [face.get(URL).text for _ in range(4)] == ["ok"] * 4
+    assert len(sick.requests) > before
+    assert at_rest(mesh, face)
 
 
 def test_the_first_is_delivered_where_it_answers_first_after_all(mesh, face, slow, upstreams):

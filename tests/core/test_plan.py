@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from core.policies import Hedging
+from core.policies import Hedging, Limiter
 from world import World
 
 from meshware.core.attempt import Raise, Retry
@@ -26,7 +26,9 @@ def test_a_plan_that_says_nothing_is_as_the_service():
     world = World(timeout=2.0, retry={"attempts": 3})
     plan = Plan(world.service)
     assert (plan.timeout, plan.timeout_chosen) == (2.0, True)
-    assert (plan.retry, plan.hedging, plan.faults) == (world.service.retry, world.service.hedging, None)
+    service = world.service
+    assert (plan.retry, plan.hedging, plan.faults) == (service.retry, service.hedging, None)
+    assert (plan.fallback, plan.limiter) == (service.fallback, service.limiter)
     assert not Plan(World().service).timeout_chosen
 
 
@@ -63,10 +65,46 @@ def test_hedging_can_be_switched_off_for_some_calls():
     assert call_by(world, Plan(world.service, hedging=(Hedging(),))).begin(world.now).hedge_at is not None
 
 
+def test_hedging_can_be_wanted_where_it_is_off():
+    world = World(hedge={"enabled": False, "factor": 1.0})
+    wanted = Plan(world.service).overridden(Override(hedge=True))
+    assert Plan(world.service).hedging is None
+    assert wanted.hedging is Plan(world.service, hedging=(None,)).overridden(Override(hedge=True)).hedging
+    world.succeed(200, elapsed=0.05)
+    attempt = call_by(world, wanted).begin(world.now)
+    assert attempt.hedge_at == pytest.approx(world.now + 0.05, rel=0.1)
+    assert call_by(world, None).begin(world.now).hedge_at is None
+
+
+def test_who_hedges_by_a_route_does_so_where_hedging_is_wanted():
+    world, own = World(), Hedging()
+    assert Plan(world.service, hedging=(own,)).overridden(Override(hedge=True)).hedging is own
+    assert Plan(world.service).overridden(Override(hedge=True)).hedging is world.service.hedging
+
+
+def test_what_stands_in_for_failures_is_the_plans():
+    world, own = World(fallback={"static": {"body": ""}}), object()
+    assert Plan(world.service, fallback=(own,)).fallback is own
+    assert Plan(world.service, fallback=(None,)).fallback is None
+    assert Plan(world.service, fallback=(own,)).overridden(Override(fallback=False)).fallback is None
+    assert Plan(world.service, fallback=(own,)).overridden(Override(timeout=1.0)).fallback is own
+
+
+def test_what_lets_its_calls_out_is_the_plans():
+    world, room = World(), Limiter(1)
+    call = call_by(world, Plan(world.service, limiter=room).overridden(Override(timeout=1.0)))
+    attempt = call.begin(world.now)
+    assert (room.room, world.service.limiter.in_flight) == (0, 0)
+    world.answer(call, attempt)
+    world.read(call, attempt)
+    assert room.room == 1
+
+
 def test_of_two_overrides_the_inner_one_counts_where_it_says_something():
     outer = Override(timeout=1.0, attempts=3)
     assert Override(attempts=1).over(outer) == Override(timeout=1.0, attempts=1)
     assert Override(timeout=0.5, hedge=False).over(outer) == Override(0.5, 3, False)
+    assert Override(hedge=True).over(Override(hedge=False, fallback=False)) == Override(hedge=True, fallback=False)
     assert outer.over(None) is outer
 
 

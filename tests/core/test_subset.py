@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from functools import partial
 
 import pytest
 from world import World
@@ -29,7 +30,7 @@ class Town(World):
             self.service,
             metadata,
             elsewhere=elsewhere,
-            strategy=lambda these: self.service.parts.strategy_over(self.service, these),
+            strategy=partial(self.service.parts.strategy_over, self.service, self.service.learner),
         )
         self.service.subsets = (self.subset,)
         self.service.refresh(self.now)
@@ -163,6 +164,43 @@ def test_localities_of_a_subset_are_its_own():
     where = [each | {"locality": "aws/eu/a" if n % 2 else "aws/eu/b"} for n, each in enumerate(SIX)]
     town = Town(where, locality={"mode": "weighted", "weights": {"aws/eu/a": 1}})
     assert set(town.where(30)) == {"10.0.0.4:80", "10.0.0.6:80"}
+
+
+def test_groups_of_a_subset_and_of_its_service_are_measured_beside_each_other():
+    where = [each | {"locality": "aws/eu/a" if n % 2 else "aws/eu/b"} for n, each in enumerate(SIX)]
+    town = Town(where, locality={"mode": "weighted", "weights": {"aws": 1}})
+    assert [len(each.readings) for each in town.endpoints] == [1, 1, 1, 2, 2, 2]
+    town.subset.leave()
+    assert [len(each.readings) for each in town.endpoints] == [1] * 6
+
+
+def test_one_without_metadata_is_all_of_the_service_and_is_called_so():
+    town = Town(metadata={})
+    assert set(town.where(60)) == {each["address"] for each in SIX}
+    assert town.subset.name == "inventory"
+
+
+def test_it_may_have_a_strategy_of_its_own():
+    class Last:
+        def pick(self, call):
+            return town.subset.endpoints[-1]
+
+        def picker(self, endpoints):
+            return self
+
+    town = Town()
+    town.subset = Subset(
+        town.service,
+        {},
+        elsewhere=False,
+        strategy=partial(town.service.parts.strategy_over, town.service, Last()),
+        learner=Last,
+    )
+    town.service.subsets = (town.subset,)
+    assert town.service.learners == (town.service.learner, Last)
+    town.service.refresh(town.now)
+    town.plan = Plan(town.service, subset=town.subset)
+    assert town.where(10) == {"10.0.0.6:80": 10}
 
 
 def test_the_policies_of_a_plan_stand_above_the_services():

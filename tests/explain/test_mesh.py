@@ -104,6 +104,35 @@ def test_a_route_has_its_say_in_the_deadline_and_where_endpoints_are_picked():
     assert (told.deadline.seconds, told.deadline.by) == (pytest.approx(0.2), "override")
 
 
+def test_what_stands_above_the_services_policies_is_told_and_by_what_a_call_would_be_refused():
+    own = {
+        "strategy": "round_robin",
+        "limits": {"in_flight": 1},
+        "rate_limit": {"rate": 10.0, "burst": 5},
+        "retry": {"attempts": 4},
+        "hedge": False,
+        "fallback": {"static": {"body": ""}},
+        "faults": [{"abort": 503, "percentage": 1.0}],
+    }
+    mesh = mesh_of(routes=[{"name": "own", "match": {"service": "inventory", "path": "/own"}, **own}])
+    told = mesh.explain("GET", "http://inventory/own")
+    assert told.above == {
+        "strategy": "round_robin",
+        "retry": "4 attempts",
+        "hedge": "off",
+        "fallback": "on",
+        "faults": "on",
+        "limits": "0 of 1 in flight, 10 a second, 5 at once",
+    }
+    assert (told.attempts[0].by, told.refused) == ("strategy", None)
+    assert mesh.explain("GET", "http://inventory/").above == {}
+    with meshware.override(fallback=False, hedge=True):
+        told = mesh.explain("GET", "http://inventory/own")  # as the service has it
+    assert {"fallback", "hedge"}.isdisjoint(told.above)
+    make(mesh, "/own")
+    assert "1 in flight of route own, limit 1" in mesh.explain("GET", "http://inventory/own").refused
+
+
 def test_a_split_is_told_with_the_key_and_where_it_stands():
     mesh = mesh_of()
     told = [mesh.explain("GET", "http://inventory/items", context={"user": user}) for user in range(40)]

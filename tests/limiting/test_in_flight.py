@@ -57,7 +57,12 @@ def test_above_the_limit_calls_are_refused_while_they_fail():
         attempt = call.begin(world.now)
         world.answer(call, attempt, 500)
         world.read(call, attempt)
-    begun(world, 5)
+    begun(world, 4)
+    limiter = world.service.limiter
+    assert limiter.foreseen(world.call(), world.now) is None
+    begun(world, 1)
+    assert limiter.foreseen(world.call(), world.now) == "5 in flight, limit 5"
+    assert limiter.in_flight == 5
     with pytest.raises(Overloaded, match="5 in flight, limit 5"):
         begun(world, 1)
 

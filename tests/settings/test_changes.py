@@ -33,6 +33,36 @@ def words(old, new):
     return in_words(changes(load(old), load(new)))
 
 
+def routed(*routes):
+    return changed(routes=[{"match": {"service": "inventory"}, **each} for each in routes])
+
+
+SLOW = {"name": "slow", "match": {"service": "inventory", "path": "/slow"}}
+REST = {"match": {"service": "pricing"}, "timeout": 1.0}
+
+
+@pytest.mark.parametrize(
+    ("new", "expected"),
+    [
+        (routed(SLOW, REST), []),
+        (routed(SLOW | {"strategy": "random"}, REST), ["routes.slow.strategy: none -> random"]),
+        (routed(SLOW | {"limits": {"in_flight": 5}}, REST), ['routes.slow.limits: none -> {"in_flight": 5}']),
+        (routed(SLOW | {"fallback": False}, REST), ["routes.slow.fallback: none -> off"]),
+        (routed(SLOW, REST | {"timeout": 2.0}), ["routes[1].timeout: 1.0 -> 2.0"]),
+        (routed(SLOW), ["routes: routes[1] removed"]),
+        (routed(SLOW, {"name": "rest"}), ["routes: routes[1] removed", "routes: rest added"]),
+        (routed(REST, SLOW), ["routes: routes[1] removed", "routes: routes[0] added"]),
+    ],
+)  # fmt: skip
+def test_what_changes_of_routes_is_told_route_by_route(new, expected):
+    assert words(routed(SLOW, REST), new) == expected
+
+
+def test_another_order_of_routes_is_a_change():
+    other = {"name": "other", "match": {"service": "pricing"}}
+    assert words(routed(SLOW, other), routed(other, SLOW)) == ["routes: slow, other -> other, slow"]
+
+
 @pytest.mark.parametrize(
     ("new", "expected"),
     [

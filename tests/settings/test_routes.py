@@ -73,6 +73,14 @@ def test_every_problem_is_named_at_once_with_its_path():
         (route(redirect="inventory"), "routes[0].redirect", "inventory -> inventory"),
         (route(redirect="pricing", timeout=1), "routes[0].redirect", "does not go with `timeout`"),
         (route(respond={"status": 404}, retry=False), "routes[0].respond", "does not go with `retry`"),
+        (route(respond={"status": 404}, fallback=False), "routes[0].respond", "does not go with `fallback`"),
+        (route(redirect="pricing", limits={"in_flight": 1}), "routes[0].redirect", "does not go with `limits`"),
+        (route(strategy="round_robbin"), "routes[0].strategy", "one of adaptive"),
+        (route(limits={}), "routes[0].limits.in_flight", "needed"),
+        (route(limits={"in_flight": 0}), "routes[0].limits.in_flight", "greater than or equal to 1"),
+        (route(rate_limit={"rate": 1}), "routes[0].rate_limit.burst", "needed"),
+        (route(fallback={}), "routes[0].fallback", "needs `last_good`, `callable` or `static`"),
+        (route(fallback=True), "routes[0].fallback", "dict"),
         (route(sticky={"header": "x"}), "routes[0].sticky", "goes with `split`"),
         (route(mirror={"service": "pricng"}), "routes[0].mirror.service", "a service of the settings"),
         (route(mirror={"service": "inventory"}), "routes[0].mirror.service", "do not go to anyway"),
@@ -245,6 +253,9 @@ def test_a_service_may_also_say_that_nothing_is_retried_or_hedged():
         }
     )
     assert (service.services["a"].retry.attempts, service.services["a"].hedge.enabled) == (1, False)
+    settings = {"fallback": {"static": {"body": "sorry"}}, "hedge": False}
+    loaded = load({"defaults": settings, "services": {"a": {"endpoints": ["a:1"], "fallback": False, "hedge": True}}})
+    assert (loaded.services["a"].fallback.enabled, loaded.services["a"].hedge.enabled) == (False, True)
 
 
 def test_what_is_in_force_is_shown_as_it_was_written():

@@ -57,6 +57,7 @@ def _switch(value: Any) -> Any:
 class FallbackSettings(Model):
     """What a caller gets in place of a failure: the first of these that has something."""
 
+    enabled: bool = Field(True, description="Whether anything stands in for a failure.")
     last_good: Annotated[LastGoodSettings | None, BeforeValidator(_switch)] = Field(
         None, description="The last good answer of the same method, URL and varying headers; `true` for the defaults."
     )
@@ -74,8 +75,13 @@ class FallbackSettings(Model):
         ("GET", "HEAD"), description="Methods of calls that are covered."
     )
 
+    @model_validator(mode="before")
+    @classmethod
+    def _off(cls, data: Any) -> Any:
+        return {"enabled": False} if data is False else data
+
     @model_validator(mode="after")
     def _has_something(self) -> FallbackSettings:
-        if self.last_good is None and self.callable is None and self.static is None:
+        if self.enabled and self.last_good is None and self.callable is None and self.static is None:
             raise ValueError("a fallback needs `last_good`, `callable` or `static`")
         return self

@@ -41,6 +41,14 @@ class LimitSettings(Model):
         return self
 
 
+class RouteLimitSettings(Model):
+    """How many of a route's calls there may be at once: one that hangs leaves room for the others."""
+
+    in_flight: Count = Field(
+        description="Calls in flight; further ones are refused by `Overloaded`, and wait for none."
+    )
+
+
 class ThrottleSettings(Model):
     """When a client refuses by itself what a service would refuse, for services that are not ours (Google SRE book)."""
 

@@ -88,5 +88,5 @@ class HedgeSettings(Model):
 
     @model_validator(mode="before")
     @classmethod
-    def _off(cls, data: Any) -> Any:
-        return {"enabled": False} if data is False else data
+    def _switched(cls, data: Any) -> Any:
+        return {"enabled": data} if isinstance(data, bool) else data

@@ -16,11 +16,12 @@ from pydantic import (
 from meshware.core.template import VARIABLE, variables
 from meshware.settings import grammar, references, shape
 from meshware.settings.grammar import Refused
-from meshware.settings.model import Model, Number, Seconds, Weight
+from meshware.settings.model import Model, Number, PluginChoice, Seconds, Weight
 from meshware.settings.references import nearest
 from meshware.settings.refusals import Refusal, refuse
-from meshware.settings.sections.fallback import StaticFallback
+from meshware.settings.sections.fallback import FallbackSettings, StaticFallback
 from meshware.settings.sections.faults import FaultSettings
+from meshware.settings.sections.limiting import RateSettings, RouteLimitSettings
 from meshware.settings.sections.matching import TEXT, MatchSettings, Name, Percentage, only_one
 from meshware.settings.sections.retrying import HedgeSettings, RouteRetrySettings
 from meshware.settings.sections.rewriting import HeaderEditSettings, RewriteSettings
@@ -112,6 +113,9 @@ class RouteSettings(Model):
         None, description="The service as whose calls they go on, by its own routes; with `rewrite`, `request_headers`."
     )
     subset: SubsetSettings | None = Field(None, description="Which of the service's endpoints they go to.")
+    strategy: Annotated[PluginChoice, AfterValidator(references.strategy)] | None = Field(
+        None, description="How an endpoint is picked for them; as for the service's other calls unless set."
+    )
     rewrite: RewriteSettings | None = Field(None, description="Another path or Host header.")
     request_headers: HeaderEditSettings | None = Field(None, description="What becomes of the request's headers.")
     response_headers: HeaderEditSettings | None = Field(None, description="What becomes of the answer's headers.")
@@ -121,6 +125,15 @@ class RouteSettings(Model):
     )
     hedge: HedgeSettings | None = Field(
         None, description="When a second copy goes out, `false`: never; what is not set is the service's."
+    )
+    limits: RouteLimitSettings | None = Field(
+        None, description="How many of them each worker process has in flight at most, beside the service's `limits`."
+    )
+    rate_limit: RateSettings | None = Field(
+        None, description="How many of them a second each worker process lets out, beside the service's `rate_limit`."
+    )
+    fallback: FallbackSettings | None = Field(
+        None, description="What a caller gets in place of a failure, in the place of the service's; `false`: nothing."
     )
     faults: tuple[FaultSettings, ...] | None = Field(
         None, description="What goes wrong on purpose, in the place of the service's `faults`."

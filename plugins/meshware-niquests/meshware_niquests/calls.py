@@ -1,7 +1,8 @@
 """One call through niquests, sync or async: its attempts sent, its answer handed out.
 
 Up to its headers a sync attempt is bounded by niquests' own total timeout. That cannot be put off, so the attempt
-has the call's whole time and is not cut earlier to be tried elsewhere; async ones are. Bodies: see bodies.py.
+has the call's whole time and is not cut earlier to be tried elsewhere; async ones are. Bodies: see bodies.py; answers
+that nobody sent: replies.py.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import os
 import time
 from math import inf
 from typing import TYPE_CHECKING, Any
-from urllib.parse import SplitResult
+from urllib.parse import SplitResult, urlunsplit
 
 from niquests._constant import READ_DEFAULT_TIMEOUT, WRITE_DEFAULT_TIMEOUT
 from urllib3 import Timeout
@@ -19,16 +20,19 @@ from meshware.context import current as current_context
 from meshware.core.errors import DeadlineExceeded, InsecureService, MeshError
 from meshware.core.outcome import Cause, Ending, Outcome
 from meshware.core.request import Request
+from meshware.outbound import fallbacks
 from meshware.outbound.drive import drive, drive_async
-from meshware.outbound.exchange import LEAST, Limits, answer_of, finite, headers_for, host_for
+from meshware.outbound.exchange import LEAST, Limits, answer_of, edited, finite, headers_for, host_for
 from meshware.outbound.scopes import Limit, Wanted
 from meshware_niquests.bodies import Following, follow
 from meshware_niquests.errors import FAILURES, cause_of, twin
+from meshware_niquests.replies import replied
 
 if TYPE_CHECKING:
     import niquests
 
     from meshware.core.call import Attempt, Call
+    from meshware.core.reply import Reply
     from meshware.core.service import Service
     from meshware.mesh import Mesh
 
@@ -63,12 +67,24 @@ class NiquestsCall:
             service.name,
             url.path or "/",
             request.headers or {},
+            query=url.query,
             replayable=replayable,
             streamed=bool(options.get("stream")),
             timeout=self.limits.total,
             name=context.operation if context is not None else None,
         )
-        self.call: Call = mesh.call_unrouted(service, described)
+        self.call: Call = mesh.call(service, described)
+        self.service = self.call.service
+        if self.call.plan.mirrors:
+            self._mirror()
+
+    def _mirror(self) -> None:
+        """Have it copied. Nobody reads its answer along: copies that are compared by bodies are not sent."""
+        from meshware.outbound.mirrors import Copies
+
+        body = b"" if self.request.body is None else self.request.body
+        whole = body if isinstance(body, str | bytes) else None
+        Copies(self.call, whole, host=self.url.netloc, secure=self.url.scheme == "https")
 
     def _connected(self, info: Any) -> Any:
         """niquests has a connection for the attempt, new or kept."""
@@ -95,10 +111,15 @@ class NiquestsCall:
             body.seek(self.position)
         made = self.request.copy()
         made.body = self.request.body
-        made.headers.update(headers_for(self.call, attempt, attempt.began))
+        mine, gone = edited(self.call, headers_for(self.call, attempt, attempt.began), made.headers)
+        made.headers.update(mine)
+        for name in gone:
+            made.headers.pop(name, None)
         host = host_for(self.call, attempt)
         if host is not None and "Host" not in made.headers:
             made.headers["Host"] = host
+        if self.call.request.path != (self.url.path or "/"):
+            made.url = urlunsplit(self.url._replace(path=self.call.request.path))
         return made
 
     def _way(self, attempt: Attempt) -> Any:
@@ -122,6 +143,7 @@ class NiquestsCall:
             asked=attempt.asked,
         )
         answer.request, answer.connection = self.request, self.adapter  # by which digest auth sends again
+        answer.url = self.request.url
         follow(answer.raw, Following(self.call, attempt, outcome, self.late, pause=self._pause(outcome)))
         attempt.answer = answer
         return outcome
@@ -132,9 +154,24 @@ class NiquestsCall:
             return self.limits.read
         return inf if outcome.stream or self.call.deadline.chosen else self.service.idle
 
+    def _taken(self, won: Attempt) -> Any:
+        """The answer for the caller; the attempt must not keep it alive."""
+        answer, won.answer = won.answer, None
+        if self.call.plan.answer_edits is not None:
+            self.call.plan.answer_edits.apply(answer.headers)
+        return answer
+
+    def _replied(self, reply: Reply) -> Any:
+        """What stands in the place of an answer."""
+        return replied(self.adapter, self.request, reply)
+
     def _failed(self, error: Exception, began: float) -> Outcome:
         elapsed = time.monotonic() - began
         return Outcome(elapsed=elapsed, cause=cause_of(error, sent=self._sent), error=error, sent=self._sent)
+
+    def _ended_in(self, won: Attempt) -> Outcome:
+        assert won.outcome is not None
+        return won.outcome
 
     def late(self) -> Exception:
         """The deadline has passed, as niquests' own error."""
@@ -146,13 +183,32 @@ class SyncCall(NiquestsCall):
 
     def run(self) -> Any:
         """The answer of the attempt that is delivered; raises niquests' errors, and ours as niquests'."""
+        plan, url = self.call.plan, str(self.request.url)
+        if plan.reply is not None:
+            return self._replied(plan.reply)
+        try:
+            won = self._driven()
+        except (MeshError, *FAILURES) as error:
+            reply = fallbacks.in_place_of(self.call, error, url)
+            if reply is None:
+                raise
+            return self._replied(reply)
+        try:
+            reply = fallbacks.in_place_of(self.call, self._ended_in(won), url)
+        except BaseException:
+            self.drop(won)
+            raise
+        if reply is None:
+            return self._taken(won)
+        self.drop(won)
+        return self._replied(reply)
+
+    def _driven(self) -> Attempt:
         try:
             self._secured()
-            won = drive(self.call, self.send, self.drop)
+            return drive(self.call, self.send, self.drop)
         except MeshError as error:
             raise twin(error, self.request) from error.__cause__
-        answer, won.answer = won.answer, None
-        return answer
 
     def send(self, attempt: Attempt) -> Outcome:
         """Send one attempt; what the endpoint or the network did comes back as an outcome."""
@@ -175,14 +231,38 @@ class AsyncCall(NiquestsCall):
 
     async def run(self) -> Any:
         """The answer of the attempt that is delivered; raises niquests' errors, and ours as niquests'."""
+        plan, url = self.call.plan, str(self.request.url)
+        if plan.reply is not None:
+            return self._replied(plan.reply)
+        try:
+            won = await self._driven()
+        except (MeshError, *FAILURES) as error:
+            reply = await self._instead(error, url)
+            if reply is None:
+                raise
+            return self._replied(reply)
+        try:
+            reply = await self._instead(self._ended_in(won), url)
+        except BaseException:
+            await self.drop(won)
+            raise
+        if reply is None:
+            return self._taken(won)
+        await self.drop(won)
+        return self._replied(reply)
+
+    async def _driven(self) -> Attempt:
         try:
             self._secured()
             async with Wanted(current_context()):
-                won = await drive_async(self.call, self.send, self.drop)
+                return await drive_async(self.call, self.send, self.drop)
         except MeshError as error:
             raise twin(error, self.request) from error.__cause__
-        answer, won.answer = won.answer, None
-        return answer
+
+    async def _instead(self, failure: BaseException | Outcome, url: str) -> Reply | None:
+        """By the user's function for as long as the inbound caller waits."""
+        async with Wanted(current_context()):
+            return await fallbacks.in_place_of_async(self.call, failure, url)
 
     async def send(self, attempt: Attempt) -> Outcome:
         """Send one attempt; what the endpoint or the network did comes back as an outcome."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import deque
-from operator import add
 from typing import NamedTuple
 
 
@@ -17,11 +16,15 @@ class Counts(NamedTuple):
 
     def plus(self, other: Counts) -> Counts:
         """Both together."""
-        return Counts(*map(add, self, other))
+        calls, failed, answered, slow = self
+        more, bad, given, late = other
+        return Counts(calls + more, failed + bad, answered + given, slow + late)
 
     def less(self, other: Counts) -> Counts:
         """What is left without the other's."""
-        return self.plus(Counts(*(-each for each in other)))
+        calls, failed, answered, slow = self
+        fewer, bad, given, late = other
+        return Counts(calls - fewer, failed - bad, answered - given, slow - late)
 
     def plain(self) -> dict[str, int]:
         """For who asks how it goes."""

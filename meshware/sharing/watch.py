@@ -14,7 +14,7 @@ from typing import Protocol
 
 from meshware.sharing.cells import Unusable, looked_at
 from meshware.sharing.directory import key
-from meshware.sharing.layout import CELLS, COUNTED, WORKERS, start_of, table
+from meshware.sharing.layout import CELLS, COUNTED, OF_SHIFTS, WORKERS, start_of, table
 
 Counted = tuple[float, ...]
 """Figures in the order of the board's that add up over workers."""
@@ -108,9 +108,7 @@ class _Rows:
 
     def __init__(self, ints: memoryview[int], floats: memoryview[float], slot: int) -> None:
         self._ints, self._floats = ints, floats
-        self._first = slot * WORKERS
-        self._version, self._epoch = (start_of(f"shift_{each}") + self._first for each in ("version", "epoch"))
-        self._figures = [start_of(each) + self._first for each in COUNTED]
+        self._version, self._epoch, *self._figures = (start_of(each) + slot * WORKERS for each in OF_SHIFTS)
 
     def versions(self) -> list[int]:
         """Of each row."""

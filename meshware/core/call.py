@@ -558,12 +558,11 @@ class Call:
 
     def _error(self, attempt: Attempt, outcome: Outcome) -> BaseException:
         """Our own error when a deadline of ours ended the call, whichever timer noticed it; else the client's."""
-        had = None
+        had, most = None, 1
         if self.now < self.deadline.at:
             if outcome.error is not None and (outcome.cause is not Cause.TIMEOUT or self.now < attempt.deadline):
                 return outcome.error
-            had = attempt.deadline - attempt.began
-        most = self.plan.retry.attempts
+            had, most = attempt.deadline - attempt.began, self.plan.retry.attempts
         error = DeadlineExceeded(self.service.name, self.deadline.timeout, self.number, attempt_timeout=had, most=most)
         error.__cause__ = outcome.error
         return error

@@ -54,6 +54,7 @@ from meshware.retrying.budget import BudgetOptions, RetryBudget
 from meshware.retrying.hedging import Hedging
 from meshware.retrying.policy import Retries
 from meshware.routing.faults import Faults
+from meshware.routing.recent import Counts
 from meshware.security.orca import read_report
 from meshware.security.tls import Tls, TlsOptions
 from meshware.security.trust import LOAD
@@ -64,11 +65,12 @@ from meshware.settings.sections.fallback import FallbackSettings, LastGoodSettin
 from meshware.settings.sections.faults import FaultSettings
 from meshware.settings.sections.health import HealthCheckSettings
 from meshware.settings.sections.retrying import HedgeSettings
-from meshware.shifting import Shifting
+from meshware.shifting import Shifting, in_full
 
 if TYPE_CHECKING:
     from meshware.fallback.last_good import LastGood
     from meshware.health.load import Load
+    from meshware.routing.shift import Shift
     from meshware.sharing.board import Board
     from meshware.sharing.shifts import Ledger
 
@@ -242,6 +244,7 @@ def board(
     settings: MeshSettings,
     *,
     services: Callable[[], Iterable[Service]],
+    shifts: Callable[[], Iterable[Shift]],
     serves: Load,
     emit: Callable[[object], None],
 ) -> Board | None:
@@ -255,9 +258,10 @@ def board(
     return Board(
         service=settings.service,
         environment=settings.environment,
-        fingerprint=lambda: settings.model_dump_json(fallback=lambda each: type(each).__qualname__),
+        fingerprint=lambda: in_full(settings),
         chosen=settings.board.directory,
         services=services,
+        shifts=shifts,
         serves=serves,
         emit=emit,
     )
@@ -284,6 +288,16 @@ def ledger(settings: MeshSettings) -> Ledger | None:
     except ImportError:  # a system without record locks
         return None
     return Ledger(settings.service, settings.environment, settings.board.directory)
+
+
+def shift_counts(settings: MeshSettings, epochs: Mapping[str, str]) -> dict[str, Counts]:
+    """What the workers of this host that have these settings have counted of shifts in these epochs; none: no board."""
+    from meshware.sharing.directory import board
+    from meshware.sharing.watch import counted
+
+    named = settings.service, settings.environment
+    path, identity = board(*named, in_full(settings), settings.board.directory)
+    return {name: Counts(*each) for name, each in counted(path, identity, epochs).items()}
 
 
 def _source(service: Service, settings: ServiceSettings) -> Sources | None:

@@ -179,6 +179,10 @@ class RequestContext:
         """The deadline that a call begun now inherits; none once the answer has gone out."""
         return self.deadline if self._life.phase is _ACTIVE else None
 
+    def affords(self) -> bool:
+        """Whether there is a retry in the allowance now."""
+        return self._purse.left != 0
+
     def spend(self) -> bool:
         """Take one retry from the allowance, if there is one; exact under threads."""
         return self._purse.take()

@@ -12,7 +12,7 @@ import random
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from meshware.explain.kept import Kept
     from meshware.following import Following
     from meshware.limiting.admission import Admission
+    from meshware.routing.shift import Shift
     from meshware.settings.model import PluginChoice
     from meshware.settings.schema import MeshSettings
     from meshware.sharing.board import Board
@@ -251,17 +252,20 @@ class Mesh:
 
     def shifts(self) -> list[dict[str, Any]]:
         """Per shift: where it stands, since how many seconds and why; of this step, how many calls of the new service
-        this process saw, and how many of them failed. As plain data."""
+        this host's workers have seen, and how many of them failed or were slower than its p99. As plain data."""
         now = self.clock()
-        return [] if self._shifting is None else [each.status(now) for each in self._shifting.shifts]
+        return [each.status(now) for each in self._shifts()]
 
     def shift(self, name: str, deed: str) -> None:
         """`pause`, `resume`, `revert` or `promote` a shift; this host's other workers follow.
 
         Raises KeyError for a shift that is not there.
         """
-        found = {each.name: each for each in (() if self._shifting is None else self._shifting.shifts)}
+        found = {each.name: each for each in self._shifts()}
         found[name].steer(deed, self.clock())
+
+    def _shifts(self) -> Sequence[Shift]:
+        return () if self._shifting is None else self._shifting.shifts
 
     def inbound(self) -> dict[str, Any]:
         """What this process takes on: requests that hold a place, the limit (None: none), and how many were refused, by
@@ -428,7 +432,9 @@ class Mesh:
         if self._board is None or settings != self.settings:
             if self._board is not None:
                 self._board.close(self.clock())
-            self._board = board(settings, services=self._attended.now, serves=self.load, emit=self._emit)
+            self._board = board(
+                settings, services=self._attended.now, shifts=self._shifts, serves=self.load, emit=self._emit
+            )
         self._keep(settings.explain.keep)
         if self.admission is None or settings.inbound != self.settings.inbound:
             self.admission = admission(settings, rng=self._rng)

@@ -59,9 +59,7 @@ class Shifting:
     def _agree(self) -> None:
         """Follow what others have written down later, and write down what they do not know. On a hand."""
         said = self._follow()
-        if self._ledger is not None and any(
-            said.get(each.name) != written(each.standing, each.made_of) for each in self.shifts
-        ):
+        if self._ledger is not None and self._written(said) != said:
             self._ledger.change(self._written)
 
     def _follow(self) -> Entries:
@@ -89,8 +87,13 @@ class Shifting:
 
 def fingerprint(settings: Any) -> str:
     """A short text that stands for a shift's settings: with others it begins anew."""
-    text = settings.model_dump_json(fallback=lambda each: type(each).__qualname__)  # metadata may be of any kind
-    return blake2b(text.encode(), digest_size=8).hexdigest()
+    return blake2b(in_full(settings).encode(), digest_size=8).hexdigest()
+
+
+def in_full(settings: Any) -> str:
+    """Settings as a text that is the same in all workers that have the same ones."""
+    text: str = settings.model_dump_json(fallback=lambda each: type(each).__qualname__)  # metadata may be of any kind
+    return text
 
 
 def written(standing: Standing, settings: Any) -> dict[str, Any]:

@@ -43,7 +43,7 @@ KNOWS: dict[str, set[str]] = {
     "assembly": {"core", "plugins", "settings", "assembly_routing", "shifting", *POLICY},
     "assembly_routing": {"core", "plugins", "settings", "fallback", "limiting", "retrying", "routing"},
     "explain": {"core", "routing"},
-    "mesh": MESH | {"health", "limiting", "sharing"},
+    "mesh": MESH | {"health", "limiting", "routing", "sharing"},
     "outbound": {"core", "context", "plugins", "mesh", "breaking", "fallback", "security"},
     "telemetry": {"core", "context", "mesh"},
     "testing": MESH | POLICY,

@@ -277,19 +277,20 @@ def test_many_first_calls_at_once_start_one_thread():
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_a_thread_that_has_died_is_started_again():
-    rounds = []
+    threads = []
 
     def services():
-        rounds.append(1)
-        if len(rounds) == 1:
+        threads.append(threading.current_thread())
+        if len(threads) == 1:
             raise SystemExit  # ends a thread without a word
         return ()
 
     keeper = Housekeeper(services)
     keeper.start()
-    wait_for(lambda: not keeper.running and THREAD not in {each.name for each in threading.enumerate()})
+    wait_for(lambda: threads and not threads[0].is_alive())
+    assert not keeper.running
     keeper.start()
-    wait_for(lambda: len(rounds) > 1)
+    wait_for(lambda: len(threads) > 1)
     assert keeper.running
     keeper.stop()
 

@@ -91,6 +91,19 @@ def test_of_two_words_at_once_the_safer_one_counts(workers):
     assert states(one, other) == [("reverted", 0.0)] * 2
 
 
+def test_two_that_have_decided_the_same_write_it_down_once(workers):
+    one, other = workers.worker(), workers.worker()
+    one.shift("v2", "revert")
+    workers.now += 0.1
+    other.shift("v2", "revert")
+    workers.look(one, other)
+    written = workers.ledger.read()
+    workers.ledger.path.with_suffix(".lock").unlink()
+    workers.look(one, other)
+    assert workers.ledger.read() == written
+    assert not workers.ledger.path.with_suffix(".lock").exists(), "nobody has taken the lock"
+
+
 def test_nothing_is_written_while_nothing_has_changed(workers):
     one = workers.worker()
     workers.look(one)

@@ -1,6 +1,7 @@
 """`meshware shift`: where the shifts of a service stand on this host, and orders to its workers.
 
-Both go by the file that the workers write down their shifts in (sharing/shifts.py), who look there four times a second.
+Both go by the file that the workers write down their shifts in (sharing/shifts.py), who look there four times a second;
+what they have counted stands on their board.
 """
 
 from __future__ import annotations
@@ -13,13 +14,15 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from meshware.assembly import ledger
+from meshware.assembly import ledger, shift_counts
 from meshware.cli.refused import refused
 from meshware.cli.source import chosen
 from meshware.core.errors import SettingsError
+from meshware.routing.recent import Counts
 from meshware.routing.shift import DEEDS, REVERTED, Standing
 from meshware.settings.load import validated
 from meshware.settings.references import nearest
+from meshware.sharing.cells import Unusable
 from meshware.shifting import standing_of, written
 
 if TYPE_CHECKING:
@@ -34,6 +37,9 @@ if TYPE_CHECKING:
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON list of all shifts, as they stand then.")
 def shift(deed: str, arguments: tuple[str, ...], as_json: bool) -> None:
     """Show where shifts stand, or steer the one of this NAME.
+
+    Shown with each: the calls of its new service that this host's workers have seen in this step, and how many of them
+    failed or took longer than its p99.
 
     \b
     pause      stay at this step
@@ -64,8 +70,11 @@ def shift(deed: str, arguments: tuple[str, ...], as_json: bool) -> None:
     place = ledger(settings)
     if place is None:
         raise click.ClickException("these settings have no `service`, or their board is off: workers stand alone")
-    entries = _steered(place, _named(settings, name), deed) if steers else place.read()
-    rows = [_row(each, entries) for each in settings.shifts]
+    try:
+        entries = _steered(place, _named(settings, name), deed) if steers else place.read()
+        rows = _rows(settings, entries)
+    except (OSError, Unusable) as error:
+        raise click.ClickException(str(error)) from error
     click.echo(json.dumps(rows, indent=2)) if as_json else _show(rows)
 
 
@@ -91,8 +100,13 @@ def _standing(settings: ShiftSettings, entries: Entries) -> Standing:
     return standing_of(entries.get(settings.name), settings, now) or Standing(since=now)
 
 
-def _row(settings: ShiftSettings, entries: Entries) -> dict[str, Any]:
-    standing = _standing(settings, entries)
+def _rows(settings: MeshSettings, entries: Entries) -> list[dict[str, Any]]:
+    standings = {each.name: _standing(each, entries) for each in settings.shifts}
+    counts = shift_counts(settings, {name: each.epoch for name, each in standings.items()})
+    return [_row(each, standings[each.name], counts.get(each.name, Counts())) for each in settings.shifts]
+
+
+def _row(settings: ShiftSettings, standing: Standing, counts: Counts) -> dict[str, Any]:
     return {
         "shift": settings.name,
         "service": settings.service,
@@ -101,14 +115,17 @@ def _row(settings: ShiftSettings, entries: Entries) -> dict[str, Any]:
         "percentage": 0.0 if standing.state == REVERTED else settings.steps[standing.step],
         "age": round(max(0.0, time.monotonic() - standing.since), 1),
         "reason": standing.reason,
+        **counts.plain(),
     }
 
 
 def _show(rows: list[dict[str, Any]]) -> None:
-    table = Table("shift", "from", "to", "state", "%", "for", "why", box=None, pad_edge=False)
+    table = Table(
+        "shift", "from", "to", "state", "%", "for", "calls", "failed", "slow", "why", box=None, pad_edge=False
+    )
     for row in rows:
         table.add_row(
             row["shift"], row["service"], row["to"], row["state"], f"{row['percentage']:g}", f"{row['age']:.0f} s",
-            row["reason"],
+            *(str(row[each]) for each in ("calls", "failed", "slow")), row["reason"],
         )  # fmt: skip
     Console().print(table)

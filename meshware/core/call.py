@@ -53,6 +53,10 @@ class Context(Protocol):
         """The deadline to inherit now, if any."""
         ...
 
+    def affords(self) -> bool:
+        """Whether there is a retry in the allowance now."""
+        ...
+
     def spend(self) -> bool:
         """Take one retry from the request's allowance."""
         ...
@@ -396,7 +400,7 @@ class Call:
         self.decided = True
         if answer:
             return Deliver(attempt)
-        return Deliver(self._held) if self._held is not None else Raise(self._error(outcome))
+        return Deliver(self._held) if self._held is not None else Raise(self._error(attempt, outcome))
 
     def _allow_for(self, attempt: Attempt, outcome: Outcome, now: float) -> None:
         """We stood still while it was under way: what it took is less, and a clock that rang meanwhile blames nobody.
@@ -509,7 +513,7 @@ class Call:
         self.decided = True
         if answer:
             return Deliver(attempt)
-        return Deliver(self._held) if self._held is not None else Raise(self._error(outcome))
+        return Deliver(self._held) if self._held is not None else Raise(self._error(attempt, outcome))
 
     def _retry(self, attempt: Attempt, outcome: Outcome, now: float) -> Retry | None:
         """The next attempt, picked and paid for; None when this outcome stands.
@@ -546,17 +550,24 @@ class Call:
             return False
         return True
 
+    def _affordable(self) -> bool:
+        """Whether both would pay for a retry now."""
+        return self.service.budget.affordable() and (self.context is None or self.context.affords())
+
     def _refund(self, now: float, *, free: bool = False) -> None:
         if not free:
             self.service.budget.give_back(now)
         if self.context is not None:
             self.context.give_back()
 
-    def _error(self, outcome: Outcome) -> BaseException:
+    def _error(self, attempt: Attempt, outcome: Outcome) -> BaseException:
         """Our own error when a deadline of ours ended the call, whichever timer noticed it; else the client's."""
-        if outcome.error is not None and outcome.cause is not Cause.TIMEOUT and self.now < self.deadline.at:
-            return outcome.error
-        error = DeadlineExceeded(self.service.name, self.deadline.timeout, self.number)
+        had, most = None, 1
+        if self.now < self.deadline.at:
+            if outcome.error is not None and (outcome.cause is not Cause.TIMEOUT or self.now < attempt.deadline):
+                return outcome.error
+            had, most = attempt.deadline - attempt.began, self.plan.retry.attempts
+        error = DeadlineExceeded(self.service.name, self.deadline.timeout, self.number, attempt_timeout=had, most=most)
         error.__cause__ = outcome.error
         return error
 
@@ -634,7 +645,7 @@ class Call:
         that is heavy, or one of a few that are late everywhere: to send all those twice is what brings a fleet down.
         """
         service, figures = self.service, self.figures
-        if service.guard.on or not service.budget.affordable() or service.paused(now):
+        if service.guard.on or service.paused(now) or not self._affordable():
             return True
         if not self.plan.untried(self, now):
             return True

@@ -26,14 +26,31 @@ def _revive(kind: type[MeshError], args: tuple[object, ...], state: dict[str, ob
 
 
 class DeadlineExceeded(MeshError):
-    """The call's deadline passed, or had passed before anything was sent.
+    """The call's deadline passed, or had passed before anything was sent; or an attempt's did, and no other followed.
 
-    `timeout` is what the call had in all, in seconds; `attempts` how many were sent. `expected`: seconds that four in
-    five of such calls have taken of late, where so little was left that nothing was sent; else None.
+    `timeout` is what the call had in all, in seconds; `attempts` how many were sent, of `most`. `expected`: seconds
+    that four in five of such calls have taken of late, where so little was left that nothing was sent; else None.
+    `attempt_timeout`: seconds that the last attempt had, where that was its deadline and not the call's; else None.
     """
 
-    def __init__(self, service: str, timeout: float, attempts: int, *, expected: float | None = None) -> None:
+    def __init__(
+        self,
+        service: str,
+        timeout: float,
+        attempts: int,
+        *,
+        expected: float | None = None,
+        attempt_timeout: float | None = None,
+        most: int = 1,
+    ) -> None:
         self.service, self.timeout, self.attempts, self.expected = service, timeout, attempts, expected
+        self.attempt_timeout = attempt_timeout
+        if attempt_timeout is not None:
+            super().__init__(
+                f"{service}: attempt {attempts} of {most} had no answer within {attempt_timeout:.3f} s, and none "
+                f"followed (settings: services.{service}.attempt_timeout, .retry); the call had {timeout:.3f} s"
+            )
+            return
         if expected is not None:
             super().__init__(
                 f"{service}: deadline of {timeout:.3f} s would be exceeded, nothing was sent: four in five answers "

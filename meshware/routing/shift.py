@@ -1,12 +1,12 @@
 """Shift: calls go from one service to another in steps, and back by themselves when that fails.
 
-It decides by what becomes of the new one's calls, and by time. What the workers of a host know together of it, and what
-somebody orders, comes as a Standing with a higher version (see meshware/shifting.py).
+It decides by what becomes of the new one's calls, those of the host's other workers among them (see
+meshware/sharing/watch.py), and by time. What another worker has decided, or somebody orders, comes as a Standing with a
+higher version (see meshware/shifting.py).
 """
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from threading import Lock
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from meshware.core.events import ShiftChanged
 from meshware.core.outcome import Verdict
+from meshware.routing.recent import Counts, Recent
 from meshware.routing.split import Key, Split
 
 if TYPE_CHECKING:
@@ -35,6 +36,9 @@ RECENT = 100
 FEW = 3
 """So many must have failed, whatever share of the calls that is: one or two may have failed by themselves."""
 
+TAIL = 0.01
+"""The share of the calls beyond p99. One call alone is none, however few there are."""
+
 
 @dataclass(frozen=True, slots=True)
 class ShiftOptions:
@@ -46,6 +50,17 @@ class ShiftOptions:
     p99: float | None = None
     minimum: int = 20
 
+    def fault(self, recent: Counts) -> str:
+        """What is wrong with these calls, in words; empty: nothing, or too few to say."""
+        calls, failed, _, slow = recent
+        if calls < self.minimum:
+            return ""
+        if self.error_rate is not None and failed > max(FEW - 1, self.error_rate * calls):
+            return f"{failed:.0f} of its last {calls:.0f} calls failed"
+        if self.p99 is not None and slow > max(1, TAIL * calls):
+            return f"{slow:.0f} of its last {calls:.0f} calls took longer than {self.p99:g} s"
+        return ""
+
 
 class Standing(NamedTuple):
     """Where a shift stands: since when (monotonic seconds of this host), why, and how often that has changed."""
@@ -55,6 +70,11 @@ class Standing(NamedTuple):
     since: float = 0.0
     reason: str = ""
     version: int = 0
+
+    @property
+    def epoch(self) -> str:
+        """What calls are counted for together: of another epoch each worker of the host counts anew."""
+        return f"{self.state} {self.step} {self.version}"
 
     def after(self, deed: str, now: float, *, last: int, reason: str = "by hand") -> Standing:
         """Where it stands after an order; itself where that changes nothing. `last`: its last step."""
@@ -97,9 +117,8 @@ class Shift:
         self.service, self.to, self.made_of = service, to, made_of
         self._emit = emit
         self._lock = Lock()
-        self._bad: deque[bool] = deque(maxlen=max(RECENT, options.minimum))
-        self._took: deque[float] = deque(maxlen=max(RECENT, options.minimum))
-        self._calls = self._failed = 0
+        self._recent = Recent(max(RECENT, options.minimum))
+        self._counted = self._untold = Counts()
         self._parts: tuple[Plan, Plan, Key | None] | None = None
         self._split: Split[Plan]
         self.standing = Standing(since=now)
@@ -134,33 +153,55 @@ class Shift:
         verdict = Verdict.FAILURE if outcome is None else outcome.verdict
         if verdict is Verdict.NEUTRAL:
             return
+        limit = self.options.p99
+        slow = outcome is not None and limit is not None and outcome.elapsed > limit
+        one = Counts(1, verdict is not Verdict.SUCCESS, outcome is not None, slow)
         with self._lock:
-            self._calls += 1
-            self._failed += verdict is not Verdict.SUCCESS
-            self._bad.append(verdict is not Verdict.SUCCESS)
-            if outcome is not None:
-                self._took.append(outcome.elapsed)
-            limit, calls, bad = self.options.error_rate, len(self._bad), sum(self._bad)
-        if limit is not None and calls >= self.options.minimum and bad > max(FEW - 1, limit * calls) and self._guarded:
-            self.steer("revert", now, reason=f"{bad} of its last {calls} calls failed")
+            self._untold = self._untold.plus(one)
+            standing, recent = self._count(one)
+        self._judge(standing, recent, now)
+
+    def hear(self, epoch: str, counts: Sequence[float], now: float) -> None:
+        """So much more have the host's other workers counted; of another epoch it means nothing."""
+        with self._lock:
+            if epoch != self.standing.epoch:
+                return
+            standing, recent = self._count(Counts(*counts))
+        self._judge(standing, recent, now)
+
+    def drain(self) -> tuple[str, Counts]:
+        """What was counted here since the last time, and in which epoch."""
+        with self._lock:
+            untold, self._untold = self._untold, Counts()
+            return self.standing.epoch, untold
 
     @property
-    def _guarded(self) -> bool:
-        """Whether it would go back by itself; what was promoted is by order or by all having gone well."""
-        return self.standing.state in (RUNNING, PAUSED)
+    def told(self) -> bool:
+        """Whether any of what it has counted was told, or heard, before."""
+        with self._lock:
+            return self._counted != self._untold
+
+    def _count(self, counts: Counts) -> tuple[Standing, Counts]:
+        self._counted = self._counted.plus(counts)
+        self._recent.add(counts)
+        return self.standing, self._recent.sum
+
+    def _judge(self, standing: Standing, recent: Counts, now: float) -> None:
+        """Go back by itself; what was promoted is by order or by all having gone well."""
+        fault = self.options.fault(recent) if standing.state in (RUNNING, PAUSED) else ""
+        if fault:
+            self.stand(standing.after("revert", now, last=0, reason=fault), now)
 
     def tick(self, now: float) -> None:
-        """From time to time: look at p99, and go a step on when it is time and enough calls have gone well."""
-        standing, options = self.standing, self.options
+        """From time to time: go a step on when it is time and enough calls have gone well."""
         with self._lock:
-            enough = len(self._took) >= options.minimum
-            p99 = sorted(self._took)[int(0.99 * (len(self._took) - 1))] if enough and options.p99 is not None else 0.0
-        if self._guarded and options.p99 is not None and p99 > options.p99:
-            self.steer("revert", now, reason=f"p99 of its last calls was {p99:.3g} s")
-        elif standing.state == RUNNING and enough and now - standing.since >= options.hold:
-            last = standing.step + 1 == len(options.steps)
-            state, step = (PROMOTED, standing.step) if last else (RUNNING, standing.step + 1)
-            self.stand(Standing(state, step, now, "all went well", standing.version + 1), now)
+            standing, answered = self.standing, self._counted.answered
+        options = self.options
+        if standing.state != RUNNING or answered < options.minimum or now - standing.since < options.hold:
+            return
+        last = standing.step + 1 == len(options.steps)
+        state, step = (PROMOTED, standing.step) if last else (RUNNING, standing.step + 1)
+        self.stand(Standing(state, step, now, "all went well", standing.version + 1), now)
 
     def steer(self, deed: str, now: float, *, reason: str = "by hand") -> None:
         """Pause, resume, revert or promote it."""
@@ -172,17 +213,16 @@ class Shift:
             if not self.standing.yields_to(other):
                 return
             self.standing = other
-            self._bad.clear()
-            self._took.clear()
-            self._calls = self._failed = 0
+            self._recent.clear()
+            self._counted = self._untold = Counts()
             self._divide()
         self._emit(ShiftChanged(self.service, now, self.name, self.to, other.state, 100 * self.share, other.reason))
 
     def status(self, now: float) -> dict[str, Any]:
         """As plain data."""
-        standing = self.standing
+        standing, counted = self.standing, self._counted
         return {
             "shift": self.name, "service": self.service, "to": self.to, "state": standing.state,
             "percentage": 100 * self.share, "age": max(0.0, now - standing.since), "reason": standing.reason,
-            "calls": self._calls, "failed": self._failed,
+            **counted.plain(),
         }  # fmt: skip

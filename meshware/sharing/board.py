@@ -21,13 +21,14 @@ from typing import TYPE_CHECKING, Any, Protocol
 from meshware.core.events import BoardLost, BoardsApart
 from meshware.sharing.cells import Unusable
 from meshware.sharing.counts import Count, counted
-from meshware.sharing.directory import directory, identity, key, stem
-from meshware.sharing.layout import SERVED, start_of, table
+from meshware.sharing.directory import board, key, stem
+from meshware.sharing.layout import SERVED, SHIFTS, start_of, table
 from meshware.sharing.membership import Membership
 from meshware.sharing.place import Place
 from meshware.sharing.purse import Purse
 from meshware.sharing.rows import inhabited
 from meshware.sharing.slots import Slots
+from meshware.sharing.watch import Watch, Watched
 
 if TYPE_CHECKING:
     from meshware.core.endpoint import Endpoint
@@ -70,8 +71,9 @@ class Serves(Protocol):
 class Board:
     """One worker's part in it. Thread-safe; `sweep` is the housekeeper's.
 
-    `services` are those that are called now, `fingerprint` a text of all settings: workers share what they learn with
-    those of the same service name, environment and settings. `chosen`: the directory to lie in, if one was named.
+    `services` are those that are called now, `shifts` all that there are, `fingerprint` a text of all settings: workers
+    share what they learn with those of the same service name, environment and settings. `chosen`: the directory to lie
+    in, if one was named.
     """
 
     def __init__(
@@ -82,12 +84,13 @@ class Board:
         fingerprint: Callable[[], str],
         chosen: str | None,
         services: Callable[[], Iterable[Service]],
+        shifts: Callable[[], Iterable[Watched]],
         serves: Serves,
         emit: Callable[[object], None],
     ) -> None:
         self._fingerprint = fingerprint
-        self._service, self._stem, self._chosen = service, stem(service, environment), chosen
-        self._services, self._serves, self._emit = services, serves, emit
+        self._service, self._environment, self._chosen = service, environment, chosen
+        self._services, self._shifts, self._serves, self._emit = services, shifts, serves, emit
         self._lock = RLock()
         self.reason = ""  # why it is not used, where it is not
         self._reset()
@@ -101,6 +104,7 @@ class Board:
         self._places: dict[Endpoint, Place] = {}
         self._purses: dict[Service, Purse] = {}
         self._seated: dict[Service, tuple[Endpoint, ...]] = {}
+        self._watches: dict[Watched, Watch] = {}
 
     # For the housekeeper
 
@@ -128,6 +132,7 @@ class Board:
         self._exchange(member, now)
         self._talk(member, now)
         self._serve(member, now)
+        self._watch(member, now)
         return now < self._busy_until
 
     def close(self, now: float) -> None:
@@ -172,8 +177,7 @@ class Board:
 
     def _join(self, now: float) -> Membership | None:
         """None when somebody else is at the gate: at the next sweep then."""
-        number = identity(self._fingerprint())
-        path = directory(self._chosen) / f"{self._stem}.{number:016x}"
+        path, number = board(self._service, self._environment, self._fingerprint(), self._chosen)
         member = self._member = Membership.join(path, number, self)
         if member is not None and self._others_apart(path):
             self._emit(BoardsApart(self._service, now, str(path.parent)))
@@ -183,6 +187,8 @@ class Board:
         for place in self._places.values():
             self._publish(member, place)
             place.end(now)
+        for watch in self._watches.values():
+            watch.share(now)
         for purse in self._purses.values():
             purse.end()
         self._serves.others = NO_OTHERS
@@ -205,7 +211,7 @@ class Board:
 
     def _others_apart(self, path: Path) -> bool:
         """Whether workers of this name run here with other settings."""
-        others = path.parent.glob(f"{self._stem}.*")
+        others = path.parent.glob(f"{stem(self._service, self._environment)}.*")
         return any(inhabited(each) for each in others if BOARD.search(each.name) and each != path)
 
     # In each sweep
@@ -293,6 +299,22 @@ class Board:
         self._serves.others = tuple(max(0.0, each) for each in others)
         if own[0] or own[2] > SELDOM:
             self._busy_until = now + QUIET
+
+    def _watch(self, member: Membership, now: float) -> None:
+        """What was counted of shifts here, and by the others."""
+        shifts = tuple(self._shifts())[:SHIFTS]
+        if tuple(self._watches) != shifts:
+            with member.rows.gate() as alone:
+                if alone:
+                    self._watches = {each: self._watches.get(each) or self._place(each, member) for each in shifts}
+        for watch in self._watches.values():
+            watch.share(now)
+
+    def _place(self, shift: Watched, member: Membership) -> Watch:
+        slot = Slots(member.ints[table("shift")]).slot(key(shift.name))
+        if slot is None:
+            raise Unusable("nonsense is said of whose shifts' places are")
+        return Watch(shift, member.ints, member.floats, slot=slot, row=member.row)
 
     def _talk(self, member: Membership, now: float) -> None:
         """Say which endpoints we have ejected or taken back, and follow what the others say."""

@@ -22,7 +22,7 @@ SIZE = 8
 """Bytes of a cell."""
 
 MAGIC = int.from_bytes(b"meshware", "little")
-VERSION = 1
+VERSION = 2
 """Of the layout: files of different versions have different names too."""
 
 HEADER = 8
@@ -63,6 +63,17 @@ def opened(path: Path, *, cells: int, identity: int) -> Cells:
         raise Unusable(f"{path}: {error.strerror or error}") from error
     if found is None:
         raise Unusable(f"{path}: it comes and goes")
+    return _checked(found, path, cells, identity)
+
+
+def looked_at(path: Path, *, cells: int, identity: int) -> Cells | None:
+    """The file of so many cells, for who only looks; None where there is none. Raises Unusable, or OSError."""
+    with _opening:
+        found = _mapped(path)
+    return None if found is None else _checked(found, path, cells, identity)
+
+
+def _checked(found: Cells, path: Path, cells: int, identity: int) -> Cells:
     if not intact(found.views()[0], cells=cells, identity=identity):
         raise Unusable(f"{path}: not a file of this version")
     return found

@@ -34,6 +34,12 @@ def stem(service: str, environment: str) -> str:
     return ".".join(quote(each, safe="")[:48] for each in (service, environment)) + f".v{VERSION}"
 
 
+def board(service: str, environment: str, fingerprint: str, chosen: str | None) -> tuple[Path, int]:
+    """Where the board of these settings lies, and its identity. Raises Unusable as `directory` does."""
+    number = identity(fingerprint)
+    return directory(chosen) / f"{stem(service, environment)}.{number:016x}", number
+
+
 def identity(fingerprint: str) -> int:
     """A number for these settings since this boot: times on a board are the monotonic clock's."""
     try:

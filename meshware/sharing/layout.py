@@ -10,7 +10,7 @@ from itertools import accumulate
 
 from meshware.sharing.cells import HEADER
 
-WORKERS, ENDPOINTS, SERVICES = 64, 512, 64
+WORKERS, ENDPOINTS, SERVICES, SHIFTS = 64, 512, 64, 32
 """A board has room for so many; who comes later goes on alone, and a mesh's further endpoints are each worker's own."""
 
 SERVED = ("served_in_flight", "served_slots", "served_rps", "served_eps", "served_busy")
@@ -32,6 +32,10 @@ ailing, or minus when it was well again.
 OF_SERVICES = ("tokens", "calls", "in_flight", "limit")
 """One cell a worker and service: its retry budget and the calls that this follows, calls in flight and their limit."""
 
+COUNTED = ("shift_calls", "shift_failed", "shift_answered", "shift_slow")
+OF_SHIFTS = ("shift_version", "shift_epoch", *COUNTED)
+"""One cell a row and shift: what those who had this row have counted of the step that the epoch, a key, stands for."""
+
 _SIZES = {
     "header": HEADER,
     **dict.fromkeys(OF_WORKERS, WORKERS),
@@ -40,6 +44,8 @@ _SIZES = {
     **dict.fromkeys(OF_ENDPOINTS, ENDPOINTS * WORKERS),
     "service": SERVICES,
     **dict.fromkeys(OF_SERVICES, SERVICES * WORKERS),
+    "shift": SHIFTS,
+    **dict.fromkeys(OF_SHIFTS, SHIFTS * WORKERS),
 }
 CELLS = sum(_SIZES.values())
 _STARTS = dict(zip(_SIZES, (0, *accumulate(_SIZES.values())), strict=False))

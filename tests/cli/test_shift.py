@@ -37,11 +37,21 @@ def run(*arguments):
     return CliRunner().invoke(main, ["shift", *arguments])
 
 
-def told(*arguments):
+def row(*arguments):
     ran = run(*arguments, "--json")
     assert ran.exit_code == 0, ran.output
-    (row,) = json.loads(ran.stdout)
-    return row["state"], row["percentage"]
+    (found,) = json.loads(ran.stdout)
+    return found
+
+
+def counted(file):
+    found = row("status", file)
+    return found["calls"], found["failed"], found["slow"]
+
+
+def told(*arguments):
+    found = row(*arguments)
+    return found["state"], found["percentage"]
 
 
 def test_a_running_process_follows(file, session_of):
@@ -61,6 +71,24 @@ def test_a_running_process_follows(file, session_of):
         mesh.close()
 
 
+def test_what_the_workers_of_the_host_have_counted_is_shown(file, session_of):
+    Path(file).write_text(Path(file).read_text().replace("[10, 50]", "[100]"))
+    mesh = Mesh.from_settings(file)
+    try:
+        session = session_of(mesh)
+        for _ in range(3):
+            session.get("http://inventory/")
+        until = time.monotonic() + 5.0
+        while counted(file) != (3, 0, 0) and time.monotonic() < until:
+            time.sleep(0.02)
+        assert counted(file) == (3, 0, 0)
+        run("pause", "v2", file)
+        assert counted(file) == (0, 0, 0)
+    finally:
+        mesh.close()
+    assert counted(file) == (0, 0, 0)
+
+
 def test_each_order_is_carried_out_and_shown(file):
     assert told("pause", "v2", file) == ("paused", 10)
     assert told("resume", "v2", file) == ("running", 10)
@@ -74,6 +102,14 @@ def test_settings_are_found_as_elsewhere(file, monkeypatch):
     monkeypatch.setenv("MESHWARE_SETTINGS", file)
     assert told("status") == ("running", 10)
     assert told("pause", "v2") == ("paused", 10)
+
+
+def test_a_file_of_shifts_that_says_nothing_is_told(file, folder):
+    run("pause", "v2", file)
+    (shifts,) = folder.rglob("*.shifts")
+    shifts.write_text("{")
+    ran = run("status", file)
+    assert (ran.exit_code, str(shifts) in ran.output.replace("\n", "")) == (1, True)
 
 
 @pytest.mark.parametrize(

@@ -84,6 +84,25 @@ def test_an_attempt_cut_by_its_own_timeout_is_a_failure_and_retried():
     assert isinstance(step, Retry)
 
 
+def test_an_attempt_cut_by_its_own_timeout_that_is_not_retried_says_so_and_not_that_the_deadline_has_passed():
+    world, context = World(attempt_timeout=0.3, retry={"attempts": 3}), RequestContext()
+    while context.spend():
+        pass
+    call = world.call(timeout=2.0, context=context)
+    step = world.fail(call, call.begin(world.now), Cause.TIMEOUT, after=0.3, error=None)
+    assert isinstance(step.error, DeadlineExceeded)
+    assert step.error.attempt_timeout == pytest.approx(0.3)
+    assert "attempt 1 of 3 had no answer within 0.300 s" in str(step.error)
+
+
+def test_a_timer_of_the_clients_own_before_any_deadline_raises_its_own_error():
+    world = World(retry=False)
+    call = world.call(timeout=2.0)
+    own = TimeoutError("the client's own")
+    step = world.fail(call, call.begin(world.now), Cause.TIMEOUT, after=0.3, error=own)
+    assert step.error is own
+
+
 def test_a_cut_by_a_deadline_that_left_too_little_blames_nobody():
     world = World()
     world.succeed(30, elapsed=0.1)
@@ -113,10 +132,10 @@ def test_before_the_pace_is_known_only_a_second_or_more_blames_the_endpoint(time
     assert attempt.outcome.verdict is verdict
 
 
-def overdue_world(**settings):
+def overdue_world(context=None, **settings):
     world = World(**settings)
     world.succeed(30, elapsed=0.1)
-    call = world.call()
+    call = world.call(context=context)
     attempt = call.begin(world.now)
     world.now = attempt.deadline
     return world, call, attempt
@@ -148,6 +167,16 @@ def test_an_overdue_attempt_goes_on_without_budget_and_under_the_guard():
     assert call.overdue(attempt, world.now) == twice(attempt, world.now)
     world.service.guard.on = False
     while world.service.budget.withdraw(world.now):
+        pass
+    assert call.overdue(attempt, world.now) == twice(attempt, world.now)
+
+
+def test_an_overdue_attempt_goes_on_when_its_inbound_request_can_pay_for_no_other():
+    context = RequestContext()
+    world, call, attempt = overdue_world(context=context)
+    assert call.overdue(attempt, world.now) == world.now
+    world, call, attempt = overdue_world(context=context)
+    while context.spend():
         pass
     assert call.overdue(attempt, world.now) == twice(attempt, world.now)
 

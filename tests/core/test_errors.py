@@ -11,6 +11,10 @@ from meshware.core.errors import MeshError, Problem, SettingsError
 
 MADE = [
     (errors.DeadlineExceeded("inventory", 2.0, 1), "deadline of 2.000 s exceeded, 1 attempt(s) sent"),
+    (
+        errors.DeadlineExceeded("inventory", 2.0, 2, attempt_timeout=0.3, most=3),
+        "attempt 2 of 3 had no answer within 0.300 s, and none followed (settings: services.inventory.attempt_timeout",
+    ),
     (errors.DeadlineExceeded("inventory", 2.0, 0), "services.inventory.timeout"),
     (errors.NoEndpoint("inventory", {"a:1": "ejected"}), "inventory: no available endpoint (a:1: ejected)"),
     (errors.NoEndpoint("inventory", {}), "it has none"),

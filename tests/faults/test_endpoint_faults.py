@@ -6,6 +6,7 @@ import random
 import time
 
 import pytest
+from clients.httpx_faces import FACES
 from faults.behaviours import answer
 from faults.upstream import in_flight
 
@@ -24,6 +25,35 @@ def caller(caller_of, mesh):
 
 def arrived(servers):
     return sum(len(each.requests) for each in servers)
+
+
+LATE_ATTEMPTS = {"attempt_timeout": 0.2, "timeout": 8.0, "retry": {"base": 80_000.0, "cap": 80_000.0}}
+"""Nearly every back-off is longer than the call has."""
+
+
+def says_which_deadline(ask, upstreams):
+    """What of an attempt's timeout, and then of the call's, whoever calls gets to read."""
+    for server in upstreams:
+        server.turn("hole")
+    with pytest.raises(meshware.DeadlineExceeded) as caught:
+        ask("GET", f"{URL}/ok")
+    assert caught.value.attempt_timeout == pytest.approx(0.2, abs=0.1)
+    assert "attempt 1 of 2 had no answer within 0.2" in str(caught.value)
+    with pytest.raises(meshware.DeadlineExceeded) as caught:
+        ask("POST", f"{URL}/ok", timeout=0.1)
+    assert caught.value.attempt_timeout is None
+    assert "deadline of 0.100 s exceeded" in str(caught.value)
+
+
+def test_an_error_says_whether_an_attempts_time_was_over_or_the_calls(mesh_of, caller_of, upstreams):
+    says_which_deadline(caller_of(mesh_of(LATE_ATTEMPTS, inventory=upstreams)).ask, upstreams)
+
+
+@pytest.mark.parametrize("face", ["httpx2-async", "httpx-async"])
+def test_an_error_of_an_async_client_says_so_too(mesh_of, upstreams, face):
+    client = FACES[face](mesh_of(LATE_ATTEMPTS, inventory=upstreams))
+    says_which_deadline(client.request, upstreams)
+    client.end()
 
 
 @pytest.mark.row("F07")

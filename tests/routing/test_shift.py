@@ -103,7 +103,58 @@ def test_it_goes_back_when_it_is_slow():
     assert shifted.after(1.0) == (RUNNING, 0.1)
     shifted.calls(1, elapsed=0.6)
     assert shifted.after(1.0) == (REVERTED, 0.0)
-    assert shifted.events[-1].reason == "p99 of its last calls was 0.6 s"
+    assert shifted.events[-1].reason == "2 of its last 100 calls took longer than 0.5 s"
+
+
+def test_one_slow_call_is_no_p99_however_few_there_are():
+    shifted = Shifted(p99=0.5)
+    shifted.calls(19)
+    shifted.calls(1, elapsed=0.6)
+    assert shifted.after(1.0) == (RUNNING, 0.1)
+
+
+def test_what_the_others_of_the_host_count_is_judged_as_what_was_seen_here():
+    shifted = Shifted()
+    shifted.calls(1, Verdict.FAILURE)
+    epoch, counted = shifted.shift.drain()
+    assert (counted.calls, counted.failed) == (1, 1)
+    assert shifted.shift.drain() == (epoch, (0, 0, 0, 0))
+    shifted.shift.hear(epoch, (18, 2, 18, 0), 0.0)
+    assert shifted.shift.share == 0.1
+    shifted.shift.hear(epoch, (1, 0, 1, 0), 0.0)
+    assert shifted.shift.standing.reason == "3 of its last 20 calls failed"
+
+
+def test_what_others_count_of_an_earlier_step_says_nothing_of_this_one():
+    shifted = Shifted()
+    epoch, _ = shifted.shift.drain()
+    shifted.calls(20)
+    assert shifted.after(10.0) == (RUNNING, 0.5)
+    shifted.shift.hear(epoch, (100, 100, 100, 0), 0.0)
+    assert shifted.shift.status(0.0)["calls"] == 0
+    assert shifted.after(0.0) == (RUNNING, 0.5)
+
+
+def test_what_was_counted_is_told_once_and_of_this_step_only():
+    shifted = Shifted()
+    assert not shifted.shift.told
+    shifted.calls(3)
+    assert not shifted.shift.told
+    shifted.shift.steer("pause", 1.0)
+    epoch, counted = shifted.shift.drain()
+    assert (epoch, counted.calls) == ("paused 0 1", 0)
+    shifted.calls(2)
+    shifted.shift.drain()
+    assert shifted.shift.told
+
+
+def test_calls_that_were_refused_take_no_shift_a_step_on():
+    shifted = Shifted(error_rate=None)
+    for _ in range(20):
+        shifted.shift.decided(None, None, 0.0)
+    assert shifted.after(10.0) == (RUNNING, 0.1)
+    shifted.calls(20)
+    assert shifted.after(0.0) == (RUNNING, 0.5)
 
 
 def test_without_a_guard_failures_change_nothing():
@@ -152,7 +203,7 @@ def test_a_later_word_counts_and_of_two_at_once_the_safer_one():
     assert (shifted.shift.standing.state, shifted.shift.share) == ("paused", 0.5)
     assert shifted.shift.status(7.0) == {
         "shift": "v2", "service": "inventory", "to": "inventory-v2", "state": "paused", "percentage": 50.0, "age": 2.0,
-        "reason": "by hand", "calls": 0, "failed": 0,
+        "reason": "by hand", "calls": 0, "failed": 0, "slow": 0,
     }  # fmt: skip
 
 

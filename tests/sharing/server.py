@@ -21,10 +21,14 @@ PAUSE = 0.05
 
 
 class Server:
-    def __init__(self, *, directory: str, endpoints: list[str], threads: int = 2, parked: int = 0) -> None:
+    def __init__(
+        self, *, directory: str, endpoints: list[str], threads: int = 2, parked: int = 0, **settings: Any
+    ) -> None:
         service = {"endpoints": endpoints, "timeout": 3600.0, "attempt_timeout": None, "retry": {"attempts": 1}}
-        settings = {"service": "shop", "board": {"directory": directory}, "services": {"inventory": service}}
-        self.mesh = Mesh.from_settings(settings)
+        services = {"inventory": service, **settings.pop("services", {})}
+        self.mesh = Mesh.from_settings(
+            {"service": "shop", "board": {"directory": directory}, "services": services, **settings}
+        )
         self.good = 0
         self.failed: list[str] = []
         self._ending = False
@@ -59,6 +63,15 @@ class Server:
 
     def _park(self) -> None:
         self._session().get("http://inventory/park")
+
+    def call(self, count: int) -> list[int]:
+        """So many calls, one after another; the statuses of their answers."""
+        session = self._session()
+        return [session.get("http://inventory/items").status_code for _ in range(count)]
+
+    def shift(self) -> dict[str, Any]:
+        (shift,) = self.mesh.shifts()
+        return shift
 
     def board(self) -> dict[str, Any]:
         return self.mesh.board()

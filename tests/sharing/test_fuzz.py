@@ -42,6 +42,7 @@ def test_no_worker_fails_whatever_is_written_there(hire, directory, seed):
                 nonsense(chance, file)
             for each in workers:
                 each.answers(address=chance.choice((A, B, C)), now=now, count=3, elapsed=chance.uniform(0.001, 0.1))
+                each.shifted(now=now)
                 each.hold(address=chance.choice((A, B, C)), now=now)
                 each.sweep(now=now)
             now += chance.choice((0.02, 0.02, 1.5))

@@ -6,6 +6,7 @@ import time
 from itertools import cycle
 
 import pytest
+from sharing.conftest import wait_until
 
 PARKED = 12
 """Requests that the one who will be killed has in flight for ever: more than come and go meanwhile."""
@@ -67,10 +68,3 @@ def leave_nothing(survivors, directory) -> None:
     for each in survivors:
         each.close()
     assert [each for each in directory.rglob("*") if each.is_file()] == []
-
-
-def wait_until(true, seconds: float = 10.0) -> None:
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end
-        time.sleep(0.01)

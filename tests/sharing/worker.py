@@ -15,7 +15,9 @@ from sharing.obeying import obey
 from world import World
 
 from meshware.core.events import EndpointsChanged
+from meshware.core.outcome import Outcome, Verdict
 from meshware.health.load import Load
+from meshware.routing.shift import Shift, ShiftOptions, Standing
 from meshware.sharing.board import Board
 
 
@@ -40,6 +42,15 @@ class Worker:
         self.world = World(service.pop("endpoints", 3), strategy="adaptive", **service)
         self.load = Load(lambda: self.world.now, slots=4)
         self.requests: list[Any] = []
+        self.shift = Shift(
+            "v2",
+            ShiftOptions(steps=(0.1, 0.5), hold=10.0, p99=0.5, minimum=20),
+            service="inventory",
+            to="inventory-v2",
+            made_of=None,
+            emit=self.world.events.append,
+            now=self.world.now,
+        )
         self.board = self._board(directory, name, settings)
         self.held: list[Any] = []
 
@@ -50,6 +61,7 @@ class Worker:
             fingerprint=lambda: settings,
             chosen=directory,
             services=lambda: [self.world.service],
+            shifts=lambda: [self.shift],
             serves=self.load,
             emit=self.world.events.append,
         )
@@ -80,6 +92,25 @@ class Worker:
             attempt = call.begin(self.world.now)
             self.world.answer(call, attempt, status, after=elapsed)
             self.world.read(call, attempt, wire=elapsed)
+
+    def shifted(self, now: float, count: int = 1, failed: bool = False, elapsed: float = 0.01) -> None:
+        """So many calls of the shift's new service."""
+        for _ in range(count):
+            outcome = Outcome(elapsed=elapsed, status=200)
+            outcome.verdict = Verdict.FAILURE if failed else Verdict.SUCCESS
+            self.shift.decided(None, outcome, now)
+
+    def step(self, now: float) -> None:
+        """Go a step on if it is time."""
+        self.shift.tick(now)
+
+    def stand(self, step: int, version: int, now: float) -> None:
+        """Be at this step, as another one is."""
+        self.shift.stand(Standing("running", step, now, "all went well", version), now)
+
+    def stands(self, now: float) -> dict[str, Any]:
+        status = self.shift.status(now)
+        return {each: status[each] for each in ("state", "percentage", "calls", "failed", "slow")}
 
     def sweep(self, now: float) -> bool:
         return self.board.sweep(now)

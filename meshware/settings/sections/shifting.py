@@ -13,7 +13,7 @@ from meshware.settings.sections.routing import StickySettings, SubsetSettings
 
 
 class ShiftGuardSettings(Model):
-    """When a shift goes back by itself; by the last 100 calls of the new service, or `minimum` if that is more."""
+    """When a shift goes back by itself; by a host's last 100 calls of the new service, or `minimum` if more."""
 
     error_rate: Share | None = Field(0.05, description="Share of them that failed above which it does.")
     p99: Seconds | None = Field(None, description="Seconds to the headers that 1 % of them took longer than.")

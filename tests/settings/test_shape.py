@@ -7,8 +7,8 @@ from typing import get_origin
 
 from pydantic import BaseModel
 
-from meshware.settings.model import PluginChoice
 from meshware.settings.late import model_in
+from meshware.settings.model import PluginChoice
 from meshware.settings.schema import Policy
 from meshware.settings.shape import SECTIONS, Again, named, plain
 

@@ -20,6 +20,7 @@ from meshware import plugins
 from meshware.assembly_retrying import hedging_of, retries_of
 from meshware.balancing.chooser import as_strategy
 from meshware.balancing.localities import Localities, LocalityOptions
+from meshware.balancing.timed import Timed
 from meshware.breaking.circuit import CircuitOptions, ServiceCircuit
 from meshware.breaking.following import FollowingEjection
 from meshware.breaking.guard import FleetGuard
@@ -637,11 +638,7 @@ def _strategy(made: Any) -> Strategy:
     """A strategy as it is; a mere scorer under the generic chooser; somebody else's, timed."""
     strategy = as_strategy(made)
     ours = all(type(each).__module__.startswith("meshware.") for each in plugins.whole(made))
-    if ours:
-        return strategy
-    from meshware.balancing.timed import Timed
-
-    return Timed(strategy, time.monotonic)
+    return strategy if ours else Timed(strategy, time.monotonic)
 
 
 def _endpoint(settings: EndpointSettings) -> Endpoint:

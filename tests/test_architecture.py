@@ -304,6 +304,10 @@ NAMED: dict[str, tuple[set[str], dict[str, Any]]] = {
     "classifiers": ({"breaking.classifiers", "breaking.contents"}, {"defaults": {"classify": "graphql"}}),
     "explanations": ({"explain.kept"}, {"explain": {"keep": 10}}),
     "the board": ({"sharing.board"}, {"service": "storefront"}),
+    "probes": (
+        {"health.prober", "balancing.probing"},
+        {"defaults": {"strategy": {"adaptive": {"probe_ahead": True}}}},
+    ),
     "another strategy": ({"balancing.round_robin"}, {"defaults": {"strategy": "round_robin"}}),
 }
 """What settings may name: rooms that are there for it and for nothing else, and settings that name it."""

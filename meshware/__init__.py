@@ -7,9 +7,11 @@ and loads nothing third-party.
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
 
+TYPE_CHECKING = False  # `typing` would be most of what this import costs
 if TYPE_CHECKING:
+    from typing import Any
+
     from meshware.context import (
         RequestContext,
         annotate,

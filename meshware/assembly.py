@@ -1,4 +1,7 @@
-"""From settings to services: the only place that knows every policy room."""
+"""From settings to services: the only place that knows every policy room.
+
+Rooms that most settings do not name are imported where a setting names them (docs/decisions/0023-lean-workers.md).
+"""
 
 from __future__ import annotations
 
@@ -14,12 +17,11 @@ from threading import RLock
 from typing import TYPE_CHECKING, Any
 
 from meshware import plugins
-from meshware.assembly_routing import Makers, hedging_of, learners, put_routes, rate_of, retries_of
+from meshware.assembly_policies import hedging_of, rate_of, retries_of
 from meshware.balancing.chooser import as_strategy
 from meshware.balancing.localities import Localities, LocalityOptions
 from meshware.balancing.timed import Timed
 from meshware.breaking.circuit import CircuitOptions, ServiceCircuit
-from meshware.breaking.classifiers import CLASSIFIERS, Judge
 from meshware.breaking.following import FollowingEjection
 from meshware.breaking.guard import FleetGuard
 from meshware.breaking.outliers import OutlierOptions
@@ -36,12 +38,6 @@ from meshware.core.outcome import Outcome, StatusClassifier, Verdict
 from meshware.core.policy import Arrival, Circuit, Limiter, PoolStrategy, Rng, Strategy
 from meshware.core.request import Request
 from meshware.core.service import HOOKS, Seat, Service
-from meshware.discovery.arrival import FirstAnswer
-from meshware.discovery.sources import Sources
-from meshware.fallback.fallback import Fallback, FallbackOptions, reply_of
-from meshware.health.asking import Called, Http, HttpOptions, Tcp
-from meshware.health.checks import CheckOptions, Checks
-from meshware.health.prober import Prober
 from meshware.limiting.admission import Admission, AdmissionOptions, Rate
 from meshware.limiting.combined import CombinedLimiter
 from meshware.limiting.concurrency import LimitOptions
@@ -53,26 +49,30 @@ from meshware.retrying.attempt_timeout import AttemptTimeout, NoAttemptTimeout
 from meshware.retrying.budget import BudgetOptions, RetryBudget
 from meshware.retrying.hedging import Hedging
 from meshware.retrying.policy import Retries
-from meshware.routing.faults import Faults
-from meshware.routing.recent import Counts
-from meshware.security.orca import read_report
-from meshware.security.tls import Tls, TlsOptions
-from meshware.security.trust import LOAD
 from meshware.settings.model import PluginChoice
 from meshware.settings.schema import MeshSettings, ServiceSettings
 from meshware.settings.sections.endpoints import EndpointSettings
-from meshware.settings.sections.fallback import FallbackSettings, LastGoodSettings
-from meshware.settings.sections.faults import FaultSettings
-from meshware.settings.sections.health import HealthCheckSettings
 from meshware.settings.sections.retrying import HedgeSettings
-from meshware.shifting import Shifting, in_full
 
 if TYPE_CHECKING:
+    from meshware.assembly_routing import Learners
+    from meshware.breaking.classifiers import Judge
+    from meshware.core.subset import Subset
+    from meshware.discovery.sources import Sources
+    from meshware.fallback.fallback import Fallback
     from meshware.fallback.last_good import LastGood
+    from meshware.health.checks import Checks
     from meshware.health.load import Load
+    from meshware.routing.faults import Faults
+    from meshware.routing.recent import Counts
+    from meshware.routing.router import Routes
     from meshware.routing.shift import Shift
+    from meshware.settings.sections.fallback import FallbackSettings, LastGoodSettings
+    from meshware.settings.sections.faults import FaultSettings
+    from meshware.settings.sections.health import HealthCheckSettings
     from meshware.sharing.board import Board
     from meshware.sharing.shifts import Ledger
+    from meshware.shifting import Shifting
 
 PENALTY = 5.0
 """Seconds that a failed attempt counts at least, when the timeout is not shorter (linkerd2-proxy: 5)."""
@@ -138,7 +138,7 @@ def assemble(
             service = _service(name, each, parts)
         services[name] = service
         anew.append((service, each, _source(service, each)))
-    picking = learners(settings, subsets, _learner)
+    picking = _learners(settings, subsets)
     known = previous if found is None else found
     for service, each, source in anew:  # nothing of the old is touched until all of the new stands
         before = previous.get(service.name)
@@ -154,14 +154,39 @@ def assemble(
     for name, service in services.items():
         _endanger(service, settings.services[name].faults, settings.fault_headers, loaded, now)
     routes = [service.routes for service in previous.values() if service.routes is not None]
-    injected = [each for one in routes for each in one.faults]
+    if settings.routes or settings.shifts or routes:
+        _route(settings, services, parts, picking, routes, subsets, loaded, now)
+    return services
+
+
+def _learners(settings: MeshSettings, subsets: Mapping[str, tuple[Subset, ...]]) -> Learners:
+    """The strategies of routes."""
+    if not settings.routes:
+        return {}
+    from meshware.assembly_routing import learners
+
+    return learners(settings, subsets, _learner)
+
+
+def _route(
+    settings: MeshSettings,
+    services: Mapping[str, Service],
+    parts: ServiceParts,
+    learners: Learners,
+    before: Sequence[Routes],
+    subsets: Mapping[str, tuple[Subset, ...]],
+    loaded: float,
+    now: float,
+) -> None:
+    """Put these routes in place of those that were there before, of which what is the same goes on."""
+    from meshware.assembly_routing import Makers, put_routes
+
     make = Makers(
         strategy=parts.strategy_over,
-        faults=partial(_route_faults, injected, loaded=loaded, now=now),
+        faults=partial(_route_faults, [each for one in before for each in one.faults], loaded=loaded, now=now),
         fallback=_fallback,
     )
-    put_routes(settings, services, make=make, learners=picking, before=routes, subsets=subsets, now=now)
-    return services
+    put_routes(settings, services, make=make, learners=learners, before=before, subsets=subsets, now=now)
 
 
 def _hand_on(old: Service, new: Service) -> None:
@@ -171,8 +196,8 @@ def _hand_on(old: Service, new: Service) -> None:
         del made_of["strategy"]
     same = {part for part, gets in made_of.items() if all(get(old.settings) == get(new.settings) for get in gets)}
     new.take_over(old, same)
-    if isinstance(old.checks, Checks):
-        if isinstance(new.checks, Checks):
+    if old.checks is not None:
+        if new.checks is not None:
             new.checks.take_over(old.checks)
         else:
             old.checks.drop()
@@ -197,6 +222,8 @@ def _route_faults(
 
 
 def _faults(service: Service, settings: Sequence[FaultSettings], loaded: float, now: float, *, made_of: Any) -> Faults:
+    from meshware.routing.faults import Faults
+
     faults = [fault_of(each, loaded, now) for each in settings]
     return Faults(service.name, faults, made_of=made_of, emit=service.emit)
 
@@ -258,7 +285,7 @@ def board(
     return Board(
         service=settings.service,
         environment=settings.environment,
-        fingerprint=lambda: in_full(settings),
+        fingerprint=settings.in_full,
         chosen=settings.board.directory,
         services=services,
         shifts=shifts,
@@ -276,7 +303,11 @@ def shifting(
 ) -> Shifting | None:
     """What keeps the shifts of these services going; None where there are none."""
     shifts = [shift for each in services.values() if each.routes is not None for shift in each.routes.shifts]
-    return Shifting(shifts, ledger=ledger(settings), clock=clock, failed=failed) if shifts else None
+    if not shifts:
+        return None
+    from meshware.shifting import Shifting
+
+    return Shifting(shifts, ledger=ledger(settings), clock=clock, failed=failed)
 
 
 def ledger(settings: MeshSettings) -> Ledger | None:
@@ -292,11 +323,12 @@ def ledger(settings: MeshSettings) -> Ledger | None:
 
 def shift_counts(settings: MeshSettings, epochs: Mapping[str, str]) -> dict[str, Counts]:
     """What the workers of this host that have these settings have counted of shifts in these epochs; none: no board."""
+    from meshware.routing.recent import Counts
     from meshware.sharing.directory import board
     from meshware.sharing.watch import counted
 
     named = settings.service, settings.environment
-    path, identity = board(*named, in_full(settings), settings.board.directory)
+    path, identity = board(*named, settings.in_full(), settings.board.directory)
     return {name: Counts(*each) for name, each in counted(path, identity, epochs).items()}
 
 
@@ -305,6 +337,8 @@ def _source(service: Service, settings: ServiceSettings) -> Sources | None:
     choice = settings.discovery
     if not choice:
         return None
+    from meshware.discovery.sources import Sources
+
     if isinstance(service.source, Sources) and service.source.choice == choice:
         return service.source
     made = [(each.name, plugins.discovery(each.name, each.options)) for each in choice]
@@ -315,7 +349,7 @@ def _supply(
     service: Service, source: Sources | None, known: Service | None, now: float, *, waiting: Arrival | None
 ) -> None:
     """Give a service its endpoints, or the source that will find them; for which somebody may be waiting."""
-    before = known.source if known is not None and isinstance(known.source, Sources) else None
+    before = None if known is None else known.source
     if service.source is not None:
         service.source.stop()
     service.source = source
@@ -324,6 +358,8 @@ def _supply(
     elif known is not None and known.endpoints:
         source.recall([_again(each) for each in known.endpoints], before, now)
     else:
+        from meshware.discovery.arrival import FirstAnswer
+
         service.arrival = waiting or FirstAnswer()
         return
     service.arrival = None
@@ -335,7 +371,7 @@ def _waited_for(service: Service | None) -> Arrival | None:
     """What calls of a service are waiting for: they go on waiting, for what takes its source's place."""
     if service is None:
         return None
-    if isinstance(service.source, Sources):
+    if service.source is not None:
         service.source.yield_waiting()
     return service.arrival
 
@@ -376,6 +412,8 @@ def _service(name: str, settings: ServiceSettings, parts: ServiceParts) -> Servi
     service.judge = _judge(service, settings.classify)
     if settings.health_check is not None:
         service.checks = _checks(service, settings.health_check)
+    if settings.fallback is not None:
+        service.fallback = _fallback(settings.fallback)  # now: a call is no time to import a room
     return service
 
 
@@ -384,12 +422,18 @@ def _learner(chosen: PluginChoice, settings: ServiceSettings) -> Any:
     learner = plugins.strategy(chosen.name, chosen.options)
     for part in plugins.whole(learner) if settings.tls is None else ():  # a question in plain text is none for TLS
         if getattr(part, "probes", False) is True:
+            from meshware.health.prober import Prober
+            from meshware.security.orca import read_report
+            from meshware.security.trust import LOAD
+
             part.prober = Prober(read_report, header=LOAD)
     return learner
 
 
 def _checks(service: Service, chosen: HealthCheckSettings) -> Checks:
     """Its health checks; for its own ways of asking there is some time beside their own limit."""
+    from meshware.health.checks import CheckOptions, Checks
+
     return Checks(
         CheckOptions(
             interval=chosen.interval,
@@ -406,6 +450,9 @@ def _checks(service: Service, chosen: HealthCheckSettings) -> Checks:
 
 
 def _ask(service: Service, chosen: HealthCheckSettings) -> Callable[[Endpoint], None]:
+    from meshware.health.asking import Called, Http, HttpOptions, Tcp
+    from meshware.security.tls import Tls, TlsOptions
+
     if chosen.call is not None:
         return Called(chosen.call)
     tls = None if service.tls is None else Tls(TlsOptions.of(service.name, service.tls))
@@ -426,6 +473,8 @@ def _judge(service: Service, chosen: Any) -> Judge | None:
     """The classifier of these settings, a built-in one by its name; None: the status is enough."""
     if chosen is None:
         return None
+    from meshware.breaking.classifiers import CLASSIFIERS, Judge
+
     classifier = CLASSIFIERS[chosen]() if isinstance(chosen, str) else chosen
     return Judge(classifier, failed=lambda error: service.failed("classifier", error, time.monotonic()))
 
@@ -587,6 +636,8 @@ def _fallback(settings: FallbackSettings) -> Fallback | None:
     """Of one section, whoever has it; None where it is off."""
     if not settings.enabled:
         return None
+    from meshware.fallback.fallback import Fallback, FallbackOptions, reply_of
+
     static, last_good = settings.static, settings.last_good
     return Fallback(
         FallbackOptions(

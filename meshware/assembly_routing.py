@@ -12,16 +12,14 @@ from math import inf
 from typing import Any, TypeVar
 
 from meshware import plugins
+from meshware.assembly_policies import hedging_of, rate_of, retries_of
 from meshware.core.endpoint import Endpoint
 from meshware.core.plan import Edits, Plan
 from meshware.core.policy import PoolStrategy
 from meshware.core.service import HOOKS, Service
 from meshware.core.subset import Subset
 from meshware.fallback.fallback import Fallback, reply_of
-from meshware.limiting.rate import RateOptions
 from meshware.limiting.route import RouteLimiter
-from meshware.retrying.hedging import HedgeOptions, Hedging
-from meshware.retrying.policy import Retries, RetryOptions
 from meshware.routing import paths
 from meshware.routing.faults import Faults
 from meshware.routing.match import Match, MatchOptions
@@ -38,7 +36,6 @@ from meshware.settings.sections.fallback import FallbackSettings
 from meshware.settings.sections.faults import FaultSettings
 from meshware.settings.sections.limiting import RateSettings, RouteLimitSettings
 from meshware.settings.sections.matching import MatchSettings, PathMatchSettings, TextMatchSettings
-from meshware.settings.sections.retrying import HedgeSettings, RouteRetrySettings
 from meshware.settings.sections.rewriting import HeaderEditSettings, RewriteSettings
 from meshware.settings.sections.routing import MirrorSettings, RouteSettings, StickySettings, SubsetSettings
 from meshware.settings.sections.shifting import ShiftSettings
@@ -118,28 +115,6 @@ def put_routes(
 
 def _here(wanted: str | None, home: str) -> bool:
     return wanted is None or home == wanted or home.startswith(wanted.rstrip("/") + "/")
-
-
-def retries_of(settings: RouteRetrySettings, narrower: RouteRetrySettings | None = None) -> Retries:
-    """As set, under what somebody narrower has set."""
-    said = settings.model_dump(exclude={"budget"})
-    if narrower is not None:
-        said |= narrower.model_dump(exclude_unset=True)
-    sets = {name: frozenset(said[name]) for name in ("methods", "statuses", "on", "headers")}
-    return Retries(RetryOptions(**(said | sets)))
-
-
-def rate_of(settings: RateSettings | None) -> RateOptions | None:
-    """As set; None: any number of calls."""
-    return None if settings is None else RateOptions(settings.rate, settings.burst)
-
-
-def hedging_of(settings: HedgeSettings, narrower: HedgeSettings | None = None) -> Hedging | None:
-    """As set, under what somebody narrower has set; None where it is off."""
-    said = settings.model_dump() | ({} if narrower is None else narrower.model_dump(exclude_unset=True))
-    if not said.pop("enabled"):
-        return None
-    return Hedging(HedgeOptions(**(said | {"methods": frozenset(said["methods"])})))
 
 
 class _Making:

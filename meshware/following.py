@@ -16,8 +16,8 @@ from meshware.core.errors import MeshError, Problem, SettingsError
 from meshware.files.contents import Unreadable
 from meshware.files.watched import Watched
 from meshware.settings.environment import overridden
-from meshware.settings.files import from_file, is_file
-from meshware.settings.load import load, validated
+from meshware.settings.files import from_file
+from meshware.settings.load import validated
 
 if TYPE_CHECKING:
     from meshware.core.policy import Hands
@@ -158,14 +158,3 @@ class Following:
         elif self.error != self._said and now - self._said_at >= BETWEEN:
             self._said, self._said_at = self.error, now
             mesh.refused(self.error)
-
-
-def opened(
-    source: Any, *, environ: Mapping[str, str] | None, clock: Callable[[], float]
-) -> tuple[MeshSettings, Following | None]:
-    """The settings of a source, and its file, where it is one that is to be followed. Raises SettingsError."""
-    if not is_file(source):
-        return load(source, environ=environ), None
-    file = Following(source, environ=environ, clock=clock)
-    settings = file.read()
-    return settings, file if settings.follow else None

@@ -102,9 +102,7 @@ class Mesh:
         same mesh; `observers` and `environ` are those of its first making. Raises SettingsError with every problem
         found.
         """
-        from meshware.following import opened
-
-        settings, file = opened(source, environ=environ, clock=time.monotonic)
+        settings, file = _opened(source, environ=environ, clock=time.monotonic)
         with _registry_lock:
             mesh = next((each for each in _registry if each._is_of(settings, file, environ)), None)
             if mesh is None:
@@ -207,11 +205,9 @@ class Mesh:
         Wrong ones raise SettingsError and leave the old in force. Endpoints keep all that was learned of them, and
         calls under way end as they began. The source is the mesh's from now on: a file is followed, all else is not.
         """
-        from meshware.following import opened
-
         source = self.source if source is OWN else source
         try:
-            settings, file = opened(source, environ=self.environ, clock=self.clock)
+            settings, file = _opened(source, environ=self.environ, clock=self.clock)
             with self._changing:
                 changes = self._change(settings)
                 self.source, self._file = source, file
@@ -510,6 +506,22 @@ class Mesh:
 
     def __repr__(self) -> str:
         return f"<Mesh {self.settings.service or '(unnamed)'}: {', '.join(self.services) or 'no services'}>"
+
+
+def _opened(
+    source: Any, *, environ: Mapping[str, str] | None, clock: Callable[[], float]
+) -> tuple[MeshSettings, Following | None]:
+    """The settings of a source, and its file, where it is one that is to be followed. Raises SettingsError."""
+    from meshware.settings.files import is_file
+    from meshware.settings.load import load
+
+    if not is_file(source):
+        return load(source, environ=environ), None
+    from meshware.following import Following
+
+    file = Following(source, environ=environ, clock=clock)
+    settings = file.read()
+    return settings, file if settings.follow else None
 
 
 def _overridden(service: Service, context: RequestContext | None, plan: Plan | None) -> Plan | None:

@@ -87,13 +87,7 @@ class Shifting:
 
 def fingerprint(settings: Any) -> str:
     """A short text that stands for a shift's settings: with others it begins anew."""
-    return blake2b(in_full(settings).encode(), digest_size=8).hexdigest()
-
-
-def in_full(settings: Any) -> str:
-    """Settings as a text that is the same in all workers that have the same ones."""
-    text: str = settings.model_dump_json(fallback=lambda each: type(each).__qualname__)  # metadata may be of any kind
-    return text
+    return blake2b(settings.in_full().encode(), digest_size=8).hexdigest()
 
 
 def written(standing: Standing, settings: Any) -> dict[str, Any]:

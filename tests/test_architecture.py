@@ -9,9 +9,10 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -23,7 +24,7 @@ POLICY = {
 }  # fmt: skip
 MESH = {
     "core", "context", "files", "following", "plugins", "settings", "hands", "housekeeper",
-    "assembly", "assembly_routing", "explain", "mesh", "shifting",
+    "assembly", "assembly_policies", "assembly_routing", "explain", "mesh", "shifting",
 }  # fmt: skip
 DOORS = MESH | POLICY | {"outbound", "telemetry"}
 
@@ -40,8 +41,9 @@ KNOWS: dict[str, set[str]] = {
     "hands": {"core"},
     "shifting": {"core", "routing", "sharing"},
     "housekeeper": {"core", "hands"},
-    "assembly": {"core", "plugins", "settings", "assembly_routing", "shifting", *POLICY},
-    "assembly_routing": {"core", "plugins", "settings", "fallback", "limiting", "retrying", "routing"},
+    "assembly": {"core", "plugins", "settings", "assembly_policies", "assembly_routing", "shifting", *POLICY},
+    "assembly_policies": {"core", "settings", "limiting", "retrying"},
+    "assembly_routing": {"core", "plugins", "settings", "assembly_policies", "fallback", "limiting", "routing"},
     "explain": {"core", "routing"},
     "mesh": MESH | {"health", "limiting", "routing", "sharing"},
     "outbound": {"core", "context", "plugins", "mesh", "breaking", "fallback", "security"},
@@ -270,6 +272,87 @@ def loaded_by(statement: str) -> set[str]:
 )
 def test_importing_meshware_loads_nothing_third_party(statement):
     assert loaded_by(statement) == {"meshware"}
+
+
+SERVICES = {"shop": {"endpoints": ["127.0.0.1:9"]}, "new": {"endpoints": ["127.0.0.1:9"]}}
+
+NAMED: dict[str, tuple[set[str], dict[str, Any]]] = {
+    "routes": (
+        {"routing.match", "core.subset", "settings.sections.routing", "settings.patterns", "settings.shadowing"},
+        {"routes": [{"match": {"service": "shop", "path": {"regex": "/a+"}}, "timeout": 1.0}]},
+    ),
+    "shifts": (
+        {"routing.shift", "shifting", "settings.sections.shifting"},
+        {"shifts": [{"name": "over", "service": "shop", "to": "new"}]},
+    ),
+    "faults": (
+        {"routing.faults", "settings.sections.faults"},
+        {"defaults": {"faults": [{"delay": 1.0}]}},
+    ),
+    "fallback": (
+        {"fallback.last_good", "settings.sections.fallback"},
+        {"defaults": {"fallback": {"last_good": True}}},
+    ),
+    "health checks": (
+        {"health.checks", "health.asking", "security.tls", "settings.sections.health"},
+        {"defaults": {"health_check": "tcp"}},
+    ),
+    "discovery": (
+        {"discovery.sources", "discovery.arrival", "discovery.file", "files.document", "files.watched"},
+        {"services": SERVICES | {"found": {"discovery": {"file": {"path": "endpoints.yaml"}}}}},
+    ),
+    "classifiers": ({"breaking.classifiers", "breaking.contents"}, {"defaults": {"classify": "graphql"}}),
+    "explanations": ({"explain.kept"}, {"explain": {"keep": 10}}),
+    "the board": ({"sharing.board"}, {"service": "storefront"}),
+    "probes": (
+        {"health.prober", "balancing.probing"},
+        {"defaults": {"strategy": {"adaptive": {"probe_ahead": True}}}},
+    ),
+    "another strategy": ({"balancing.round_robin"}, {"defaults": {"strategy": "round_robin"}}),
+}
+"""What settings may name: rooms that are there for it and for nothing else, and settings that name it."""
+
+
+def rooms_of(settings: dict[str, Any]) -> list[set[str]]:
+    """Our modules in a worker with a door in, a client and these settings: before its first call, and after it."""
+    program = f"""
+        import asyncio, sys
+        from contextlib import suppress
+        from meshware.inbound.asgi import MeshMiddleware
+        from meshware.mesh import default_mesh
+        from meshware.outbound.httpx2 import AsyncMeshTransport
+        import httpx2
+
+        async def app(scope, receive, send):
+            async with httpx2.AsyncClient(transport=AsyncMeshTransport()) as client:
+                with suppress(httpx2.ConnectError):
+                    await client.get("http://shop/")
+            assert default_mesh().services["shop"].used
+
+        async def once():
+            await meshed({{"type": "http", "method": "GET", "path": "/", "headers": [], "client": None}}, None, None)
+
+        meshed = MeshMiddleware(app, settings={settings!r}, instrument=False)
+        for _ in range(2):
+            print(*(name.removeprefix("meshware.") for name in sys.modules if name.startswith("meshware.")))
+            asyncio.run(once())
+    """
+    command = [sys.executable, "-c", textwrap.dedent(program)]
+    ran = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+    return [set(line.split()) for line in ran.stdout.splitlines()]
+
+
+def test_a_worker_has_no_room_that_its_settings_do_not_name():
+    _, there = rooms_of({"services": SERVICES})
+    assert [name for rooms, _ in NAMED.values() for name in rooms if name in there] == []
+    assert [name for name in there if name.partition(".")[0] in {"importing", "following", "cli", "testing"}] == []
+
+
+@pytest.mark.parametrize(("rooms", "settings"), NAMED.values(), ids=NAMED)
+def test_a_room_that_is_named_is_there_before_the_first_call(rooms, settings):
+    before, after = rooms_of({"services": SERVICES} | settings)
+    assert rooms - before == set()
+    assert after == before
 
 
 def test_the_front_door_has_the_names_it_promises():

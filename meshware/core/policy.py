@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Container, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 if TYPE_CHECKING:
     from meshware.core.call import Attempt, Call
@@ -474,6 +474,14 @@ class Checks(Protocol):
         """What was said last, and how many seconds ago, as plain data."""
         ...
 
+    def take_over(self, old: Self) -> None:
+        """Go on where those of a service of the same name were."""
+        ...
+
+    def drop(self) -> None:
+        """Nobody goes on with these: what they found is nobody's fault any more."""
+        ...
+
 
 class Source(Protocol):
     """What stands behind a service whose endpoints are discovered. The housekeeper keeps it going."""
@@ -504,6 +512,10 @@ class Source(Protocol):
 
     def status(self, now: float) -> dict[str, Any]:
         """Age, error and failures, as plain data."""
+        ...
+
+    def yield_waiting(self) -> None:
+        """Another one answers the calls that wait for a first answer."""
         ...
 
     def stop(self) -> None:

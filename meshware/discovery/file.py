@@ -14,7 +14,8 @@ from meshware.core.errors import MissingExtra
 from meshware.core.policy import Endpoints
 from meshware.discovery.answer import LONGEST
 from meshware.discovery.source import CHEAP
-from meshware.files.document import FORMATS, format_of, parse
+from meshware.files.document import parse
+from meshware.files.formats import FORMATS, format_of
 from meshware.files.watched import Watched
 
 SIZE, NODES = 16_777_216, 1_000_000

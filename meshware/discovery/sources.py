@@ -60,12 +60,13 @@ class Sources:
         for each in self.each:
             each.keep(now, hands)
 
-    def recall(self, endpoints: Sequence[Endpoint], before: Sources | None, now: float) -> None:
+    def recall(self, endpoints: Sequence[Endpoint], before: object, now: float) -> None:
         """Begin with what was found before, of which these are copies: a reload or a fork, not the first start.
 
         One that was there before has what it found itself; all others together the rest, until each has answered.
         """
         copies = {each.address: each for each in endpoints}
+        before = before if isinstance(before, Sources) else None
         old = [None if before is None else before.chosen_by(choice) for choice in self.choice]
         found = {each.address for source in old if source is not None for each in source.endpoints}
         rest = tuple(each for address, each in copies.items() if address not in found)

@@ -68,14 +68,14 @@ class Fallback:
         """The last good answer, if any is kept."""
         return None if self.store is None else self.store.find(request, url, now)
 
-
-def made(value: Any) -> Reply | None:
-    """What the user's function has given, as a reply. Raises TypeError for what is none."""
-    if value is None:
-        return None
-    if isinstance(value, Reply):
-        return value._replace(source="callable")
-    return reply_of(200, {}, value, "callable")
+    @staticmethod
+    def made(value: Any) -> Reply | None:
+        """What the user's function has given, as a reply. Raises TypeError for what is none."""
+        if value is None:
+            return None
+        if isinstance(value, Reply):
+            return value._replace(source="callable")
+        return reply_of(200, {}, value, "callable")
 
 
 def reply_of(status: int, headers: Mapping[str, str], body: Any, source: str) -> Reply:

@@ -12,7 +12,6 @@ import re
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import PurePath
 from typing import Any, NoReturn
 
 from meshware.core.errors import MissingExtra, Problem
@@ -20,10 +19,6 @@ from meshware.files import limits
 from meshware.files.contents import Unreadable
 from meshware.files.location import Location, dotted
 from meshware.files.yaml_text import NotYaml, read_several, read_yaml
-
-FORMATS = ("toml", "yaml", "json")
-SUFFIXES = {".toml": "toml", ".yaml": "yaml", ".yml": "yaml", ".json": "json"}
-"""The formats by the ends of files' names."""
 
 _BOMS = {
     codecs.BOM_UTF8: "UTF-8 without a byte order mark",
@@ -49,11 +44,6 @@ class Document:
 
     data: Any
     lines: Mapping[Location, int] = field(default_factory=dict)
-
-
-def format_of(name: str) -> str | None:
-    """The format that the end of a file's name says; None where it says none."""
-    return SUFFIXES.get(PurePath(name).suffix.lower())
 
 
 def parse(name: str, data: bytes, kind: str, *, nodes: int = limits.NODES) -> Document:

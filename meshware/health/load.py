@@ -15,6 +15,9 @@ from itertools import count
 from math import exp
 from typing import NamedTuple
 
+PATH = "/.well-known/meshware/load"
+"""Where a server of ours tells how busy it is."""
+
 SPAN = 5.0
 """Time constant by which rates forget, in seconds."""
 

@@ -18,9 +18,7 @@ from typing import Protocol
 
 from meshware.core.endpoint import Endpoint
 from meshware.core.outcome import LoadReport
-
-PATH = "/.well-known/meshware/load"
-"""Where a server of ours tells how busy it is."""
+from meshware.health.load import PATH
 
 THREADS, WAITING = 2, 32
 """Threads that ask, and questions that wait for one at most; each thread has one under way."""

@@ -13,7 +13,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from meshware.context import ALLOWANCE, RequestContext, enter, leave
-from meshware.health.prober import PATH
+from meshware.health.load import PATH
 from meshware.inbound.asgi_caller import AsgiCaller
 from meshware.inbound.door import Door, Refused, marks, open_own_mesh
 from meshware.outbound.instrument import instrument as instrument_clients

@@ -12,7 +12,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from meshware.context import RequestContext, enter, leave
-from meshware.health.prober import PATH
+from meshware.health.load import PATH
 from meshware.inbound.door import Door, Refused, marks, open_mesh
 from meshware.outbound.instrument import instrument as instrument_clients
 from meshware.security.trust import LOAD, REQUEST

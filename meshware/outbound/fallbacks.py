@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 from meshware.context import current as current_context
 from meshware.core.outcome import Outcome, Verdict
-from meshware.fallback.fallback import made
 from meshware.security.trust import FALLBACK, FAULT, ROUTE
 
 if TYPE_CHECKING:
@@ -42,7 +41,7 @@ def in_place_of(call: Call, failure: BaseException | Outcome, url: str) -> Reply
                 if iscoroutine(value):
                     value.close()
                 raise TypeError("the fallback is async, and this client is not")
-            reply = made(value)
+            reply = fallback.made(value)
         except Exception as error:
             call.service.failed("fallback", error, time.monotonic())
             return None
@@ -58,7 +57,7 @@ async def in_place_of_async(call: Call, failure: BaseException | Outcome, url: s
     if reply is None and fallback.function is not None:
         try:
             value = fallback.function(call.request, failure, current_context())
-            reply = made(await value if isawaitable(value) else value)
+            reply = fallback.made(await value if isawaitable(value) else value)
         except Exception as error:
             call.service.failed("fallback", error, time.monotonic())
             return None

@@ -18,6 +18,7 @@ from meshware.core.errors import Problem
 from meshware.files import limits
 from meshware.settings import shape
 from meshware.settings.grammar import Refused
+from meshware.settings.late import model_in
 from meshware.settings.origin import Source, dotted, spelled
 from meshware.settings.references import nearest
 from meshware.settings.schema import MeshSettings, ServiceSettings
@@ -126,7 +127,7 @@ def _annotation(keys: Keys) -> Any:
     for key in below:
         field = getattr(model, "model_fields", {}).get(key)
         annotation = None if field is None else field.annotation
-        model = next((each for each in _alternatives(annotation) if hasattr(each, "model_fields")), None)
+        model = model_in(annotation)
     return annotation
 
 

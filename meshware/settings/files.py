@@ -11,7 +11,7 @@ from pathlib import PurePath
 
 from meshware.core.errors import Problem, SettingsError
 from meshware.files.contents import Unreadable, contents
-from meshware.files.document import SUFFIXES, parse
+from meshware.files.formats import SUFFIXES
 from meshware.settings.origin import Source
 
 _FORMATS = {suffix: kind for suffix, kind in SUFFIXES.items() if kind != "json"}
@@ -29,6 +29,8 @@ def from_file(path: str | os.PathLike[str], *, contents: Callable[[str], bytes] 
 
     `contents` reads it, or raises Unreadable.
     """
+    from meshware.files.document import parse
+
     name = os.fspath(path)
     kind = _format(name)
     try:

@@ -11,7 +11,6 @@ from meshware.core.errors import Problem, SettingsError
 from meshware.settings.environment import overridden
 from meshware.settings.files import from_file, is_file
 from meshware.settings.origin import Source
-from meshware.settings.problems import problems_of
 from meshware.settings.schema import MeshSettings
 from meshware.settings.sources import from_module
 
@@ -48,6 +47,8 @@ def validated(source: Source) -> MeshSettings:
     try:
         settings = MeshSettings.model_validate(source.settings)
     except ValidationError as error:
+        from meshware.settings.problems import problems_of
+
         problems += problems_of(error, source, MeshSettings)
     if problems:
         raise SettingsError(problems)

@@ -37,6 +37,10 @@ class Model(BaseModel):
     def _lower_keys(cls, data: Any) -> Any:
         return shape.plain(data) if isinstance(data, Mapping) else data
 
+    def in_full(self) -> str:
+        """As a text that is the same in all workers that have the same ones; metadata may be of any kind."""
+        return self.model_dump_json(fallback=lambda each: type(each).__qualname__)
+
 
 class PluginChoice(Model):
     """A plugin by its name, with its own settings."""

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from typing import Any, get_args, get_origin
+from typing import Any, get_origin
 
 from pydantic import BaseModel, ValidationError
 
 from meshware.core.errors import Problem
 from meshware.settings import shape
+from meshware.settings.late import model_in
 from meshware.settings.origin import Location, Source, dotted
 from meshware.settings.references import nearest
 
@@ -83,14 +84,7 @@ def _model_at(location: Location, root: type[BaseModel]) -> type[BaseModel]:
     for part in parts:
         if isinstance(part, str):
             field = model.model_fields[part]
-            model = _inner(field.annotation) or model
+            model = model_in(field.annotation) or model
             if get_origin(field.annotation) is dict:
                 next(parts, None)
     return model
-
-
-def _inner(annotation: Any) -> type[BaseModel] | None:
-    """The model inside `tuple[M, ...]`, `dict[str, M]` or `M | None`."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    return next((found for each in get_args(annotation) if (found := _inner(each)) is not None), None)

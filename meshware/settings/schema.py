@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from ipaddress import IPv4Network, IPv6Network
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
@@ -19,26 +19,34 @@ from pydantic import (
     PlainValidator,
     ValidationError,
     ValidationInfo,
+    ValidatorFunctionWrapHandler,
     WithJsonSchema,
     WrapValidator,
     model_validator,
 )
 
 from meshware.settings import grammar, profiles, references, shape
+from meshware.settings.late import late
 from meshware.settings.model import POSITIVE_SECONDS, Model, Number, PluginChoice, Seconds, SecondsOrNone, Share
-from meshware.settings.routes import checked
 from meshware.settings.sections.breaking import CircuitSettings, EjectionSettings
 from meshware.settings.sections.endpoints import EndpointSettings, LocalitySettings, TlsSettings
 from meshware.settings.sections.explaining import ExplainSettings
-from meshware.settings.sections.fallback import FallbackSettings
-from meshware.settings.sections.faults import FaultSettings
-from meshware.settings.sections.health import HealthCheckSettings
 from meshware.settings.sections.inbound import InboundSettings
 from meshware.settings.sections.limiting import LimitSettings, RateSettings, ThrottleSettings
 from meshware.settings.sections.retrying import HedgeSettings, RetrySettings
-from meshware.settings.sections.routing import RouteSettings
-from meshware.settings.sections.shifting import ShiftSettings
-from meshware.settings.shifts import checked as checked_shifts
+
+if TYPE_CHECKING:
+    from meshware.settings.sections.fallback import FallbackSettings
+    from meshware.settings.sections.faults import FaultSettings
+    from meshware.settings.sections.health import HealthCheckSettings
+    from meshware.settings.sections.routing import RouteSettings
+    from meshware.settings.sections.shifting import ShiftSettings
+else:
+    FallbackSettings = late("fallback", "FallbackSettings")
+    FaultSettings = late("faults", "FaultSettings")
+    HealthCheckSettings = late("health", "HealthCheckSettings")
+    RouteSettings = late("routing", "RouteSettings")
+    ShiftSettings = late("shifting", "ShiftSettings")
 
 ClassifierChoice = Annotated[Any, PlainValidator(references.classifier), WithJsonSchema({"type": ["string", "null"]})]
 
@@ -203,6 +211,18 @@ class BoardSettings(Model):
     )
 
 
+def _routes(raw: Any, handler: ValidatorFunctionWrapHandler) -> tuple[RouteSettings, ...]:
+    from meshware.settings.routes import checked
+
+    return checked(raw, handler)
+
+
+def _shifts(shifts: tuple[ShiftSettings, ...], info: ValidationInfo) -> tuple[ShiftSettings, ...]:
+    from meshware.settings.shifts import checked
+
+    return checked(shifts, info)
+
+
 class MeshSettings(Model):
     """All settings of one mesh."""
 
@@ -260,10 +280,10 @@ class MeshSettings(Model):
     services: dict[Annotated[str, BeforeValidator(_name)], ServiceSettings] = Field(
         {}, description="Services by their logical names: `inventory`, or `inventory:8080` for one port only."
     )
-    routes: Annotated[tuple[RouteSettings, ...], WrapValidator(checked)] = Field(
+    routes: Annotated[tuple[RouteSettings, ...], WrapValidator(_routes)] = Field(
         (), description="What becomes of some calls before they begin; the first that is for a call decides."
     )
-    shifts: Annotated[tuple[ShiftSettings, ...], AfterValidator(checked_shifts)] = Field(
+    shifts: Annotated[tuple[ShiftSettings, ...], AfterValidator(_shifts)] = Field(
         (), description="From one service to another in steps, and back when that fails."
     )
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
+import textwrap
 from unittest import mock
 
 import httpx2
@@ -196,3 +198,71 @@ def test_a_client_that_is_installed_but_broken_says_so(monkeypatch, tmp_path):
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(ModuleNotFoundError, match="no_such_part"):
         instrument._installed("half_a_client")
+
+
+def told_by(program, *arguments):
+    """What a program of its own prints."""
+    command = [sys.executable, "-c", textwrap.dedent(program), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout.strip()
+
+
+def test_a_client_that_the_app_does_not_use_is_not_imported():
+    program = """
+        import sys, meshware
+        print(*meshware.instrument(), *({"requests", "urllib3", "httpx", "httpx2", "httpcore"} & {*sys.modules}))
+        meshware.uninstrument()
+    """
+    assert told_by(program) == "httpx httpx2 requests"
+
+
+LATER = """
+    import sys, meshware
+    mesh = meshware.Mesh.from_settings({"services": {"inventory": {"endpoints": [sys.argv[1]]}}})
+"""
+
+
+@pytest.mark.parametrize("client", ["requests", "httpx", "httpx2"])
+@pytest.mark.parametrize("way", ["import {0}", "import meshware.outbound.{0}, {0}"])
+def test_a_client_that_is_imported_later_is_instrumented_then(client, way, upstream):
+    """Also where the app imports our door, which imports the client itself."""
+    program = f"""{LATER}
+    meshware.instrument(lambda: None)
+    meshware.instrument(lambda: mesh)
+    {way.format(client)}
+    print({client}.get("http://inventory/ok").text)
+    meshware.uninstrument()
+    try:
+        {client}.get("http://inventory/ok")
+    except {client}.{"ConnectionError" if client == "requests" else "ConnectError"}:
+        print("gone")
+    """
+    assert told_by(program, upstream.address) == "ok\ngone"
+
+
+def test_what_was_undone_before_the_import_is_not_done_by_it(upstream):
+    program = f"""{LATER}
+    for _ in range(3):
+        meshware.instrument(lambda: mesh)
+        meshware.uninstrument()
+    import requests
+    print("meshware.outbound.requests" in sys.modules)
+    meshware.instrument(lambda: mesh)
+    print(requests.get("http://inventory/ok").text)
+    """
+    assert told_by(program, upstream.address) == "False\nok"
+
+
+def test_a_client_that_cannot_be_instrumented_can_be_imported_all_the_same(tmp_path):
+    """And why it is not is told."""
+    (tmp_path / "requests.py").write_text("VERSION = 0\n")
+    program = """
+        import sys, meshware
+        sys.path.insert(0, sys.argv[1])
+        meshware.instrument()
+        import requests
+        print(requests.VERSION)
+    """
+    command = [sys.executable, "-c", textwrap.dedent(program), str(tmp_path)]
+    ran = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+    assert ran.stdout == "0\n"
+    assert "requests is not instrumented: ModuleNotFoundError" in ran.stderr

@@ -8,7 +8,7 @@ from world import NAME, World, request
 from meshware.core import errors
 from meshware.core.outcome import Outcome, Verdict
 from meshware.core.reply import Reply
-from meshware.fallback.fallback import Fallback, FallbackOptions, made, reply_of
+from meshware.fallback.fallback import Fallback, FallbackOptions, reply_of
 from meshware.settings.load import load
 
 ERRORS = [
@@ -62,16 +62,16 @@ def test_an_answer_that_says_200_and_was_judged_a_failure_is_covered():
     ],
 )
 def test_what_a_function_gives_is_the_body_of_a_200(value, body, kind):
-    reply = made(value)
+    reply = Fallback.made(value)
     assert (reply.status, reply.body, reply.source) == (200, body, "callable")
     assert dict(reply.headers).get("content-type") == kind
 
 
 def test_a_function_may_give_a_whole_reply_or_none():
-    assert made(None) is None
-    assert made(Reply(418, (("X-A", "1"),), b"tea", "")) == Reply(418, (("X-A", "1"),), b"tea", "callable")
+    assert Fallback.made(None) is None
+    assert Fallback.made(Reply(418, (("X-A", "1"),), b"tea", "")) == Reply(418, (("X-A", "1"),), b"tea", "callable")
     with pytest.raises(TypeError):
-        made(object())
+        Fallback.made(object())
 
 
 def test_a_static_answer_keeps_its_own_content_type():

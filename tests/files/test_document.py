@@ -8,7 +8,8 @@ import pytest
 
 from meshware.files import limits
 from meshware.files.contents import Unreadable
-from meshware.files.document import format_of, parse
+from meshware.files.document import parse
+from meshware.files.formats import format_of
 
 
 @pytest.mark.parametrize(

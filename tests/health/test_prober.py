@@ -13,7 +13,8 @@ import pytest
 from meshware.core.availability import Bar
 from meshware.core.endpoint import Endpoint
 from meshware.health import prober as module
-from meshware.health.prober import PATH, WAITING, Prober
+from meshware.health.load import PATH
+from meshware.health.prober import WAITING, Prober
 from meshware.security.orca import read_report
 
 SOON = 10.0

@@ -11,7 +11,7 @@ from inbound.test_wsgi import environ_of, serve
 
 from meshware.context import current
 from meshware.core.criticality import Criticality
-from meshware.health.prober import PATH
+from meshware.health.load import PATH
 from meshware.inbound.asgi import MeshMiddleware as AsgiMiddleware
 from meshware.inbound.door import Door, Refused
 from meshware.inbound.wsgi import MeshMiddleware as WsgiMiddleware

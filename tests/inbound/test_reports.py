@@ -10,7 +10,7 @@ from inbound.asgi_server import Exchange, answer, served
 from inbound.test_wsgi import Recorder, environ_of, serve
 
 from meshware.context import current
-from meshware.health.prober import PATH
+from meshware.health.load import PATH
 from meshware.inbound.asgi import MeshMiddleware as AsgiMiddleware
 from meshware.inbound.door import Door, marks
 from meshware.inbound.wsgi import MeshMiddleware as WsgiMiddleware

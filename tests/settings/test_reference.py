@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import pkgutil
 import re
+from importlib import import_module
 
 import pytest
 
 from meshware.core.errors import SettingsError
+from meshware.settings import sections
 from meshware.settings.load import load
 from meshware.settings.model import Model
 from meshware.settings.reference import json_schema, markdown
@@ -21,6 +24,8 @@ def below(model):
         yield from below(each)
 
 
+for _module in pkgutil.iter_modules(sections.__path__):  # some are imported late
+    import_module(f"{sections.__name__}.{_module.name}")
 MODELS = [each for each in below(Model) if each.__module__.startswith("meshware.settings.")]
 SECTIONS = [each for each in MODELS if each.__name__ != "Policy"]
 

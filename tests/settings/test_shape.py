@@ -7,8 +7,8 @@ from typing import get_origin
 
 from pydantic import BaseModel
 
+from meshware.settings.late import model_in
 from meshware.settings.model import PluginChoice
-from meshware.settings.problems import _inner
 from meshware.settings.schema import Policy
 from meshware.settings.shape import SECTIONS, Again, named, plain
 
@@ -37,7 +37,7 @@ def test_no_key_is_lost_when_keys_are_lowered():
 def sections(model: type[BaseModel]) -> Iterator[str]:
     """The keys of a model, and of those in it, with a section: what a plugin is told is none, nor is a list."""
     for key, field in model.model_fields.items():
-        inner = _inner(field.annotation)
+        inner = model_in(field.annotation)
         if inner not in (None, PluginChoice) and get_origin(field.annotation) is not tuple:
             yield key
             yield from sections(inner)

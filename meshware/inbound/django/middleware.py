@@ -13,7 +13,7 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
 
 from meshware.context import RequestContext, enter, leave
-from meshware.health.prober import PATH
+from meshware.health.load import PATH
 from meshware.inbound.django.mesh import door
 from meshware.inbound.door import Refused, marks
 from meshware.outbound.instrument import instrument as instrument_clients

@@ -214,7 +214,7 @@ class Cost:
         if not count & 7:
             if not count:
                 fleet.mean = latency
-            if not failed and outcome.found is not None:
+            if not (failed or outcome.told) and outcome.found is not None:
                 fleet.queue.learn(outcome.found, elapsed / self.pace)
         fleet.samples = count + 1
         weight = self._weight + 1

@@ -8,18 +8,34 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable
-from math import exp, isfinite, log
+from math import exp, isfinite, log, sqrt
+from typing import NamedTuple
 
-from meshware.core.endpoint import Endpoint
+from meshware.core.endpoint import CROWD, Endpoint
 from meshware.core.outcome import Cause, Outcome, Verdict
 
-Answer = tuple[float, bool, bool]
-"""Seconds, whether it failed, and whether that was a timeout."""
+Answer = tuple[float, float, bool, bool, bool]
+"""Seconds, how many were in flight when it was asked for, whether it failed, whether that was a timeout, and one that
+is no failure of the endpoint (core/outcome.py: `late`)."""
 
-Tally = tuple[float, float, float, float, float]
-"""Good answers, the sum of their seconds' logarithms; bad ones, the sum of the seconds they count; the late ones."""
 
-NONE: Tally = (0.0, 0.0, 0.0, 0.0, 0.0)
+class Tally(NamedTuple):
+    """Good answers, the sums of their seconds' logarithms, of the squares of these, and of what they found in flight.
+
+    Bad ones, the sum of the seconds that they count, and how many of them were `cut`, and `late`.
+    """
+
+    good: float = 0.0
+    logs: float = 0.0
+    squares: float = 0.0
+    found: float = 0.0
+    bad: float = 0.0
+    bads: float = 0.0
+    cut: float = 0.0
+    late: float = 0.0
+
+
+NONE = Tally()
 
 RECENT = 5.0
 """Time constant of what is recent, in seconds: what a worker that is new begins with."""
@@ -32,6 +48,9 @@ ROOM = 4096
 
 LEAST, LONGEST = 1e-6, 1e6
 """Seconds that an answer may be said to have taken."""
+
+NEARLY = -1e-6
+"""No less than nothing, as differences of sums have it."""
 
 
 class Told:
@@ -61,8 +80,9 @@ class Telling:
 
     def sample(self, elapsed: float, failed: bool, outcome: Outcome, now: float) -> None:
         """One more."""
-        late = outcome.cause is Cause.TIMEOUT
-        self._pending.append((outcome.elapsed if late else elapsed, failed, late))
+        cut = outcome.cause is Cause.TIMEOUT
+        seconds = outcome.elapsed if cut else elapsed
+        self._pending.append((seconds, outcome.found or 0.0, failed, cut, outcome.late))
 
     def value(self, now: float) -> float:
         """It is no figure of its own."""
@@ -84,62 +104,64 @@ class Telling:
 
 def tally(answers: Iterable[Answer]) -> Tally:
     """What they add up to."""
-    good = logs = bad = bads = late = 0.0
-    for elapsed, failed, cut in answers:
-        elapsed = min(max(elapsed, LEAST), LONGEST)
+    good = logs = squares = found = bad = bads = cuts = lates = 0.0
+    for seconds, load, failed, cut, late in answers:
+        seconds = min(max(seconds, LEAST), LONGEST)
         if failed:
-            bad, bads, late = bad + 1, bads + elapsed, late + cut
+            bad, bads, cuts, lates = bad + 1, bads + seconds, cuts + cut, lates + late
         else:
-            good, logs = good + 1, logs + log(elapsed)
-    return good, logs, bad, bads, late
+            took = log(seconds)
+            good, logs, squares, found = good + 1, logs + took, squares + took * took, found + load
+    return Tally(good, logs, squares, found, bad, bads, cuts, lates)
 
 
 def added(one: Tally, other: Tally, *, sign: int = 1) -> Tally:
     """Both together; with -1 the difference."""
-    good, logs, bad, bads, late = (mine + sign * theirs for mine, theirs in zip(one, other, strict=True))
-    return good, logs, bad, bads, late
+    return Tally(*(mine + sign * theirs for mine, theirs in zip(one, other, strict=True)))
 
 
 def faded(tally: Tally, seconds: float) -> Tally:
     """What of it is still recent after so long."""
     keep = exp(-seconds / RECENT)
-    good, logs, bad, bads, late = (each * keep for each in tally)
-    return good, logs, bad, bads, late
+    return Tally(*(each * keep for each in tally))
 
 
 def sensible(tally: Tally) -> bool:
     """Whether workers can have said so."""
-    good, logs, bad, bads, late = tally
-    if not all(map(isfinite, tally)) or min(good, bad, bads, late) < 0 or late > bad + 0.5:
+    good, logs, squares, found, bad, bads, cut, late = tally
+    if not all(map(isfinite, tally)) or min(tally[:1] + tally[2:]) < NEARLY:
         return False
-    return good * log(LEAST) - 1 <= logs <= good * log(LONGEST) + 1 and bads <= bad * LONGEST + 1
+    if not late <= cut + 0.5 <= bad + 1 or found > good * CROWD + 1:
+        return False
+    least, most = log(LEAST), log(LONGEST)
+    return good * least - 1 <= logs <= good * most + 1 and squares <= good * least**2 + 1 and bads <= bad * LONGEST + 1
 
 
 def told(endpoint: Endpoint, tally: Tally, now: float) -> Iterable[Exception]:
     """Give the others' answers to the endpoint's meters; what these raised."""
-    good, logs, bad, bads, late = tally
+    good, logs, squares, found, bad, bads, cut, late = tally
     if good >= 0.5:
-        took = exp(logs / good)
-        outcome = _outcome(took, Verdict.SUCCESS, None)
-        for _ in range(min(MOST, round(good))):
-            yield from _sampled(endpoint, took, outcome, now)
+        mean = logs / good
+        spread = sqrt(max(0.0, squares / good - mean * mean))
+        count = min(MOST, round(good))
+        for number in range(count):  # as far apart as they were, else a mean would seem surer than it is
+            took = exp(mean + (0.0 if number == count - 1 and count % 2 else spread * (-1) ** number))
+            outcome = Outcome(elapsed=took, status=200)
+            outcome.verdict, outcome.found, outcome.told = Verdict.SUCCESS, found / good, True
+            yield from _sampled(endpoint, outcome, now)
     if bad >= 0.5:
-        took, count = bads / bad, min(MOST, round(bad))
+        count = min(MOST, round(bad))
         for number in range(count):
-            cause = Cause.TIMEOUT if number < late * count / bad else Cause.RESET
-            yield from _sampled(endpoint, took, _outcome(took, Verdict.FAILURE, cause), now)
+            cause = Cause.TIMEOUT if number < cut * count / bad else Cause.RESET
+            outcome = Outcome(elapsed=bads / bad, cause=cause)
+            outcome.verdict, outcome.late, outcome.told = Verdict.FAILURE, number < late * count / bad, True
+            yield from _sampled(endpoint, outcome, now)
 
 
-def _outcome(took: float, verdict: Verdict, cause: Cause | None) -> Outcome:
-    outcome = Outcome(elapsed=took, status=200 if cause is None else None, cause=cause)
-    outcome.verdict, outcome.found = verdict, None
-    return outcome
-
-
-def _sampled(endpoint: Endpoint, took: float, outcome: Outcome, now: float) -> Iterable[Exception]:
+def _sampled(endpoint: Endpoint, outcome: Outcome, now: float) -> Iterable[Exception]:
     for reading in endpoint.samplers:
         if not isinstance(reading, Telling):
             try:
-                reading.sample(took, outcome.cause is not None, outcome, now)
+                reading.sample(outcome.elapsed, outcome.cause is not None, outcome, now)
             except Exception as error:  # a user's meter: told of, and the others go on
                 yield error

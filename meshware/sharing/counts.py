@@ -57,10 +57,10 @@ class Counts:
     def add(self, slot: int, answers: Iterable[Answer]) -> None:
         """So many more of the service that has this place."""
         floats, start = self._floats, FIRST + slot * WIDTH
-        for elapsed, failed, late in answers:
+        for elapsed, _, failed, cut, _ in answers:
             bucket = 0 if elapsed <= LOWEST else min(BUCKETS - 1, 1 + int(log2(elapsed / LOWEST)))
             floats[start + failed] += 1
-            floats[start + 2] += late
+            floats[start + 2] += cut
             floats[start + 3 + bucket] += 1
 
 

@@ -17,14 +17,13 @@ SERVED = ("served_in_flight", "served_slots", "served_rps", "served_eps", "serve
 OF_WORKERS = ("pid", "news", "beat", *SERVED)
 """One cell a worker: process id, when it last had news of ejections, when it swept last, and what it is busy with."""
 
-OF_ENDPOINTS = (
-    "version", "load", "good", "logs", "bad", "bads", "late", "recent_good", "recent_logs", "recent_bad", "recent_bads",
-    "recent_late", "word", "until", "health",
-)  # fmt: skip
+ANSWERS = ("good", "logs", "squares", "found", "bad", "bads", "cut", "late")
+RECENT_ANSWERS = tuple(f"recent_{each}" for each in ANSWERS)
+OF_ENDPOINTS = ("version", "load", *ANSWERS, *RECENT_ANSWERS, "word", "until", "health")
 """One cell a worker and endpoint.
 
-`load` in flight. Since the worker began: `good` answers and the sum of their seconds' logarithms, `bad` ones and the
-sum of the seconds that they count, and how many of these were `late`. The same of the last few seconds. `word`: when
+`load` in flight. What is told of answers (sharing/answers.py): since the worker began, and of the last few seconds.
+Both are read with the version before and after. `word`: when
 it was ejected, or minus when it came back; `until` when it is out. `health`: when it was found
 ailing, or minus when it was well again.
 """

@@ -8,11 +8,9 @@ from meshware.core.endpoint import CROWD, Endpoint
 from meshware.core.service import Service
 from meshware.sharing.answers import NONE, Answer, Tally, Telling, Told, added, faded, sensible, tally, told
 from meshware.sharing.cells import Unusable
-from meshware.sharing.layout import WORKERS, start_of
+from meshware.sharing.layout import ANSWERS, RECENT_ANSWERS, WORKERS, start_of
 
 TOLD = Told()
-IN_TOTAL = ("good", "logs", "bad", "bads", "late")
-RECENTLY = ("recent_good", "recent_logs", "recent_bad", "recent_bads", "recent_late")
 
 
 class Place:
@@ -37,8 +35,8 @@ class Place:
     def begin(self, high: int, now: float) -> None:
         """Let the endpoint count on the board from now on, and know what the others have heard lately."""
         self.widen(high)
-        self._heard = self._others(IN_TOTAL, high, self._said)
-        self._tell(self._others(RECENTLY, high, self._recent), now)
+        self._heard = self._others(ANSWERS, high, self._said)
+        self._tell(self._others(RECENT_ANSWERS, high, self._recent), now)
 
     def widen(self, high: int) -> None:
         """So many rows are in use."""
@@ -72,7 +70,7 @@ class Place:
 
     def fade(self, seconds: float) -> None:
         """So much time has passed: less of it is recent."""
-        if self._recent[0] or self._recent[2]:
+        if self._recent.good or self._recent.bad:
             self._recent = faded(self._recent, seconds)
             self._put()
 
@@ -83,13 +81,13 @@ class Place:
         versions = self._slice("version", high)
         if versions == self._versions or any(each % 2 for each in versions):
             return
-        others = self._others(IN_TOTAL, high, self._said)
-        recent = self._others(RECENTLY, high, self._recent)
+        others = self._others(ANSWERS, high, self._said)
+        recent = self._others(RECENT_ANSWERS, high, self._recent)
         if self._slice("version", high) != versions:
             return  # somebody was at it: at the next sweep then
         self._versions = versions
         fresh, self._heard = added(others, self._heard, sign=-1), others
-        if fresh[0] > recent[0] + 1:  # it was not looked at for long: what is recent says more
+        if fresh.good > recent.good + 1:  # it was not looked at for long: what is recent says more
             fresh = recent
         if sensible(fresh):  # else a worker has ended meanwhile: its share is gone from the sums
             self._tell(fresh, now)
@@ -130,14 +128,12 @@ class Place:
         return (latest, words.index(latest)) if abs(latest) < inf else (0.0, 0)
 
     def _tell(self, tally: Tally, now: float) -> None:
-        good, _, bad, _, _ = tally
-        self.service.ejection.heard(self.endpoint, round(good), round(bad), now)
+        self.service.ejection.heard(self.endpoint, round(tally.good), round(tally.bad), now)
         for error in told(self.endpoint, tally, now):
             self.service.failed("meter", error, now)
 
     def _others(self, names: tuple[str, ...], high: int, own: Tally) -> Tally:
-        good, logs, bad, bads, late = (sum(self._slice(name, high)) for name in names)
-        total = good, logs, bad, bads, late
+        total = Tally(*(sum(self._slice(name, high)) for name in names))
         if not sensible(total):
             raise Unusable(f"nonsense is said of answers of {self.endpoint.address}")
         return added(total, own, sign=-1)
@@ -146,7 +142,7 @@ class Place:
         """What belongs together goes between two versions."""
         version = self._floats[self._row_of("version") + self._row]
         self._write("version", version + 1)
-        for name, figure in zip((*IN_TOTAL, *RECENTLY), (*self._said, *self._recent), strict=True):
+        for name, figure in zip((*ANSWERS, *RECENT_ANSWERS), (*self._said, *self._recent), strict=True):
             self._write(name, figure)
         self._write("version", version + 2)
 

@@ -1,0 +1,97 @@
+"""What is told of answers: the same as what was heard, as far as a meter can see."""
+
+from __future__ import annotations
+
+from math import log
+
+import pytest
+
+from meshware.core.endpoint import Endpoint
+from meshware.core.outcome import Cause, Outcome, Verdict
+from meshware.sharing.answers import Tally, Telling, sensible, tally, told
+
+
+class Notes:
+    """A meter that notes what it is given."""
+
+    def fleet(self):
+        return None
+
+    def reading(self, fleet):
+        return self
+
+    def __init__(self):
+        self.heard = []
+
+    def sample(self, elapsed, failed, outcome, now):
+        self.heard.append((elapsed, failed, outcome))
+
+
+def answer(elapsed, *, found=0.0, cause=None, late=False):
+    made = Outcome(elapsed=elapsed, cause=cause)
+    made.verdict = Verdict.SUCCESS if cause is None else Verdict.FAILURE
+    made.found, made.late = found, late
+    return made
+
+
+def heard(*answers):
+    """What another worker's meter hears of them."""
+    telling, notes, endpoint = Telling(), Notes(), Endpoint("10.0.0.1:80")
+    endpoint.attach(notes)
+    for each in answers:
+        telling.sample(each.elapsed, each.cause is not None, each, 0.0)
+    said = tally(telling.drain())
+    assert sensible(said)
+    assert list(told(endpoint, said, 0.0)) == []
+    return notes.heard
+
+
+@pytest.mark.parametrize("times", [(0.01,), (0.01, 0.09), (0.01, 0.02, 0.5), (0.003, 0.01, 0.02, 0.3)])
+def test_times_keep_their_mean_and_how_far_they_are_apart(times):
+    logs = [log(elapsed) for elapsed, _, _ in heard(*map(answer, times))]
+    assert len(logs) == len(times)
+    mean = sum(map(log, times)) / len(times)
+    spread = sum((log(each) - mean) ** 2 for each in times)
+    assert sum(logs) / len(logs) == pytest.approx(mean)
+    assert sum((each - mean) ** 2 for each in logs) == pytest.approx(spread, rel=0.35)
+
+
+def test_what_was_in_flight_when_they_were_asked_for_is_told():
+    found = [outcome.found for _, _, outcome in heard(answer(0.01, found=2.0), answer(0.02, found=5.0))]
+    assert found == [3.5, 3.5]
+
+
+def test_timeouts_that_blame_nobody_blame_nobody_when_they_are_told():
+    causes = {"cause": Cause.TIMEOUT}
+    outcomes = [
+        outcome for _, failed, outcome in heard(answer(1.0, **causes), answer(1.0, late=True, **causes)) if failed
+    ]
+    assert sorted(each.late for each in outcomes) == [False, True]
+    assert {each.cause for each in outcomes} == {Cause.TIMEOUT}
+
+
+def test_other_failures_are_no_timeouts():
+    ((elapsed, failed, outcome),) = heard(answer(0.5, cause=Cause.RESET))
+    assert (elapsed, failed, outcome.cause, outcome.late) == (0.5, True, Cause.RESET, False)
+
+
+def test_what_is_nearly_nothing_makes_sense_as_differences_of_sums_have_it():
+    assert sensible(Tally(squares=-1e-10, found=1e-10, bads=-1e-10))
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        Tally(good=-1.0),
+        Tally(good=1.0, logs=1e9),
+        Tally(good=1.0, squares=1e9),
+        Tally(good=1.0, squares=-1.0),
+        Tally(good=1.0, found=1e12),
+        Tally(bad=1.0, bads=1e12),
+        Tally(bad=1.0, cut=5.0),
+        Tally(bad=2.0, cut=1.0, late=2.0),
+        Tally(good=float("nan")),
+    ],
+)
+def test_nonsense_is_seen(said):
+    assert not sensible(said)

@@ -21,7 +21,7 @@ from comparing import Run, asked, interleaved, ratio, show, timed
 from rich.console import Console
 from rich.table import Table
 
-from meshware.assembly import assemble
+from meshware.assembly.services import assemble
 from meshware.core.call import Attempt
 from meshware.core.outcome import Ending, Outcome
 from meshware.core.request import Request

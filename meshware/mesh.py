@@ -392,7 +392,8 @@ class Mesh:
     def _put(
         self, settings: MeshSettings, previous: Mapping[str, Service], found: Mapping[str, Service] | None = None
     ) -> None:
-        from meshware.assembly import admission, assemble, board, shifting
+        from meshware.assembly.host import admission, board, shifting
+        from meshware.assembly.services import assemble
 
         observers = self._observers
         if settings.observers != self._named:

@@ -24,7 +24,7 @@ POLICY = {
 }  # fmt: skip
 MESH = {
     "core", "context", "files", "following", "plugins", "settings", "hands", "housekeeper",
-    "assembly", "assembly_policies", "assembly_routing", "explain", "mesh", "shifting",
+    "assembly", "explain", "mesh", "shifting",
 }  # fmt: skip
 DOORS = MESH | POLICY | {"outbound", "telemetry"}
 
@@ -41,9 +41,7 @@ KNOWS: dict[str, set[str]] = {
     "hands": {"core"},
     "shifting": {"core", "routing", "sharing"},
     "housekeeper": {"core", "hands"},
-    "assembly": {"core", "plugins", "settings", "assembly_policies", "assembly_routing", "shifting", *POLICY},
-    "assembly_policies": {"core", "settings", "limiting", "retrying"},
-    "assembly_routing": {"core", "plugins", "settings", "assembly_policies", "fallback", "limiting", "routing"},
+    "assembly": {"core", "plugins", "settings", "shifting", *POLICY},
     "explain": {"core", "routing"},
     "mesh": MESH | {"health", "limiting", "routing", "sharing"},
     "outbound": {"core", "context", "plugins", "mesh", "breaking", "fallback", "security"},

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from meshware.assembly import assemble
+from meshware.assembly.services import assemble
 from meshware.core.call import Attempt, Call
 from meshware.core.outcome import Cause, Ending, Outcome
 from meshware.core.request import Request

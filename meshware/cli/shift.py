@@ -14,7 +14,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from meshware.assembly import ledger, shift_counts
+from meshware.assembly.host import ledger, shift_counts
 from meshware.cli.refused import refused
 from meshware.cli.source import chosen
 from meshware.core.errors import SettingsError

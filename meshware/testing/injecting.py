@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from meshware.assembly import fault_of
+from meshware.assembly.faults import fault_of
 from meshware.core.service import Service
 from meshware.mesh import default_mesh
 from meshware.routing.faults import Faults

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from world import START, World
 
-from meshware.assembly import assemble
+from meshware.assembly.services import assemble
 from meshware.balancing.levels import Level
 from meshware.balancing.localities import Localities, spread
 from meshware.core.availability import Bar

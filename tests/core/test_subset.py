@@ -8,7 +8,7 @@ from functools import partial
 import pytest
 from world import World
 
-from meshware.assembly import retries_of
+from meshware.assembly.policies import retries_of
 from meshware.core.availability import Bar
 from meshware.core.call import Call
 from meshware.core.endpoint import Endpoint

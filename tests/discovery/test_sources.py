@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from discovery.conftest import Found, Told
 
-from meshware.assembly import assemble
+from meshware.assembly.services import assemble
 from meshware.core.errors import NoEndpoint
 from meshware.discovery import Endpoints
 from meshware.settings.schema import MeshSettings

@@ -8,7 +8,7 @@ from collections import Counter
 import pytest
 from routing.cases import CASES, GROUPS
 
-from meshware.assembly import assemble
+from meshware.assembly.services import assemble
 from meshware.core import errors
 from meshware.core.call import Call
 from meshware.core.request import Request

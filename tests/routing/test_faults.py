@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 from world import NAME, START, World, request
 
-from meshware.assembly import assemble
+from meshware.assembly.services import assemble
 from meshware.core.errors import SettingsError
 from meshware.core.events import FaultInjected
 from meshware.core.fault import Fault, Injection, Ordered

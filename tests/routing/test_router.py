@@ -8,7 +8,7 @@ from collections import Counter
 import pytest
 from routing.cases import CASES, ENDPOINTS
 
-from meshware.assembly import assemble
+from meshware.assembly.services import assemble
 from meshware.core.events import PluginFailed
 from meshware.core.request import Request
 from meshware.routing.index import Entry, Index

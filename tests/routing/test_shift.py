@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from meshware.assembly import assemble
+from meshware.assembly.services import assemble
 from meshware.core.outcome import Outcome, Verdict
 from meshware.core.request import Request
 from meshware.routing.shift import REVERTED, RUNNING, STATES, Shift, ShiftOptions, Standing

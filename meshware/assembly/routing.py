@@ -12,7 +12,7 @@ from math import inf
 from typing import Any, TypeVar
 
 from meshware import plugins
-from meshware.assembly_policies import hedging_of, rate_of, retries_of
+from meshware.assembly.policies import hedging_of, rate_of, retries_of
 from meshware.core.endpoint import Endpoint
 from meshware.core.plan import Edits, Plan
 from meshware.core.policy import PoolStrategy

@@ -7,7 +7,7 @@ import pytest
 from world import World
 
 from meshware import CircuitOpen, DeadlineExceeded
-from meshware.assembly import assemble
+from meshware.assembly.services import assemble
 from meshware.core.call import Deliver, Raise, Retry
 from meshware.core.events import CircuitOpened, EndpointEjected, GuardTurned
 from meshware.core.outcome import Cause

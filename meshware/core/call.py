@@ -332,6 +332,7 @@ class Call:
             return Lost()
         self.now = now
         attempt.outcome = outcome
+        attempt.begin_hedge = None  # no hedge is begun beside it any more; and what begins one leads back to this call
         outcome.found = attempt.found
         step: Step | None = None
         try:

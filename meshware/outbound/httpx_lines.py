@@ -6,11 +6,12 @@ nothing to send after its headers. Whatever is not ordinary is left to httpcore'
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import nullcontext
 from functools import cache
 from importlib import import_module
-from types import ModuleType
+from types import FunctionType, ModuleType
 from typing import Any
 
 import h11
@@ -170,7 +171,9 @@ class _SyncConnection(_Connection):
 
     def handle_request(self, request: Any) -> Any:
         inner = self._connection
-        return inner.handle_request(request) if type(inner) is self.line else super().handle_request(request)
+        if type(inner) is self.line:
+            return inner.sending(request)(request)
+        return super().handle_request(request)
 
 
 class _AsyncConnection(_Connection):
@@ -179,7 +182,7 @@ class _AsyncConnection(_Connection):
     async def handle_async_request(self, request: Any) -> Any:
         inner = self._connection
         if type(inner) is self.line:
-            return await inner.handle_async_request(request)
+            return await inner.sending(request)(request)
         return await super().handle_async_request(request)
 
 
@@ -190,11 +193,22 @@ class _Line(_Httpcores):  # type: ignore[misc]
     """
 
     core: Any
+    log: logging.Logger
     _h11_state: h11.Connection
     _said: tuple[list[tuple[bytes, bytes]], Any] = [], []  # the last headers, as given and as h11 has them
 
+    traced: Any
+    """Httpcore's way to send a request, which tells of each step; `untraced` is the same where nobody listens."""
+
+    untraced: Any
+
     def taken_over(self) -> None:
         """It was httpcore's until now."""
+
+    def sending(self, request: Any) -> Any:
+        """How this request is to be sent."""
+        heard = "trace" in request.extensions or self.log.isEnabledFor(logging.DEBUG)
+        return self.traced if heard else self.untraced
 
     def _head(self, request: Any) -> Any:
         """The event that begins a request."""
@@ -226,6 +240,7 @@ class _Line(_Httpcores):  # type: ignore[misc]
 
 class _SyncLine(_Line):
     name = "HTTP11Connection"
+    sends, reads = "handle_request", ("__iter__", "close")
 
     def _send_request_headers(self, request: Any) -> None:
         self._send_event(self._head(request), request.extensions.get("timeout", {}).get("write"))
@@ -243,6 +258,7 @@ class _SyncLine(_Line):
 
 class _AsyncLine(_Line):
     name = "AsyncHTTP11Connection"
+    sends, reads = "handle_async_request", ("__aiter__", "aclose")
 
     def taken_over(self) -> None:
         """It was httpcore's until now."""
@@ -266,6 +282,50 @@ _SYNC: Any = _SyncPool, _SyncConnection, _SyncLine
 _ASYNC: Any = _AsyncPool, _AsyncConnection, _AsyncLine
 
 
+class _Unheard:
+    """What httpcore opens around each step to tell of it, where nobody listens."""
+
+    __slots__ = ()
+
+    def __call__(self, *_step: Any) -> _Unheard:
+        return self
+
+    def __setattr__(self, *_told: Any) -> None:
+        """Nobody asks for it."""
+
+    def __enter__(self) -> _Unheard:
+        return self
+
+    def __exit__(self, *_error: Any) -> None:
+        """Nobody is told."""
+
+    async def __aenter__(self) -> _Unheard:
+        return self
+
+    async def __aexit__(self, *_error: Any) -> None:
+        """Nobody is told."""
+
+
+_UNHEARD = _Unheard()
+
+
+def _untraced(method: Any, **others: Any) -> Any:
+    """Httpcore's method to the letter, but it tells nobody of its steps; `others` stand for names that it uses."""
+    return FunctionType(method.__code__, {**method.__globals__, "Trace": _UNHEARD, **others}, method.__name__)
+
+
+def _line_of(line: Any, plain: Any, core: ModuleType) -> Any:
+    """This module's HTTP/1.1 over one httpcore's."""
+    send = plain.__dict__[line.sends]
+    body = send.__globals__["HTTP11ConnectionByteStream"]
+    silent = {name: _untraced(body.__dict__[name]) for name in line.reads}
+    bodies = {"HTTP11ConnectionByteStream": type(body.__name__, (body,), silent)}
+    log = send.__globals__["logger"]
+    return type(
+        line.name, (line, plain), {"core": core, "log": log, "traced": send, "untraced": _untraced(send, **bodies)}
+    )
+
+
 @cache
 def kinds(core: ModuleType, is_async: bool) -> tuple[Any, Any, type[Dialler]]:
     """Pool, connection and dialler for one httpcore, sync or async."""
@@ -277,7 +337,7 @@ def kinds(core: ModuleType, is_async: bool) -> tuple[Any, Any, type[Dialler]]:
         type(
             connection.name,
             (connection, getattr(core, connection.name)),
-            {"plain": plain, "line": type(line.name, (line, plain), {"core": core})},
+            {"plain": plain, "line": _line_of(line, plain, core)},
         ),
         AsyncDialler if is_async else SyncDialler,
     )

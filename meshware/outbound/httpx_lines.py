@@ -172,7 +172,7 @@ class _SyncConnection(_Connection):
     def handle_request(self, request: Any) -> Any:
         inner = self._connection
         if type(inner) is self.line:
-            return inner.sending(request)(request)
+            return inner.untraced(request) if inner.unheard(request) else inner.handle_request(request)
         return super().handle_request(request)
 
 
@@ -182,7 +182,8 @@ class _AsyncConnection(_Connection):
     async def handle_async_request(self, request: Any) -> Any:
         inner = self._connection
         if type(inner) is self.line:
-            return await inner.sending(request)(request)
+            send = inner.untraced if inner.unheard(request) else inner.handle_async_request
+            return await send(request)
         return await super().handle_async_request(request)
 
 
@@ -193,22 +194,28 @@ class _Line(_Httpcores):  # type: ignore[misc]
     """
 
     core: Any
+    plain: Any
     log: logging.Logger
     _h11_state: h11.Connection
     _said: tuple[list[tuple[bytes, bytes]], Any] = [], []  # the last headers, as given and as h11 has them
 
-    traced: Any
-    """Httpcore's way to send a request, which tells of each step; `untraced` is the same where nobody listens."""
+    sends: str
+    """Httpcore's method that sends a request, and tells of each step; `original` is the method as httpcore wrote it,
+    `untraced` the same for who tells nobody."""
 
+    original: Any
     untraced: Any
 
     def taken_over(self) -> None:
         """It was httpcore's until now."""
 
-    def sending(self, request: Any) -> Any:
-        """How this request is to be sent."""
-        heard = "trace" in request.extensions or self.log.isEnabledFor(logging.DEBUG)
-        return self.traced if heard else self.untraced
+    def unheard(self, request: Any) -> bool:
+        """Whether nobody listens to httpcore's steps, or has put something in the place of its method."""
+        return (
+            "trace" not in request.extensions
+            and not self.log.isEnabledFor(logging.DEBUG)
+            and self.plain.__dict__.get(self.sends) is self.original
+        )
 
     def _head(self, request: Any) -> Any:
         """The event that begins a request."""
@@ -314,16 +321,19 @@ def _untraced(method: Any, **others: Any) -> Any:
     return FunctionType(method.__code__, {**method.__globals__, "Trace": _UNHEARD, **others}, method.__name__)
 
 
-def _line_of(line: Any, plain: Any, core: ModuleType) -> Any:
-    """This module's HTTP/1.1 over one httpcore's."""
-    send = plain.__dict__[line.sends]
-    body = send.__globals__["HTTP11ConnectionByteStream"]
-    silent = {name: _untraced(body.__dict__[name]) for name in line.reads}
-    bodies = {"HTTP11ConnectionByteStream": type(body.__name__, (body,), silent)}
-    log = send.__globals__["logger"]
-    return type(
-        line.name, (line, plain), {"core": core, "log": log, "traced": send, "untraced": _untraced(send, **bodies)}
-    )
+def _line_of(line: Any, plain: Any, core: ModuleType, module: ModuleType) -> Any:
+    """This module's HTTP/1.1 over one httpcore's, whose own is in `module`."""
+    send, stream = plain.__dict__[line.sends], module.HTTP11ConnectionByteStream
+    own = isinstance(send, FunctionType) and send.__globals__ is vars(module)
+    bodies = type(stream.__name__, (stream,), {name: _untraced(stream.__dict__[name]) for name in line.reads})
+    members = {
+        "core": core,
+        "plain": plain,
+        "log": module.logger,
+        "original": staticmethod(send) if own else None,
+        "untraced": _untraced(send, HTTP11ConnectionByteStream=bodies) if own else None,
+    }
+    return type(line.name, (line, plain), members)
 
 
 @cache
@@ -332,12 +342,13 @@ def kinds(core: ModuleType, is_async: bool) -> tuple[Any, Any, type[Dialler]]:
     pool, connection, line = _ASYNC if is_async else _SYNC
     base, plain = getattr(core, pool.name), getattr(core, line.name)
     stream = import_module(base.handle_async_request.__module__ if is_async else base.handle_request.__module__)
+    module = import_module(f"{stream.__package__}.http11")
     return (
         type(pool.name, (pool, base), {"stream": stream.PoolByteStream}),
         type(
             connection.name,
             (connection, getattr(core, connection.name)),
-            {"plain": plain, "line": _line_of(line, plain, core)},
+            {"plain": plain, "line": _line_of(line, plain, core, module)},
         ),
         AsyncDialler if is_async else SyncDialler,
     )

@@ -176,6 +176,7 @@ class Mesh:
         if not self._keeper.running:
             self._keeper.start()
         if not service.attended:
+            service.complete(self.clock())
             self._attended.add(service)
             self._keeper.stir()
         context = current()

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from meshware.breaking.gate import Backoff, Gate, GateLease
 from meshware.breaking.windows import RateWindow
 from meshware.core.events import CircuitClosed, CircuitOpened
-from meshware.core.outcome import Verdict
+from meshware.core.outcome import SUCCESS, Verdict
 from meshware.core.policy import Guard, Rng
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ class ServiceCircuit:
 
     def record(self, lease: GateLease, verdict: Verdict, now: float) -> None:
         """A call's final outcome, at its headers or error."""
-        if verdict is Verdict.SUCCESS:
+        if verdict is SUCCESS:
             if self._rate is not None:
                 self._rate.success(now)
             if lease.trial or self._users is not None:

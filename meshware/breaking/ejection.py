@@ -21,7 +21,7 @@ from meshware.core.availability import Bar
 from meshware.core.call import Attempt
 from meshware.core.endpoint import Endpoint, Locality
 from meshware.core.events import EndpointEjected, EndpointRestored
-from meshware.core.outcome import CONNECTION, Cause, Outcome, Verdict
+from meshware.core.outcome import CONNECTION, NEUTRAL, OVERLOADED, SUCCESS, Cause, Outcome
 from meshware.core.policy import Guard, Rng
 
 REVIEW = 1.0
@@ -72,11 +72,11 @@ class EndpointEjection:
             return
         verdict, endpoint = outcome.verdict, attempt.endpoint
         gone = endpoint.bars and Bar.REMOVED in endpoint.bars  # nobody would ever forget it again
-        if verdict is Verdict.NEUTRAL or gone:
+        if verdict is NEUTRAL or gone:
             self.release(attempt, now)
             return
         record = self._record_of(endpoint)
-        if verdict is Verdict.SUCCESS and attempt.lease is None:
+        if verdict is SUCCESS and attempt.lease is None:
             record.window.success(now)
             if record.times is not None:
                 record.times.append((now, outcome.elapsed))
@@ -119,13 +119,13 @@ class EndpointEjection:
 
     def _judge(self, record: Record, attempt: Attempt, outcome: Outcome, now: float) -> list[object]:
         endpoint, lease = attempt.endpoint, attempt.lease
-        if outcome.verdict is Verdict.SUCCESS:
+        if outcome.verdict is SUCCESS:
             record.window.success(now)
             if outcome.elapsed > record.over:
                 return self._eject(record, endpoint, "its trial was slow", now)
             record.trial = attempt
             return self._restore(record, endpoint, now)
-        if outcome.verdict is Verdict.OVERLOADED:
+        if outcome.verdict is OVERLOADED:
             if isinstance(lease, GateLease) and record.gate is not None:
                 record.gate.release(lease, now)
             self._hold_off(endpoint, outcome.retry_after, now)

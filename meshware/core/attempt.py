@@ -24,6 +24,9 @@ class State(Enum):
     ABANDONED = "abandoned"
 
 
+OPEN, ANSWERED, ENDED = State.OPEN, State.ANSWERED, State.ENDED
+
+
 class Attempt:
     """One try at one endpoint. Times are monotonic seconds.
 
@@ -55,7 +58,7 @@ class Attempt:
         self.stood = 0.0
         self.paid = self.free = False
         self.lease: Lease | None = None
-        self.state = State.OPEN
+        self.state = OPEN
         self.outcome: Outcome | None = None
         self.cancel: Any = None
         self.answer: Any = None

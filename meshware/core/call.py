@@ -14,10 +14,10 @@ from collections.abc import Callable
 from threading import Lock
 from typing import TYPE_CHECKING, Protocol
 
-from meshware.core.attempt import Attempt, Deliver, Lost, Raise, Retry, State, Step, Wait
+from meshware.core.attempt import ANSWERED, ENDED, OPEN, Attempt, Deliver, Lost, Raise, Retry, State, Step, Wait
 from meshware.core.deadline import Deadline
 from meshware.core.errors import CircuitOpen, DeadlineExceeded, MeshError, NoEndpoint, Overloaded
-from meshware.core.outcome import TIMED, Cause, Ending, Outcome, Verdict
+from meshware.core.outcome import BROKEN, COMPLETE, DROPPED, NEUTRAL, SUCCESS, TIMED, Cause, Ending, Outcome
 
 if TYPE_CHECKING:
     from meshware.core.criticality import Criticality
@@ -332,16 +332,17 @@ class Call:
 
     def answered(self, attempt: Attempt, outcome: Outcome, now: float) -> Step:
         """Headers have come, or an error, once per attempt; an error ends the attempt. Says what to do."""
-        if attempt.state is not State.OPEN:
+        if attempt.state is not OPEN:
             return Lost()
         self.now = now
         attempt.outcome = outcome
+        attempt.begin_hedge = None  # no hedge is begun beside it any more; and what begins one leads back to this call
         outcome.found = attempt.found
         step: Step | None = None
         try:
             outcome.verdict = verdict = self.service.classify(self.request, outcome)
-            if verdict is not Verdict.SUCCESS and self._too_short(attempt, outcome):
-                outcome.verdict = Verdict.NEUTRAL
+            if verdict is not SUCCESS and self._too_short(attempt, outcome):
+                outcome.verdict = NEUTRAL
             lateness = self.lateness
             if now > lateness.overdue_at or lateness.ended > attempt.began:
                 self._allow_for(attempt, outcome, now)
@@ -378,10 +379,10 @@ class Call:
         """Where the attempt stands now; its trial, if it was one, may be had again."""
         if outcome.cause is None:
             attempt.endpoint.waiting.pop(attempt, None)
-            attempt.state = State.ANSWERED
+            attempt.state = ANSWERED
         else:
             attempt.endpoint.ended(attempt)
-            attempt.state = State.ENDED
+            attempt.state = ENDED
         if attempt.lease is not None:
             try:
                 self.service.ejection.release(attempt, now)
@@ -412,7 +413,7 @@ class Call:
         outcome.elapsed = max(outcome.elapsed - attempt.stood, min(outcome.elapsed, self.figures.recent))
         outcome.delayed = attempt.stood > 0
         if mostly:
-            outcome.verdict = Verdict.NEUTRAL
+            outcome.verdict = NEUTRAL
 
     def _stood_still(self, attempt: Attempt, now: float) -> float:
         """Seconds of the attempt's life for which we stood still, beyond those that it was given more time for."""
@@ -446,23 +447,23 @@ class Call:
     def _learn(self, attempt: Attempt, outcome: Outcome, now: float) -> None:
         """What every later pick should know of this answer; a failure is never a fast answer."""
         service, endpoint, verdict = self.service, attempt.endpoint, outcome.verdict
-        if self._cut is not None and (verdict is Verdict.SUCCESS or outcome.cause is Cause.TIMEOUT):
+        if self._cut is not None and (verdict is SUCCESS or outcome.cause is Cause.TIMEOUT):
             self._judge_cut(attempt, outcome.elapsed)
         if outcome.cause is None:
             endpoint.waiting.pop(attempt, None)
-            attempt.state = State.ANSWERED
+            attempt.state = ANSWERED
             if outcome.stream:
                 endpoint.stream(attempt, now)
         else:
             endpoint.ended(attempt)
-            attempt.state = State.ENDED
-        if verdict is Verdict.SUCCESS:
+            attempt.state = ENDED
+        if verdict is SUCCESS:
             endpoint.answered = now
             if not outcome.delayed:
                 self.figures.record(outcome.elapsed, now)
             if service.guard.failures:
                 service.guard.record(False, now)
-        elif verdict is not Verdict.NEUTRAL:
+        elif verdict is not NEUTRAL:
             if outcome.cause is Cause.TIMEOUT:
                 outcome.late = attempt.began < max(endpoint.answered, endpoint.silent)
                 if not outcome.late:
@@ -497,7 +498,7 @@ class Call:
         if self.decided:
             return Lost()
         answer = outcome.cause is None
-        good = outcome.verdict is Verdict.SUCCESS or (answer and not self.plan.retry.allows(self.request, outcome))
+        good = outcome.verdict is SUCCESS or (answer and not self.plan.retry.allows(self.request, outcome))
         if good:
             self.decided = True
             if self._open and answer:
@@ -577,7 +578,7 @@ class Call:
             self._won = step.attempt
             outcome = step.attempt.outcome
             assert outcome is not None
-            if outcome.verdict is Verdict.SUCCESS:
+            if outcome.verdict is SUCCESS:
                 self.service.budget.deposit(now)
             error: BaseException | None = None
         elif isinstance(step, Raise):
@@ -587,7 +588,7 @@ class Call:
         else:
             return
         circuit = self.service.circuit
-        if not (circuit.quiet and outcome.verdict is Verdict.SUCCESS):
+        if not (circuit.quiet and outcome.verdict is SUCCESS):
             self._tell_circuit(circuit.record, outcome.verdict, now=now)
         self._close(error, outcome, now)
 
@@ -671,14 +672,14 @@ class Call:
     def ended(self, attempt: Attempt, ending: Ending, wire: float, now: float) -> None:
         """An answer's body is over; `wire` is seconds from send to headers plus inside reads. Idempotent."""
         if attempt.endpoint.ended(attempt):
-            attempt.state = State.ENDED
+            attempt.state = ENDED
             self.service.inbox.append((self._body, attempt, ending, wire))
 
     def _body(self, attempt: Attempt, ending: Ending, wire: float, now: float) -> None:
         service, outcome = self.service, attempt.outcome
         assert outcome is not None
         try:
-            if outcome.verdict is Verdict.SUCCESS:
+            if outcome.verdict is SUCCESS:
                 self._judge_body(attempt, outcome, ending, wire, now)
         finally:  # whichever policy fails at it
             for watch in service.on_end:
@@ -689,13 +690,13 @@ class Call:
     def _judge_body(self, attempt: Attempt, outcome: Outcome, ending: Ending, wire: float, now: float) -> None:
         """What the end of a good answer's body says."""
         service, endpoint = self.service, attempt.endpoint
-        if ending is Ending.BROKEN:
+        if ending is BROKEN:
             service.guard.record(True, now)
             self._sample(endpoint, max(wire, self._penalty(now)), True, outcome, now)
         else:
-            whole = ending is Ending.COMPLETE and not outcome.stream
+            whole = ending is COMPLETE and not outcome.stream
             self._sample(endpoint, wire if whole else outcome.elapsed, False, outcome, now)
-        broken = ending is Ending.BROKEN
+        broken = ending is BROKEN
         service.ejection.body(attempt, broken, now)
         if attempt is self._won and (broken or not service.circuit.quiet):
             self._tell_circuit(service.circuit.body, broken, now=now)
@@ -730,7 +731,7 @@ class Call:
         for each in tuple(self._open):
             self.abandon(each, now)
         if attempt is not None:
-            self.ended(attempt, Ending.DROPPED, 0.0, now)
+            self.ended(attempt, DROPPED, 0.0, now)
         if not self._over:
             self.service.inbox.append((self._undo, attempt, None, 0.0))
 

@@ -21,12 +21,19 @@ class Verdict(Enum):
     NEUTRAL = "neutral"
 
 
+SUCCESS, NEUTRAL, OVERLOADED = Verdict.SUCCESS, Verdict.NEUTRAL, Verdict.OVERLOADED
+"""For what is asked for each call: Python 3.11 takes fifteen times as long to find a member in its enum."""
+
+
 class Ending(Enum):
     """How an answer's body ended: read to EOF, an error while reading, or closed and lost early."""
 
     COMPLETE = "complete"
     BROKEN = "broken"
     DROPPED = "dropped"
+
+
+COMPLETE, BROKEN, DROPPED = Ending.COMPLETE, Ending.BROKEN, Ending.DROPPED
 
 
 class Cause(Enum):
@@ -139,7 +146,7 @@ class Outcome:
         self.stream = stream
         self.headers = headers
         self.body = b""
-        self.verdict = Verdict.NEUTRAL
+        self.verdict = NEUTRAL
         self.found: float | None = 0
         self.injected = self.delayed = self.late = self.told = False
 
@@ -164,7 +171,7 @@ class StatusClassifier:
             neutral = outcome.cause is Cause.LOCAL or outcome.cause is Cause.CUT
             return Verdict.NEUTRAL if neutral else Verdict.FAILURE
         if status < 500 and status != 429:
-            return Verdict.SUCCESS
+            return SUCCESS
         if status == 429 or outcome.refused or (status == 503 and outcome.retry_after is not None):
             return Verdict.OVERLOADED
         return Verdict.FAILURE

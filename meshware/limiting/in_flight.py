@@ -15,7 +15,7 @@ from math import exp
 from threading import Lock
 
 from meshware.core.call import Call
-from meshware.core.outcome import Cause, Outcome, Verdict
+from meshware.core.outcome import NEUTRAL, OVERLOADED, SUCCESS, Cause, Outcome
 
 RATE_SPAN = 1.0
 """Time constant of the success rate (seconds)."""
@@ -106,21 +106,21 @@ class InFlightLimit:
             self.in_flight -= 1
             if self.in_flight + self._theirs < self.limit:
                 self._crossed = None
-            if outcome is not None and outcome.verdict is not Verdict.NEUTRAL:
-                self._count(outcome.verdict is Verdict.SUCCESS, now)
+            if outcome is not None and outcome.verdict is not NEUTRAL:
+                self._count(outcome.verdict is SUCCESS, now)
                 self._adapt(outcome, busy)
 
     def _adapt(self, outcome: Outcome, busy: bool) -> None:
         """Up by one a limit's worth of good answers, if it is used; down by slow ones; a fast failure is no queue."""
-        if outcome.verdict is Verdict.OVERLOADED or outcome.cause is Cause.TIMEOUT:
-            self.limit = max(self._options.least, FALL**self._workers * self.limit)
-        elif outcome.verdict is Verdict.SUCCESS:
+        if outcome.verdict is SUCCESS:
             slow = outcome.elapsed > self._options.tolerance * self._median > 0
             self._median = self._median * (STEP if outcome.elapsed > self._median else 1 / STEP) or outcome.elapsed
             if slow:
                 self.limit = max(self._options.least, self.limit - 0.5 * self._workers / self.limit)
             elif busy:
                 self.limit += self._workers / self.limit
+        elif outcome.verdict is OVERLOADED or outcome.cause is Cause.TIMEOUT:
+            self.limit = max(self._options.least, FALL**self._workers * self.limit)
 
     def _count(self, good: bool, now: float) -> None:
         age = now - self._counted

@@ -9,7 +9,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from meshware.context import current as current_context
-from meshware.core.outcome import Ending, Outcome
+from meshware.core.outcome import BROKEN, COMPLETE, DROPPED, Ending, Outcome
 from meshware.outbound.exchange import STALL
 from meshware.outbound.httpx_looks import AsyncAhead, SyncAhead
 from meshware.outbound.httpx_pools import closed
@@ -41,7 +41,7 @@ class Following:
             self.over = True
             now = time.monotonic()
             self.call.ended(self.attempt, ending, self.outcome.elapsed + self.reading, now)
-            if self.reader is not None and ending is Ending.COMPLETE:
+            if self.reader is not None and ending is COMPLETE:
                 self.reader.whole(now)
 
 
@@ -75,14 +75,14 @@ class SyncBody:
                 raise
             following.reading += time.monotonic() - began
             if piece is None:
-                following.end(Ending.COMPLETE)
+                following.end(COMPLETE)
                 return
             if following.reader is not None:
                 following.reader.add(piece)
             yield piece
             if following.at is not None and time.monotonic() >= following.at and not self._broken:
                 # no cut ends a shared connection
-                following.end(Ending.DROPPED)
+                following.end(DROPPED)
                 raise following.late()
 
     def _broke(self, error: BaseException, began: float) -> None:
@@ -90,15 +90,15 @@ class SyncBody:
         following.reading += now - began
         late = self._wire.fired or (following.at is not None and now >= following.at)
         if not late:
-            following.end(Ending.BROKEN if isinstance(error, Exception) else Ending.DROPPED)
+            following.end(BROKEN if isinstance(error, Exception) else DROPPED)
             return
-        following.end(Ending.BROKEN if now - self._wire.last > STALL else Ending.DROPPED)
+        following.end(BROKEN if now - self._wire.last > STALL else DROPPED)
         raise following.late() from error
 
     def close(self) -> None:
         """Nothing more is read. The right to cut is given back before httpcore has the connection."""
         self._wire.release()
-        self.following.end(Ending.DROPPED)
+        self.following.end(DROPPED)
         self._left = None
         self.inner.close()
 
@@ -106,7 +106,7 @@ class SyncBody:
         following, left = getattr(self, "following", None), getattr(self, "_left", None)
         if following is not None and left is not None:
             self._wire.release()
-            following.end(Ending.DROPPED)
+            following.end(DROPPED)
             left.append(self.inner)
 
 
@@ -138,7 +138,7 @@ class AsyncBody:
                     async with Wanted(current_context()):
                         piece = await self._next(pieces, began)
                 except StopAsyncIteration:
-                    following.end(Ending.COMPLETE)
+                    following.end(COMPLETE)
                     return
                 finally:
                     following.reading += time.monotonic() - began
@@ -159,22 +159,22 @@ class AsyncBody:
         except StopAsyncIteration:
             raise
         except TimeoutError as error:
-            following.end(Ending.BROKEN if time.monotonic() - now > STALL else Ending.DROPPED)
+            following.end(BROKEN if time.monotonic() - now > STALL else DROPPED)
             raise following.late() from error
         except Exception:
-            following.end(Ending.BROKEN)
+            following.end(BROKEN)
             raise
 
     async def aclose(self) -> None:
         """Nothing more is read."""
-        self.following.end(Ending.DROPPED)
+        self.following.end(DROPPED)
         self._left = None
         await closed(self.inner)
 
     def __del__(self) -> None:
         following, left = getattr(self, "following", None), getattr(self, "_left", None)
         if following is not None and left is not None:
-            following.end(Ending.DROPPED)
+            following.end(DROPPED)
             left.append(self.inner)
 
 

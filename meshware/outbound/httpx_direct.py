@@ -93,11 +93,12 @@ class Direct:
         return made
 
     def _below(self, request: Any, mine: Mapping[str, str], without: frozenset[str], extensions: dict[str, Any]) -> Any:
-        """The request as httpcore takes it; the client's headers are bytes already."""
-        url = request.url
-        url = self._core.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path)
-        made = self._core.Request(request.method, url, content=request.stream, extensions=extensions)
-        made.headers = self._raw(request.headers, mine, without)
+        """The request as httpcore takes it; the client has made sure of each part of it, and its headers are bytes."""
+        given, url, made = request.url, _bare(self._core.URL), _bare(self._core.Request)
+        url.scheme, url.host, url.port = given.raw_scheme, given.raw_host, given.port
+        url.target = extensions.get("target", given.raw_path)
+        made.method, made.url, made.stream = request.method.encode("ascii"), url, request.stream
+        made.headers, made.extensions = self._raw(request.headers, mine, without), extensions
         return made
 
     def _raw(self, given: Any, mine: Mapping[str, str], without: frozenset[str]) -> list[tuple[bytes, bytes]]:
@@ -111,3 +112,8 @@ class Direct:
         return self._module.Response(
             response.status, headers=response.headers, stream=stream(response.stream), extensions=response.extensions
         )
+
+
+def _bare(kind: Any) -> Any:
+    """One whose parts are yet to be set: its own constructor looks at each of them."""
+    return kind.__new__(kind)

@@ -6,11 +6,12 @@ nothing to send after its headers. Whatever is not ordinary is left to httpcore'
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import nullcontext
 from functools import cache
 from importlib import import_module
-from types import ModuleType
+from types import FunctionType, ModuleType
 from typing import Any
 
 import h11
@@ -170,7 +171,9 @@ class _SyncConnection(_Connection):
 
     def handle_request(self, request: Any) -> Any:
         inner = self._connection
-        return inner.handle_request(request) if type(inner) is self.line else super().handle_request(request)
+        if type(inner) is self.line:
+            return inner.untraced(request) if inner.unheard(request) else inner.handle_request(request)
+        return super().handle_request(request)
 
 
 class _AsyncConnection(_Connection):
@@ -179,7 +182,8 @@ class _AsyncConnection(_Connection):
     async def handle_async_request(self, request: Any) -> Any:
         inner = self._connection
         if type(inner) is self.line:
-            return await inner.handle_async_request(request)
+            send = inner.untraced if inner.unheard(request) else inner.handle_async_request
+            return await send(request)
         return await super().handle_async_request(request)
 
 
@@ -190,11 +194,28 @@ class _Line(_Httpcores):  # type: ignore[misc]
     """
 
     core: Any
+    plain: Any
+    log: logging.Logger
     _h11_state: h11.Connection
     _said: tuple[list[tuple[bytes, bytes]], Any] = [], []  # the last headers, as given and as h11 has them
 
+    sends: str
+    """Httpcore's method that sends a request, and tells of each step; `original` is the method as httpcore wrote it,
+    `untraced` the same for who tells nobody."""
+
+    original: Any
+    untraced: Any
+
     def taken_over(self) -> None:
         """It was httpcore's until now."""
+
+    def unheard(self, request: Any) -> bool:
+        """Whether nobody listens to httpcore's steps, or has put something in the place of its method."""
+        return (
+            "trace" not in request.extensions
+            and not self.log.isEnabledFor(logging.DEBUG)
+            and self.plain.__dict__.get(self.sends) is self.original
+        )
 
     def _head(self, request: Any) -> Any:
         """The event that begins a request."""
@@ -226,6 +247,7 @@ class _Line(_Httpcores):  # type: ignore[misc]
 
 class _SyncLine(_Line):
     name = "HTTP11Connection"
+    sends, reads = "handle_request", ("__iter__", "close")
 
     def _send_request_headers(self, request: Any) -> None:
         self._send_event(self._head(request), request.extensions.get("timeout", {}).get("write"))
@@ -243,6 +265,7 @@ class _SyncLine(_Line):
 
 class _AsyncLine(_Line):
     name = "AsyncHTTP11Connection"
+    sends, reads = "handle_async_request", ("__aiter__", "aclose")
 
     def taken_over(self) -> None:
         """It was httpcore's until now."""
@@ -266,18 +289,66 @@ _SYNC: Any = _SyncPool, _SyncConnection, _SyncLine
 _ASYNC: Any = _AsyncPool, _AsyncConnection, _AsyncLine
 
 
+class _Unheard:
+    """What httpcore opens around each step to tell of it, where nobody listens."""
+
+    __slots__ = ()
+
+    def __call__(self, *_step: Any) -> _Unheard:
+        return self
+
+    def __setattr__(self, *_told: Any) -> None:
+        """Nobody asks for it."""
+
+    def __enter__(self) -> _Unheard:
+        return self
+
+    def __exit__(self, *_error: Any) -> None:
+        """Nobody is told."""
+
+    async def __aenter__(self) -> _Unheard:
+        return self
+
+    async def __aexit__(self, *_error: Any) -> None:
+        """Nobody is told."""
+
+
+_UNHEARD = _Unheard()
+
+
+def _untraced(method: Any, **others: Any) -> Any:
+    """Httpcore's method to the letter, but it tells nobody of its steps; `others` stand for names that it uses."""
+    return FunctionType(method.__code__, {**method.__globals__, "Trace": _UNHEARD, **others}, method.__name__)
+
+
+def _line_of(line: Any, plain: Any, core: ModuleType, module: ModuleType) -> Any:
+    """This module's HTTP/1.1 over one httpcore's, whose own is in `module`."""
+    send, stream = plain.__dict__[line.sends], module.HTTP11ConnectionByteStream
+    own = isinstance(send, FunctionType) and send.__globals__ is vars(module)
+    bodies = type(stream.__name__, (stream,), {name: _untraced(stream.__dict__[name]) for name in line.reads})
+    members = {
+        "core": core,
+        "plain": plain,
+        "log": module.logger,
+        "original": staticmethod(send) if own else None,
+        "untraced": _untraced(send, HTTP11ConnectionByteStream=bodies) if own else None,
+    }
+    return type(line.name, (line, plain), members)
+
+
 @cache
 def kinds(core: ModuleType, is_async: bool) -> tuple[Any, Any, type[Dialler]]:
     """Pool, connection and dialler for one httpcore, sync or async."""
     pool, connection, line = _ASYNC if is_async else _SYNC
     base, plain = getattr(core, pool.name), getattr(core, line.name)
     stream = import_module(base.handle_async_request.__module__ if is_async else base.handle_request.__module__)
+    module = import_module(f"{stream.__package__}.http11")
     return (
         type(pool.name, (pool, base), {"stream": stream.PoolByteStream}),
         type(
             connection.name,
             (connection, getattr(core, connection.name)),
-            {"plain": plain, "line": type(line.name, (line, plain), {"core": core})},
+            {"plain": plain, "line": _line_of(line, plain, core, module)},
         ),
         AsyncDialler if is_async else SyncDialler,
     )

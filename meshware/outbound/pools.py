@@ -20,7 +20,7 @@ from urllib3.util import SKIP_HEADER
 from urllib3.util.connection import allowed_gai_family, create_connection
 from urllib3.util.retry import Retry
 
-from meshware.core.outcome import Ending
+from meshware.core.outcome import COMPLETE
 from meshware.outbound.addresses import connected
 from meshware.outbound.exchange import LEAST
 from meshware.outbound.wire import CutOff, Wire, WireResponse, current
@@ -105,7 +105,7 @@ class _Cuttable:
     def let_go(self) -> None:
         """Back to the pool; closed unless the answer was read to its end and nobody has cut it."""
         wire, self._wire = self._wire, None
-        if wire is not None and (wire.ending is not Ending.COMPLETE or wire.cut.fired):
+        if wire is not None and (wire.ending is not COMPLETE or wire.cut.fired):
             wire.cut.release()
             self.close()
 

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
-from meshware.core.outcome import Ending
+from meshware.core.outcome import BROKEN, COMPLETE, DROPPED, Ending
 from meshware.outbound.exchange import STALL
 from meshware.outbound.heads import begin
 from meshware.outbound.looks import PIECE, Chunks, Look
@@ -106,7 +106,7 @@ class Wire:
         It may be called from a finalizer, and must then take no lock.
         """
         if not answer.chunked and self.ending is None and answer.length == 0:
-            self.ending = Ending.COMPLETE
+            self.ending = COMPLETE
         if self.ending is None:
             self._ended = ended
         else:
@@ -259,12 +259,12 @@ class WireResponse(http.client.HTTPResponse):
     def _ending(self) -> Ending:
         wire = self.wire
         if wire.cut.fired:
-            return Ending.BROKEN if time.monotonic() - wire.last > STALL else Ending.DROPPED
+            return BROKEN if time.monotonic() - wire.last > STALL else DROPPED
         if wire.failed:
-            return Ending.BROKEN
+            return BROKEN
         if self._whole():
-            return Ending.COMPLETE
-        return Ending.BROKEN if wire.eof or _not_understood() else Ending.DROPPED
+            return COMPLETE
+        return BROKEN if wire.eof or _not_understood() else DROPPED
 
     def _whole(self) -> bool:
         """Whether all was read, by whichever of the two reads the chunks."""

@@ -27,6 +27,45 @@ def test_what_a_tracer_puts_in_the_transports_place_sees_each_attempt(face, monk
     assert seen == ["inventory"]
 
 
+def test_what_is_put_in_the_place_of_httpcores_method_sees_each_attempt(face, monkeypatch):
+    core, is_async = face.door.LIBRARY.core, "Async" in face.kind
+    kind = core.AsyncHTTP11Connection if is_async else core.HTTP11Connection
+    name = "handle_async_request" if is_async else "handle_request"
+    plain, seen = getattr(kind, name), []
+
+    def traced(connection, request):
+        seen.append(request.url.target)
+        return plain(connection, request)
+
+    for _ in range(2):
+        assert face.get(f"{URL}/echo").status_code == 200
+    monkeypatch.setattr(kind, name, traced)
+    assert face.get(f"{URL}/echo").status_code == 200
+    assert seen == [b"/echo"]
+
+
+def test_who_asks_for_httpcores_steps_is_told_of_them_on_a_kept_connection_too(face):
+    told = []
+
+    def trace(step, info):
+        told.append(step)
+
+    async def trace_async(step, info):
+        told.append(step)
+
+    for _ in range(2):
+        assert face.get(f"{URL}/echo").status_code == 200
+    face.get(f"{URL}/echo", extensions={"trace": trace_async if "Async" in face.kind else trace})
+    begun = [step.removesuffix(".started") for step in told if step.startswith("http11.") and step.endswith(".started")]
+    assert begun == [
+        "http11.send_request_headers",
+        "http11.send_request_body",
+        "http11.receive_response_headers",
+        "http11.receive_response_body",
+        "http11.response_closed",
+    ]
+
+
 def test_a_deadline_header_of_the_callers_own_is_ours_on_the_wire_and_goes_out_once(face):
     for _ in range(3):
         said = face.get(f"{URL}/echo", headers={"X-Meshware-Timeout": "77"}, timeout=2.0).json()["headers"]

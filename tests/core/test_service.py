@@ -346,3 +346,22 @@ def test_the_inbox_may_be_emptied_by_another_thread_meanwhile():
 
 def test_a_service_shows_its_name_and_size():
     assert repr(World(2).service) == "<Service inventory: 2 endpoints>"
+
+
+def test_what_is_forgotten_is_made_anew_though_the_service_was_complete():
+    world = World()
+    world.service.complete(world.now)
+    before = world.service.budget
+    world.service.forget({"budget"})
+    assert world.service.budget is not before
+    with pytest.raises(AttributeError, match="a service has no 'wings'"):
+        _ = world.service.wings
+
+
+def test_a_part_that_cannot_be_made_is_told_of_and_asked_for_again():
+    world = World()
+    world.service.parts.fallback = raising
+    world.service.complete(world.now)
+    assert world.events[-1] == PluginFailed("inventory", START, "fallback", "RuntimeError: no idea")
+    world.service.parts.fallback = lambda service: "instead"
+    assert world.service.fallback == "instead"

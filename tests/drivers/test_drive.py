@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gc
+
 import pytest
 from drivers.scenario import Network
 from world import World
 
-from meshware.core.call import State
+from meshware.core.call import Call, State
 from meshware.core.errors import NoEndpoint
 from meshware.core.outcome import Cause, Outcome
 from meshware.outbound.exchange import headers_for
@@ -77,3 +79,20 @@ def test_observers_may_add_headers():
     world.service.on_begin = (lambda call, attempt, headers, now: headers.update(traceparent="00-1"),)
     call = world.call()
     assert headers_for(call, call.begin(world.now), world.now)["traceparent"] == "00-1"
+
+
+def test_a_call_that_might_have_been_hedged_is_gone_once_it_is_over_and_waits_for_no_garbage_collector(driver):
+    world = World()
+    world.succeed(100)
+    network = Network(world, lambda attempt: Outcome(elapsed=0.01, status=200))
+    gc.collect()
+    gc.disable()
+    try:
+        before = sum(isinstance(each, Call) for each in gc.get_objects())
+        call = world.call()
+        won = driver(network, call)
+        assert won.hedge_at is not None
+        call = won = network.call = None
+        assert sum(isinstance(each, Call) for each in gc.get_objects()) == before
+    finally:
+        gc.enable()

@@ -88,11 +88,11 @@ def test_a_call_that_might_have_been_hedged_is_gone_once_it_is_over_and_waits_fo
     gc.collect()
     gc.disable()
     try:
-        before = sum(isinstance(each, Call) for each in gc.get_objects())
+        before = sum(type(each) is Call for each in gc.get_objects())
         call = world.call()
         won = driver(network, call)
         assert won.hedge_at is not None
         call = won = network.call = None
-        assert sum(isinstance(each, Call) for each in gc.get_objects()) == before
+        assert sum(type(each) is Call for each in gc.get_objects()) == before
     finally:
         gc.enable()

@@ -313,6 +313,7 @@ NAMED: dict[str, tuple[set[str], dict[str, Any]]] = {
 
 def rooms_of(settings: dict[str, Any]) -> list[set[str]]:
     """Our modules in a worker with a door in, a client and these settings: before its first call, and after it."""
+    pytest.importorskip("httpx2")
     program = f"""
         import asyncio, sys
         from contextlib import suppress

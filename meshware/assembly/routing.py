@@ -47,32 +47,13 @@ T = TypeVar("T")
 class Makers:
     """What makes those parts of a route that a service may have as well.
 
-    `strategy`: what picks by one as its author wrote it, over some of a service's endpoints.
+    `learner`: a strategy as its author wrote it; `strategy`: what picks by one, over some of a service's endpoints.
     """
 
+    learner: Callable[[PluginChoice, ServiceSettings], Any]
     strategy: Callable[[Service, Any, Callable[[], Sequence[Endpoint]]], PoolStrategy]
-    faults: Callable[[Service, tuple[FaultSettings, ...]], Faults]
+    faults: Callable[[Sequence[Faults], Service, tuple[FaultSettings, ...]], Faults]
     fallback: Callable[[FallbackSettings], Fallback | None]
-
-
-Learners = Mapping[tuple[str, str], Any]
-"""Strategies as their authors wrote them, by the names of a route and of a service that its calls go to."""
-
-Subsets = Mapping[str, tuple[Subset, ...]]
-"""Those of each service."""
-
-
-def learners(settings: MeshSettings, before: Subsets, make: Callable[[PluginChoice, ServiceSettings], Any]) -> Learners:
-    """The strategies of these routes, each as it was before where it is the same. Raises PluginError."""
-    found = {}
-    for place, each in enumerate(settings.routes):
-        strategy, wanted = each.strategy, _wanted(each.subset, each.strategy)
-        if strategy is None:
-            continue
-        for to in each.split or (each.match.service,):
-            known = next((one.learner for one in before.get(to, ()) if one.wanted == wanted), None)
-            found[label(place, each), to] = make(strategy, settings.services[to]) if known is None else known
-    return found
 
 
 def _wanted(
@@ -82,61 +63,61 @@ def _wanted(
     return ({}, False, strategy) if subset is None else (subset.metadata, subset.fallback == "any", strategy)
 
 
-def put_routes(
-    settings: MeshSettings,
-    services: Mapping[str, Service],
-    *,
-    make: Makers,
-    learners: Learners,
-    before: Sequence[Routes],
-    subsets: Subsets,
-    now: float,
-) -> None:
-    """Have each service decide by the routes of these settings.
-
-    `before` and `subsets` are the routes, and the subsets of each service, that were there: what is made of the same
-    settings goes on, with what it knows.
-    """
-    making = _Making(services, make, learners, before, subsets, now)
-    found: dict[str, list[tuple[Match, Route]]] = {}
-    for place, each in enumerate(settings.routes):
-        if _here(each.match.locality, settings.locality):
-            found.setdefault(each.match.service, []).append(making.route(each, label(place, each)))
-    shifted: defaultdict[str, list[Shift]] = defaultdict(list)
-    for one in settings.shifts:
-        shift, route = making.shift(one)
-        shifted[one.service].append(shift)
-        found.setdefault(one.service, []).append(route)
-    for name, service in services.items():
-        known = making.faults[name], making.mirrors[name], shifted[name], making.parts[name]
-        service.routes = Routes(found[name], *known) if name in found else None
-        making.put_subsets(service, now)
-
-
 def _here(wanted: str | None, home: str) -> bool:
     return wanted is None or home == wanted or home.startswith(wanted.rstrip("/") + "/")
 
 
-class _Making:
-    """Makes routes for one set of services."""
+class Routing:
+    """The routes of these settings, for these services.
+
+    It is made before anything of the `previous` services is touched, and may raise PluginError; `put` comes when all of
+    the new ones stand. What is made of the same settings as there goes on, with what it knows.
+    """
 
     def __init__(
         self,
+        settings: MeshSettings,
         services: Mapping[str, Service],
+        previous: Mapping[str, Service],
         make: Makers,
-        learners: Learners,
-        before: Sequence[Routes],
-        subsets: Subsets,
         now: float,
     ) -> None:
-        self._services, self._make, self._before, self._now = services, make, before, now
-        self._learners, self._known = learners, subsets
+        self._settings, self._services, self._make, self._now = settings, services, make, now
+        self._before = [service.routes for service in previous.values() if service.routes is not None]
+        self._known = {name: service.subsets for name, service in previous.items()}
+        self._learners = {
+            (label(place, each), to): self._learner(each.strategy, _wanted(each.subset, each.strategy), to)
+            for place, each in enumerate(settings.routes)
+            if each.strategy is not None
+            for to in each.split or (each.match.service,)
+        }
         self._subsets: dict[str, list[Subset]] = {}
-        self.faults: defaultdict[str, list[Faults]] = defaultdict(list)
-        self.mirrors: defaultdict[str, list[Mirror]] = defaultdict(list)
-        self.parts: defaultdict[str, list[Part]] = defaultdict(list)
+        self._faults: defaultdict[str, list[Faults]] = defaultdict(list)
+        self._mirrors: defaultdict[str, list[Mirror]] = defaultdict(list)
+        self._parts: defaultdict[str, list[Part]] = defaultdict(list)
 
-    def route(self, settings: RouteSettings, name: str) -> tuple[Match, Route]:
+    def put(self) -> None:
+        """Have each service decide by them."""
+        found: dict[str, list[tuple[Match, Route]]] = {}
+        for place, each in enumerate(self._settings.routes):
+            if _here(each.match.locality, self._settings.locality):
+                found.setdefault(each.match.service, []).append(self._route(each, label(place, each)))
+        shifted: defaultdict[str, list[Shift]] = defaultdict(list)
+        for one in self._settings.shifts:
+            shift, route = self._shift(one)
+            shifted[one.service].append(shift)
+            found.setdefault(one.service, []).append(route)
+        for name, service in self._services.items():
+            known = self._faults[name], self._mirrors[name], shifted[name], self._parts[name]
+            service.routes = Routes(found[name], *known) if name in found else None
+            self._put_subsets(service)
+
+    def _learner(self, strategy: PluginChoice, wanted: Any, to: str) -> Any:
+        """A route's strategy as its author wrote it, for one of the services that its calls go to."""
+        known = next((one.learner for one in self._known.get(to, ()) if one.wanted == wanted), None)
+        return self._make.learner(strategy, self._settings.services[to]) if known is None else known
+
+    def _route(self, settings: RouteSettings, name: str) -> tuple[Match, Route]:
         """One route, and which calls it is for."""
         service = self._services[settings.match.service]
         match = Match(
@@ -157,7 +138,7 @@ class _Making:
         """What its plans share, whichever services a split sends its calls to."""
         of, fallback, limits = settings.match.service, settings.fallback, (settings.limits, settings.rate_limit)
         mirrors = tuple(self._mirror(each, name) for each in settings.mirror)
-        self.mirrors[of] += mirrors
+        self._mirrors[of] += mirrors
         shared: dict[str, Any] = {"mirrors": mirrors}
         if fallback is not None:
             shared["fallback"] = (self._lasting(of, name, fallback, self._make.fallback),)
@@ -170,7 +151,7 @@ class _Making:
         before = (each for routes in self._before for each in routes.parts)
         found = next((each for each in before if each.route == name and each.made_of == made_of), None)
         part = found or Part(name, made_of, make(made_of))
-        self.parts[of].append(part)
+        self._parts[of].append(part)
         return part.part
 
     def _plan(self, settings: RouteSettings, name: str, to: str, shared: Mapping[str, Any]) -> Plan:
@@ -203,7 +184,7 @@ class _Making:
                 return mirror
         return Mirror(route, _mirrored(settings), plan, made_of=settings)
 
-    def shift(self, settings: ShiftSettings) -> tuple[Shift, tuple[Match, Route]]:
+    def _shift(self, settings: ShiftSettings) -> tuple[Shift, tuple[Match, Route]]:
         """The one that was there before, where it is the same; and the route that it decides by."""
         service, to = self._services[settings.service], self._services[settings.to]
         before = (shift for routes in self._before for shift in routes.shifts)
@@ -226,8 +207,9 @@ class _Making:
         return shift, (everything, Route(settings.name, split=shift))
 
     def _injected(self, settings: RouteSettings, service: Service) -> Faults:
-        faults = self._make.faults(service, settings.faults or ())
-        self.faults[settings.match.service].append(faults)
+        before = [each for routes in self._before for each in routes.faults]
+        faults = self._make.faults(before, service, settings.faults or ())
+        self._faults[settings.match.service].append(faults)
         return faults
 
     def _subset(
@@ -252,7 +234,7 @@ class _Making:
             made.append(each)
         return each
 
-    def put_subsets(self, service: Service, now: float) -> None:
+    def _put_subsets(self, service: Service) -> None:
         """Have the service keep up the subsets that its routes name, and measure nothing for those that they did."""
         subsets, before = tuple(self._subsets.get(service.name, ())), self._known.get(service.name, ())
         for each in before:
@@ -267,7 +249,7 @@ class _Making:
             for meter in gone:
                 endpoint.detach(meter)
         if service.picker is not None:
-            service.refresh(now)
+            service.refresh(self._now)
 
 
 def _needs(learners: Iterable[Any]) -> set[Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -18,9 +18,7 @@ from meshware.settings.model import PluginChoice
 from meshware.settings.schema import MeshSettings, ServiceSettings
 
 if TYPE_CHECKING:
-    from meshware.assembly.routing import Learners
-    from meshware.core.subset import Subset
-    from meshware.routing.router import Routes
+    from meshware.assembly.routing import Routing
 
 
 def assemble(
@@ -52,8 +50,9 @@ def assemble(
         breathe=breathe,
         lateness=lateness,
     )
-    subsets = {name: service.subsets for name, service in previous.items()}
-    services, anew = {}, []
+    loaded = now if loaded is None else loaded
+    services: dict[str, Service] = {}
+    anew = []
     for name, each in settings.services.items():
         service = previous.get(name)
         if service is not None and parts.fit(service) and service.settings == each:
@@ -63,7 +62,7 @@ def assemble(
             service = _service(name, each, parts)
         services[name] = service
         anew.append((service, each, source_of(service, each)))
-    picking = _learners(settings, subsets)
+    routing = _routing(settings, services, previous, parts, loaded, now)
     known = previous if found is None else found
     for service, each, source in anew:  # nothing of the old is touched until all of the new stands
         before = previous.get(service.name)
@@ -75,43 +74,33 @@ def assemble(
             supply(service, source, known.get(service.name), now, waiting=waited_for(before))
         if before is not None and heir:
             before.leave_to(service)
-    loaded = now if loaded is None else loaded
     for name, service in services.items():
         endanger(service, settings.services[name].faults, settings.fault_headers, loaded, now)
-    routes = [service.routes for service in previous.values() if service.routes is not None]
-    if settings.routes or settings.shifts or routes:
-        _route(settings, services, parts, picking, routes, subsets, loaded, now)
+    if routing is not None:
+        routing.put()
     return services
 
 
-def _learners(settings: MeshSettings, subsets: Mapping[str, tuple[Subset, ...]]) -> Learners:
-    """The strategies of routes."""
-    if not settings.routes:
-        return {}
-    from meshware.assembly.routing import learners
-
-    return learners(settings, subsets, _learner)
-
-
-def _route(
+def _routing(
     settings: MeshSettings,
     services: Mapping[str, Service],
+    previous: Mapping[str, Service],
     parts: ServiceParts,
-    learners: Learners,
-    before: Sequence[Routes],
-    subsets: Mapping[str, tuple[Subset, ...]],
     loaded: float,
     now: float,
-) -> None:
-    """Put these routes in place of those that were there before, of which what is the same goes on."""
-    from meshware.assembly.routing import Makers, put_routes
+) -> Routing | None:
+    """The routes that are to be put in place of those that are there; None: there are none, nor were."""
+    if not (settings.routes or settings.shifts or any(each.routes is not None for each in previous.values())):
+        return None
+    from meshware.assembly.routing import Makers, Routing
 
     make = Makers(
+        learner=_learner,
         strategy=parts.strategy_over,
-        faults=partial(route_faults, [each for one in before for each in one.faults], loaded=loaded, now=now),
+        faults=partial(route_faults, loaded=loaded, now=now),
         fallback=fallback_of,
     )
-    put_routes(settings, services, make=make, learners=learners, before=before, subsets=subsets, now=now)
+    return Routing(settings, services, previous, make, now)
 
 
 def _hand_on(old: Service, new: Service) -> None:

@@ -191,6 +191,8 @@ class Service(Pool):
 
     def complete(self, now: float) -> None:
         """Make what nobody has asked for yet: calls begin. What cannot be made is met by whoever needs it."""
+        if type(self) is Service:
+            return
         name = ""
         try:
             with self.parts.making:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+from collections.abc import Callable
 from http.client import HTTPMessage
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
@@ -18,20 +19,22 @@ if TYPE_CHECKING:
     from meshware.core.reply import Reply
 
 
-def replied(adapter: HTTPAdapter, request: requests.PreparedRequest, reply: Reply) -> requests.Response:
-    """The reply as an answer to this request, made by the adapter as it makes any."""
+def replied(
+    adapter: HTTPAdapter, request: requests.PreparedRequest, reply: Reply, *, raw: Callable[..., Any] = HTTPResponse
+) -> requests.Response:
+    """The reply as an answer to this request, made by the adapter as it makes any of urllib3's kind `raw`."""
     method = str(request.method)
     headers = marked(reply, method)
-    raw = HTTPResponse(
+    answer = raw(
         body=BytesIO(b"" if method == "HEAD" else reply.body),
         headers=HTTPHeaderDict(headers),
         status=reply.status,
         reason=http.client.responses.get(reply.status, ""),
         preload_content=False,
         request_method=method,
-        original_response=head(headers),
+        original_response=_head(headers),
     )
-    return adapter.build_response(request, raw)
+    return adapter.build_response(request, answer)
 
 
 class _Head:
@@ -48,7 +51,7 @@ class _Head:
         """There is nothing to close."""
 
 
-def head(headers: list[tuple[str, str]]) -> Any:
+def _head(headers: list[tuple[str, str]]) -> Any:
     """The head of an answer that has no connection."""
     message = HTTPMessage()
     for name, value in headers:

@@ -57,10 +57,10 @@ class Seat(Membership):
 class Idle:
     """A worker that serves nothing."""
 
-    others = own_figures = (0.0,) * len(SERVED)
+    others = (0.0,) * len(SERVED)
 
     def own(self, now):
-        return self.own_figures
+        return self.others
 
 
 class Host:

@@ -1,8 +1,7 @@
 """One call through niquests, sync or async: its attempts sent, its answer handed out.
 
 Up to its headers a sync attempt is bounded by niquests' own total timeout. That cannot be put off, so the attempt
-has the call's whole time and is not cut earlier to be tried elsewhere; async ones are. Bodies: see bodies.py; answers
-that nobody sent: replies.py.
+has the call's whole time and is not cut earlier to be tried elsewhere; async ones are. Bodies: see bodies.py.
 """
 
 from __future__ import annotations
@@ -14,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import SplitResult, urlunsplit
 
 from niquests._constant import READ_DEFAULT_TIMEOUT, WRITE_DEFAULT_TIMEOUT
-from urllib3 import Timeout
+from niquests.adapters import AsyncHTTPAdapter
+from urllib3 import AsyncHTTPResponse, HTTPResponse, Timeout
 
 from meshware.context import current as current_context
 from meshware.core.errors import DeadlineExceeded, InsecureService, MeshError
@@ -23,10 +23,10 @@ from meshware.core.request import Request
 from meshware.outbound import fallbacks
 from meshware.outbound.drive import drive, drive_async
 from meshware.outbound.exchange import LEAST, Limits, answer_of, edited, finite, headers_for, host_for
+from meshware.outbound.requests_replies import replied
 from meshware.outbound.scopes import Limit, Wanted
 from meshware_niquests.bodies import Following, follow
 from meshware_niquests.errors import FAILURES, cause_of, twin
-from meshware_niquests.replies import replied
 
 if TYPE_CHECKING:
     import niquests
@@ -162,8 +162,9 @@ class NiquestsCall:
         return answer
 
     def _replied(self, reply: Reply) -> Any:
-        """What stands in the place of an answer."""
-        return replied(self.adapter, self.request, reply)
+        """What stands in the place of an answer; the async kind, too, reads such a body as it is."""
+        raw = AsyncHTTPResponse if isinstance(self.adapter, AsyncHTTPAdapter) else HTTPResponse
+        return replied(self.adapter, self.request, reply, raw=raw)
 
     def _failed(self, error: Exception, began: float) -> Outcome:
         elapsed = time.monotonic() - began

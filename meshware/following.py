@@ -10,6 +10,7 @@ import os
 import threading
 from collections.abc import Callable, Mapping
 from math import inf
+from time import thread_time
 from typing import TYPE_CHECKING, Any, Protocol
 
 from meshware.core.errors import MeshError, Problem, SettingsError
@@ -30,7 +31,8 @@ AGAIN, TIMES = 0.02, 12
 """Seconds between looks at a file that is broken and changing, and how many of them follow each other."""
 
 REST = 4.0
-"""Times what a look took before the next: large settings that change all the time must not take all of our time."""
+"""Times what a look took of the processor before the next: large settings that change all the time must not take it
+all. Not of the clock: a machine that stands still would be followed by as long a rest, four times over."""
 
 LIMIT = 60.0
 """Seconds after which reading and checking it counts as hung."""
@@ -107,16 +109,16 @@ class Following:
     # On a hand
 
     def _look(self, mesh: Follower) -> float:
-        """Whatever has changed in it is put in force; how long that took.
+        """Whatever has changed in it is put in force; what that took of the processor, in seconds.
 
         While it is broken and changing it is looked at again at once: who breaks it may be about to mend it.
         """
         took = 0.0
         for turn in range(TIMES):
             self._pause.wait(AGAIN if turn else 0)
-            began = self._clock()
+            began = thread_time()
             self._look_once(mesh)
-            took = max(took, self._clock() - began)
+            took = max(took, thread_time() - began)
             if not self.error or not self._changing():
                 break
         self._tell(mesh)

@@ -15,7 +15,7 @@ from meshware.core.errors import SettingsError
 from meshware.core.events import SettingsRefused, SettingsReloaded
 from meshware.core.policy import Observer
 from meshware.core.request import Request
-from meshware.following import BETWEEN, LATELY, LOOK, SOON
+from meshware.following import BETWEEN, LATELY, LOOK, REST, SOON
 from meshware.mesh import Mesh
 
 A, B, C = "10.0.0.1:80", "10.0.0.2:80", "10.0.0.3:80"
@@ -164,16 +164,25 @@ def test_while_it_changes_it_is_looked_at_more_often(path, opened):
 
 def test_large_settings_that_change_all_the_time_do_not_take_all_of_our_time(path, opened, monkeypatch):
     mesh = opened(path)
+    spent = iter([10.0, 12.0])
+    monkeypatch.setattr("meshware.following.thread_time", lambda: next(spent))
+    put(path, toml(C))
+    passes(mesh)
+    assert mesh._file.due == mesh.clock.now + REST * 2.0
+
+
+def test_a_look_during_which_we_stood_still_is_followed_by_no_rest(path, opened, monkeypatch):
+    mesh = opened(path)
     change = mesh._change
 
-    def slow(settings):
+    def stand_still(settings):
         mesh.clock.now += 2.0
         return change(settings)
 
-    monkeypatch.setattr(mesh, "_change", slow)
+    monkeypatch.setattr(mesh, "_change", stand_still)
     put(path, toml(C))
     passes(mesh)
-    assert mesh._file.due == mesh.clock.now + 8.0
+    assert mesh._file.due == mesh.clock.now + SOON
 
 
 def test_a_file_that_says_the_same_in_other_words_changes_nothing(path, opened):

@@ -171,4 +171,4 @@ async def _one(contender: Contender, facts: Facts, number: int, arrival: Arrival
 
 def headers(number: int, arrival: Arrival) -> dict[str, str]:
     """What the fleet is told of a call."""
-    return {"x-number": str(number), "x-work": f"{arrival.work:.6f}"}
+    return {"x-number": str(number), "x-work": f"{arrival.work:.6f}", "x-draw": f"{arrival.draw:.9f}"}

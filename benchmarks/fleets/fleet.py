@@ -3,16 +3,15 @@
 A replica has slots and one queue in order of arrival. Its work is sleep, so that the processor is not what is short.
 What its caller has given up is worked on all the same, as servers of HTTP/1.1 do. How much work a request is, its
 caller says (`x-work`, seconds), so that it is the same whoever sends it; which ones a gray replica is late with
-follows from the request's number (`x-number`) and the replica's, so that a second try elsewhere is another draw.
+follows from the request's draw (`x-draw`), and from how many times this request (`x-number`) was here before.
 """
 
 from __future__ import annotations
 
 import asyncio
-import random
 import socket
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Sequence
 from functools import partial
 from math import inf
@@ -72,7 +71,7 @@ class Job:
 class Replica:
     """One server."""
 
-    def __init__(self, number: int, port: int, *, slots: int, speed: float) -> None:
+    def __init__(self, number: int, port: int, turns: Counter[int], *, slots: int, speed: float) -> None:
         self.number, self.port = number, port
         self.asked = 0
         """Requests since the beginning of what is counted."""
@@ -84,6 +83,7 @@ class Replica:
         self.begin = inf
         """When what is counted begins."""
 
+        self._turns = turns  # of each request, at all replicas
         self._slots, self._speed = slots, speed
         self._state = State()
         self._queue: deque[Job] = deque()
@@ -125,9 +125,11 @@ class Replica:
             self._fill()
 
     def _work(self, head: bytes) -> float:
-        share, takes = self._state.gray
-        if share and late(int(field(head, b"x-number")), self.number) < share:
-            return takes
+        number, gray = int(field(head, b"x-number")), self._state.gray
+        turn = self._turns[number]
+        self._turns[number] += 1
+        if gray.strikes(float(field(head, b"x-draw")), turn):
+            return gray.takes
         return float(field(head, b"x-work"))
 
     def _fill(self) -> None:
@@ -177,16 +179,12 @@ def field(head: bytes, name: bytes) -> bytes:
     return head[begin : head.index(b"\r\n", begin)].strip()
 
 
-def late(number: int, replica: int) -> float:
-    """The draw that decides whether a gray replica is late with a request: uniform, the same at each run."""
-    return random.Random(number * 1009 + replica).random()
-
-
 async def serve(scenario: Live, ports: Sequence[int], pipe: Any) -> dict[str, Any]:
     """Run the fleet. The pipe says when it starts (monotonic seconds), and then that it is over."""
     loop = asyncio.get_running_loop()
+    turns: Counter[int] = Counter()
     replicas = [
-        Replica(number, port, slots=each.slots, speed=each.speed)
+        Replica(number, port, turns, slots=each.slots, speed=each.speed)
         for number, (each, port) in enumerate(zip(scenario.members(), ports, strict=True))
     ]
     for each in replicas:

@@ -199,7 +199,7 @@ class Cost:
         if outcome.report is not None:
             self.hear(outcome.report, now)
         if failed:
-            if not outcome.late:
+            if not (outcome.late or outcome.doubtful):
                 self._failures += 1
                 self.due = NEVER
                 fleet.judge(1, now)

@@ -103,12 +103,13 @@ class Outcome:
     `injected`: a fault that was asked for had its part in it. `refused`: the answer says that the request was never
     begun, as in an overload. `final`: it says that it must not be sent again (gRPC's push-back). `delayed`: we stood
     still ourselves meanwhile, which was taken off `elapsed`. `late`: it timed out, but at an endpoint that answered
-    others meanwhile, or of whose silence another attempt has told: that is slow, and nothing that has failed. `told`:
+    others meanwhile, or of whose silence another attempt has told: that is slow, and nothing that has failed.
+    `doubtful`: it timed out, the first since its endpoint's last answer: it may be the request that is heavy. `told`:
     another worker's, one of several of which only the means and the spread are known.
     """
 
     __slots__ = (
-        "body", "cause", "connect", "delayed", "elapsed", "error", "final", "first_byte", "found", "headers",
+        "body", "cause", "connect", "delayed", "doubtful", "elapsed", "error", "final", "first_byte", "found", "headers",
         "injected", "late", "refused", "report", "retry_after", "retried", "sent", "status", "stream", "told",
         "verdict",
     )  # fmt: skip
@@ -148,7 +149,7 @@ class Outcome:
         self.body = b""
         self.verdict = NEUTRAL
         self.found: float | None = 0
-        self.injected = self.delayed = self.late = self.told = False
+        self.injected = self.delayed = self.doubtful = self.late = self.told = False
 
     def __repr__(self) -> str:
         what = self.status if self.cause is None else self.cause.value

@@ -214,6 +214,34 @@ def test_a_timeout_is_a_long_answer_and_a_refusal_is_none():
     assert len(world.picks(400)) == 4
 
 
+def test_one_timeout_keeps_nobody_away_and_a_second_before_any_answer_does():
+    world = fleet(guard=1.0)
+    answered(world, 200)
+    call = world.call()
+    place = number(times_out(world, call, call.begin(world.now)))
+    assert answered(world, 400)[place] > 50
+    for _ in range(2):
+        times_out(world, *begun_at(world, place))
+    assert answered(world, 400)[place] == 0
+
+
+def begun_at(world, place):
+    """A call that begins at this endpoint, as one of many at once."""
+    calls = [world.call() for _ in range(100)]
+    began = [(call, call.begin(world.now)) for call in calls]
+    chosen = next(pair for pair in began if number(pair[1]) == place)
+    for call, attempt in began:
+        if call is not chosen[0]:
+            call.abandon(attempt, world.now)
+    return chosen
+
+
+def times_out(world, call, attempt):
+    """The attempt, after a second without an answer."""
+    world.fail(call, attempt, Cause.TIMEOUT, after=1.0)
+    return attempt
+
+
 def test_a_retry_goes_to_one_that_was_not_tried():
     world = World(3, strategy="adaptive", ejection={"enabled": False}, circuit={"enabled": False}, guard=1.0)
     world.service.budget.withdraw = lambda now: True

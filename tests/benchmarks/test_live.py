@@ -13,7 +13,7 @@ import pytest
 from fleets import peers
 from fleets.cell import CONTENDERS, Job, share_of
 from fleets.figures import REFUSED, Called, Cell, summary
-from fleets.fleet import field, late
+from fleets.fleet import field
 from fleets.oracle import Slots, choice
 from fleets.scenario import changes, state, table, work
 from fleets.showing import markdown, picture
@@ -72,13 +72,6 @@ def test_eight_processes_send_together_what_one_sends_alone():
 def test_another_seed_is_another_load():
     healthy = table()["healthy_70"]
     assert share_of(Job(healthy, "oracle", 1), 0, 1) != share_of(Job(healthy, "oracle", 2), 0, 1)
-
-
-def test_a_gray_replica_is_late_with_the_same_requests_at_each_run_and_another_with_others():
-    first, second = ([number for number in range(10_000) if late(number, replica) < 0.05] for replica in (0, 1))
-    assert late(7, 0) == late(7, 0)
-    assert 400 < len(first) < 600
-    assert len(set(first) & set(second)) < 60
 
 
 def test_a_proxy_may_write_a_header_as_it_likes():

@@ -246,6 +246,19 @@ def test_of_timeouts_by_one_silence_only_the_first_is_a_failure_of_its_endpoint(
     assert timed_out(world, *third, after=2.0)
 
 
+def test_the_first_timeout_since_its_endpoint_has_answered_is_doubtful_and_the_second_is_not():
+    world = World(1)
+    for _ in range(2):
+        doubtful = []
+        for _ in range(3):
+            call = world.call()
+            attempt = call.begin(world.now)
+            assert timed_out(world, call, attempt, after=2.0)
+            doubtful.append(attempt.outcome.doubtful)
+        assert doubtful == [True, False, False]
+        world.succeed()
+
+
 def test_one_that_answers_others_meanwhile_is_slow_and_has_not_failed():
     world = World(1)
     call = world.call()

@@ -145,12 +145,13 @@ class MeshClient:
 class _Exchange:
     """One attempt on its way: there, in the replica, and back."""
 
-    __slots__ = ("arrival", "attempt", "call", "client", "draw", "expires", "operation", "wire", "work")
+    __slots__ = ("arrival", "attempt", "call", "client", "draw", "expires", "operation", "turn", "wire", "work")
 
     def __init__(self, client: MeshClient, call: Call, attempt: Attempt, arrival: Arrival) -> None:
         self.client, self.call, self.attempt, self.arrival = client, call, attempt, arrival
         self.operation, self.draw = arrival.operation, arrival.draw
-        self.work = arrival.work if attempt.number == 1 and not attempt.hedge else arrival.again
+        self.turn = len(call.tried) - 1
+        self.work = arrival.again if self.turn else arrival.work
         self.wire = client.wires[attempt.endpoint.address]
         self.expires = call.deadline.at
 

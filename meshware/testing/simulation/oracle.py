@@ -80,6 +80,8 @@ class _Exchange:
 
     __slots__ = ("arrival", "client", "draw", "expires", "operation", "over", "wire", "work")
 
+    turn = 0
+
     def __init__(self, client: OracleClient, arrival: Arrival, wire: float) -> None:
         self.client, self.arrival, self.wire = client, arrival, wire
         self.operation, self.work, self.draw = arrival.operation, arrival.work, arrival.draw

@@ -27,6 +27,11 @@ class Gray(NamedTuple):
     share: float
     takes: float
 
+    def strikes(self, draw: float, turn: int) -> bool:
+        """Whether a request is one of them, by its uniform draw. It is so at whichever replica, so that contenders are
+        given the same load; that it was sent `turn` times before makes it another draw."""
+        return self.share > 0 and Random(f"{draw} {turn}").random() < self.share
+
 
 NOT_GRAY = Gray(0.0, 0.0)
 
@@ -36,9 +41,10 @@ class Exchange(Protocol):
 
     work: float
     draw: float
-    """Uniform in [0, 1): a replica that fails with some probability fails this one if that is more.
+    """Uniform in [0, 1): a replica that fails with some probability fails this one if that is more."""
 
-    A gray one draws again by it: what is late here need not be elsewhere."""
+    turn: int
+    """So many times was it sent before, by retries and hedges."""
 
     expires: float
     """When its caller no longer waits for it."""
@@ -156,7 +162,7 @@ class Replica:
     def _start(self, exchange: Exchange) -> None:
         if self.slower:
             exchange.work *= self.slower.get(exchange.operation, 1.0)
-        if self.gray.share and Random(f"{exchange.draw} {self.address}").random() < self.gray.share:
+        if self.gray.strikes(exchange.draw, exchange.turn):
             exchange.work = self.gray.takes
         job = Job(exchange, inf)
         self._jobs[job] = None

@@ -13,7 +13,8 @@ from meshware.testing.simulation.replica import Gray, Replica
 class Sent:
     """An exchange that remembers when and how it ended."""
 
-    def __init__(self, events, work, *, draw=0.5, operation="/items", expires=1e9):
+    def __init__(self, events, work, *, draw=0.5, turn=0, operation="/items", expires=1e9):
+        self.turn = turn
         self.events, self.work, self.draw, self.operation, self.expires = events, work, draw, operation, expires
         self.ended = self.report = None
 
@@ -100,6 +101,14 @@ def test_a_gray_replica_takes_long_for_its_share_whatever_that_is(events, replic
     events.run(1000.0)
     assert {each.work for each in sent} == {1.0, 5.0}
     assert 60 < sum(each.work == 5.0 for each in sent) < 140
+
+
+def test_which_requests_a_gray_replica_is_late_with_is_drawn_anew_for_each_try_and_the_same_for_everybody():
+    gray, draws = Gray(0.05, 5.0), [number / 10_000 for number in range(10_000)]
+    first, second = [{draw for draw in draws if gray.strikes(draw, turn)} for turn in (0, 1)]
+    assert first == {draw for draw in draws if Gray(0.05, 1.0).strikes(draw, 0)}
+    assert 400 < len(first) < 600
+    assert len(first & second) < 60
 
 
 def test_a_silent_replica_never_answers(events, replica, send):

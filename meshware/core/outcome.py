@@ -109,9 +109,9 @@ class Outcome:
     """
 
     __slots__ = (
-        "body", "cause", "connect", "delayed", "doubtful", "elapsed", "error", "final", "first_byte", "found", "headers",
-        "injected", "late", "refused", "report", "retry_after", "retried", "sent", "status", "stream", "told",
-        "verdict",
+        "body", "cause", "connect", "delayed", "doubtful", "elapsed", "error", "final", "first_byte", "found",
+        "headers", "injected", "late", "refused", "report", "retry_after", "retried", "sent", "status", "stream",
+        "told", "verdict",
     )  # fmt: skip
 
     def __init__(

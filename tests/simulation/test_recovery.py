@@ -53,7 +53,7 @@ def test_where_one_of_twenty_is_late_everywhere_nothing_that_we_do_makes_it_wors
         [Simulation(fleet, strategy=strategy, seed=seed).run() for seed in range(1, 7)]
         for strategy in (ORACLE, "adaptive")
     ]
-    assert in_time(ours) >= 0.9 * in_time(oracle)
+    assert in_time(ours) >= 0.97 * in_time(oracle)
 
 
 def in_time(tallies):

@@ -467,7 +467,7 @@ class Call:
             if outcome.cause is Cause.TIMEOUT:
                 outcome.late = attempt.began < max(endpoint.answered, endpoint.silent)
                 if not outcome.late:
-                    outcome.doubtful = endpoint.silent <= endpoint.answered
+                    outcome.doubtful = now < self.deadline.at and endpoint.silent <= endpoint.answered
                     endpoint.silent = now
             service.guard.record(True, now)
             self._sample(endpoint, max(outcome.elapsed, self._penalty(now)), True, outcome, now)

@@ -104,8 +104,8 @@ class Outcome:
     begun, as in an overload. `final`: it says that it must not be sent again (gRPC's push-back). `delayed`: we stood
     still ourselves meanwhile, which was taken off `elapsed`. `late`: it timed out, but at an endpoint that answered
     others meanwhile, or of whose silence another attempt has told: that is slow, and nothing that has failed.
-    `doubtful`: it timed out, the first since its endpoint's last answer: it may be the request that is heavy. `told`:
-    another worker's, one of several of which only the means and the spread are known.
+    `doubtful`: it was cut early, the first since its endpoint's last answer: it may be the request that is heavy.
+    `told`: another worker's, one of several of which only the means and the spread are known.
     """
 
     __slots__ = (

@@ -259,6 +259,14 @@ def test_the_first_timeout_since_its_endpoint_has_answered_is_doubtful_and_the_s
         world.succeed()
 
 
+def test_one_that_had_all_of_its_calls_time_is_not_doubtful():
+    world = World(1, timeout=2.0)
+    call = world.call()
+    attempt = call.begin(world.now)
+    assert timed_out(world, call, attempt, after=2.0)
+    assert not attempt.outcome.doubtful
+
+
 def test_one_that_answers_others_meanwhile_is_slow_and_has_not_failed():
     world = World(1)
     call = world.call()

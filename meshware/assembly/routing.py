@@ -6,38 +6,38 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from functools import partial
-from math import inf
 from typing import Any, TypeVar
 
 from meshware import plugins
-from meshware.assembly.policies import hedging_of, rate_of, retries_of
+from meshware.assembly.policies import hedging_of, retries_of
+from meshware.assembly.route_settings import (
+    edits_of,
+    header_edits,
+    limiter_of,
+    match_options,
+    mirror_options,
+    rewrite_of,
+    sticky_key,
+)
 from meshware.core.endpoint import Endpoint
-from meshware.core.plan import Edits, Plan
+from meshware.core.plan import Plan
 from meshware.core.policy import PoolStrategy
 from meshware.core.service import HOOKS, Service
 from meshware.core.subset import Subset
 from meshware.fallback.fallback import Fallback, reply_of
-from meshware.limiting.route import RouteLimiter
-from meshware.routing import paths
 from meshware.routing.faults import Faults
 from meshware.routing.match import Match, MatchOptions
-from meshware.routing.mirror import Mirror, MirrorOptions, by_body, by_status
-from meshware.routing.paths import PathOptions
+from meshware.routing.mirror import Mirror
 from meshware.routing.router import Part, Route, Routes
 from meshware.routing.shift import Shift, ShiftOptions
-from meshware.routing.split import Split, key_of
-from meshware.routing.texts import TextOptions
+from meshware.routing.split import Split
 from meshware.settings.model import PluginChoice
 from meshware.settings.routes import label
 from meshware.settings.schema import MeshSettings, ServiceSettings
 from meshware.settings.sections.fallback import FallbackSettings
 from meshware.settings.sections.faults import FaultSettings
-from meshware.settings.sections.limiting import RateSettings, RouteLimitSettings
-from meshware.settings.sections.matching import MatchSettings, PathMatchSettings, TextMatchSettings
-from meshware.settings.sections.rewriting import HeaderEditSettings, RewriteSettings
-from meshware.settings.sections.routing import MirrorSettings, RouteSettings, StickySettings, SubsetSettings
+from meshware.settings.sections.routing import MirrorSettings, RouteSettings, SubsetSettings
 from meshware.settings.sections.shifting import ShiftSettings
 
 T = TypeVar("T")
@@ -121,17 +121,17 @@ class Routing:
         """One route, and which calls it is for."""
         service = self._services[settings.match.service]
         match = Match(
-            _match(settings.match, self._now),
+            match_options(settings.match, self._now),
             failed=lambda error: service.failed(f"predicate of {name}", error, time.monotonic()),
         )
-        rewrite = _rewrite(settings.rewrite, settings.match.path)
+        rewrite = rewrite_of(settings.rewrite, settings.match.path)
         if settings.redirect is not None:
-            edits, redirect = _edits(settings), self._services[settings.redirect]
+            edits, redirect = edits_of(settings), self._services[settings.redirect]
             return match, Route(name, redirect=redirect, rewrite=rewrite, edits=edits)
         shared = self._shared(settings, name)
         if settings.split is not None:
             parts = [(to, weight, self._plan(settings, name, to, shared)) for to, weight in settings.split.items()]
-            return match, Route(name, split=Split(parts, _key(settings.sticky)), rewrite=rewrite)
+            return match, Route(name, split=Split(parts, sticky_key(settings.sticky)), rewrite=rewrite)
         return match, Route(name, plan=self._plan(settings, name, service.name, shared), rewrite=rewrite)
 
     def _shared(self, settings: RouteSettings, name: str) -> Mapping[str, Any]:
@@ -143,7 +143,7 @@ class Routing:
         if fallback is not None:
             shared["fallback"] = (self._lasting(of, name, fallback, self._make.fallback),)
         if limits != (None, None):
-            shared["limiter"] = self._lasting(of, name, limits, partial(_limiter, name))
+            shared["limiter"] = self._lasting(of, name, limits, partial(limiter_of, name))
         return shared
 
     def _lasting(self, of: str, name: str, made_of: T, make: Callable[[T], Any]) -> Any:
@@ -166,8 +166,8 @@ class Routing:
             subset=self._subset(service, settings.subset, settings.strategy, name),
             faults=None if settings.faults is None else self._injected(settings, service),
             reply=None if reply is None else reply_of(reply.status, reply.headers, reply.body, "route"),
-            edits=_edits(settings),
-            answer_edits=_edited(settings.response_headers),
+            edits=edits_of(settings),
+            answer_edits=header_edits(settings.response_headers),
             template=None if path is None else path.template,
             **shared,
         )
@@ -182,7 +182,7 @@ class Routing:
             if (mirror.route, mirror.made_of) == (route, settings):
                 mirror.plan = plan
                 return mirror
-        return Mirror(route, _mirrored(settings), plan, made_of=settings)
+        return Mirror(route, mirror_options(settings), plan, made_of=settings)
 
     def _shift(self, settings: ShiftSettings) -> tuple[Shift, tuple[Match, Route]]:
         """The one that was there before, where it is the same; and the route that it decides by."""
@@ -202,7 +202,7 @@ class Routing:
         old = Plan(service, name=settings.name, subset=self._subset(service, settings.subset))
         subset = self._subset(to, settings.to_subset)
         new = Plan(to, name=settings.name, subset=subset, decided=shift.decided)
-        shift.between(old, new, _key(settings.sticky))
+        shift.between(old, new, sticky_key(settings.sticky))
         everything = Match(MatchOptions(), failed=lambda error: None)
         return shift, (everything, Route(settings.name, split=shift))
 
@@ -255,84 +255,3 @@ class Routing:
 def _needs(learners: Iterable[Any]) -> set[Any]:
     """What endpoints are measured for, by these strategies."""
     return {meter for each in learners for part in plugins.whole(each) for meter in getattr(part, "needs", ())}
-
-
-def _limiter(route: str, settings: tuple[RouteLimitSettings | None, RateSettings | None]) -> RouteLimiter:
-    limits, rate = settings
-    return RouteLimiter(route, None if limits is None else limits.in_flight, rate_of(rate))
-
-
-def _mirrored(settings: MirrorSettings) -> MirrorOptions:
-    named = {"status": by_status, "body": by_body, None: None}
-    own = settings.compare not in named
-    return MirrorOptions(
-        share=settings.percentage / 100,
-        without=frozenset(settings.without),
-        host=settings.host,
-        max_body=settings.max_body,
-        max_answer=settings.max_answer,
-        waiting=settings.waiting,
-        compare=settings.compare if own else named[settings.compare],
-        reads=own or settings.compare == "body",
-    )
-
-
-def _match(settings: MatchSettings, now: float) -> MatchOptions:
-    return MatchOptions(
-        methods=None if settings.methods is None else frozenset(settings.methods),
-        path=None if settings.path is None else PathOptions(**_fields(settings.path)),
-        headers={name: _text(each) for name, each in settings.headers.items()},
-        query={name: _text(each) for name, each in settings.query.items()},
-        identity=None if settings.identity is None else _text(settings.identity),
-        share=settings.percentage / 100,
-        since=_monotonic(settings.since, now, -inf),
-        until=_monotonic(settings.until, now, inf),
-        predicate=settings.predicate,
-    )
-
-
-def _fields(settings: PathMatchSettings | TextMatchSettings) -> dict[str, Any]:
-    """As they stand: a pattern is one, not its text."""
-    return {name: getattr(settings, name) for name in type(settings).model_fields}
-
-
-def _text(settings: TextMatchSettings) -> TextOptions:
-    return TextOptions(**_fields(settings))
-
-
-def _monotonic(moment: datetime | None, now: float, otherwise: float) -> float:
-    return otherwise if moment is None else now + moment.timestamp() - time.time()
-
-
-def _key(settings: StickySettings | None) -> Any:
-    for kind in ("header", "cookie", "attribute"):
-        name = None if settings is None else getattr(settings, kind)
-        if name is not None:
-            return key_of(kind, name)
-    return None
-
-
-def _rewrite(settings: RewriteSettings | None, path: PathMatchSettings | None) -> paths.Rewrite | None:
-    if settings is None or not settings.path:
-        return None
-    if settings.prefix is not None:
-        assert path is not None
-        return paths.by_prefix(path.prefix or path.separated_prefix or "", settings.prefix)
-    if settings.template is not None:
-        return paths.by_template(None if path is None else path.template, settings.template)
-    assert settings.regex is not None
-    return paths.by_regex(settings.regex.pattern, settings.regex.to)
-
-
-def _edits(settings: RouteSettings) -> Edits | None:
-    """What becomes of the request's headers, the host among them."""
-    edits = _edited(settings.request_headers)
-    host = None if settings.rewrite is None else settings.rewrite.host
-    if host is None:
-        return edits
-    edits = edits or Edits()
-    return Edits({**edits.set, "host": host}, edits.add, edits.remove)
-
-
-def _edited(settings: HeaderEditSettings | None) -> Edits | None:
-    return None if settings is None else Edits(settings.set, settings.add, frozenset(settings.remove))

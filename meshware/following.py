@@ -24,11 +24,11 @@ if TYPE_CHECKING:
     from meshware.core.policy import Hands
     from meshware.settings.schema import MeshSettings
 
-LOOK, SOON, LATELY = 0.5, 0.05, 2.0
+LOOK, SOON, LATELY = 0.5, 0.02, 2.0
 """Seconds between two looks; those while the file is changing; and for how long it is taken for changing."""
 
-AGAIN, TIMES = 0.02, 12
-"""Seconds between looks at a file that is broken and changing, and how many of them follow each other."""
+TIMES = 12
+"""Looks at a file that is changing that one hand takes in a row."""
 
 REST = 4.0
 """Times what a look took of the processor before the next: large settings that change all the time must not take it
@@ -111,15 +111,15 @@ class Following:
     def _look(self, mesh: Follower) -> float:
         """Whatever has changed in it is put in force; what that took of the processor, in seconds.
 
-        While it is broken and changing it is looked at again at once: who breaks it may be about to mend it.
+        While it is changing it is looked at again soon: what is right may be broken a moment later.
         """
         took = 0.0
         for turn in range(TIMES):
-            self._pause.wait(AGAIN if turn else 0)
+            self._pause.wait(SOON if turn else 0)
             began = thread_time()
             self._look_once(mesh)
             took = max(took, thread_time() - began)
-            if not self.error or not self._changing():
+            if took > SOON or not self._changing():
                 break
         self._tell(mesh)
         return took

@@ -43,7 +43,7 @@ def test_no_worker_fails_whatever_is_written_there(hire, directory, seed):
             for each in workers:
                 each.answers(address=chance.choice((A, B, C)), now=now, count=3, elapsed=chance.uniform(0.001, 0.1))
                 each.shifted(now=now)
-                if not turn % 4:  # more of them would be more than so few answers a second allow, and refused with reason
+                if not turn % 4:  # of more than so few answers a second allow some are refused, with reason
                     each.hold(address=chance.choice((A, B, C)), now=now)
                 each.sweep(now=now)
             now += chance.choice((0.02, 0.02, 1.5))

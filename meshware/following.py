@@ -27,8 +27,9 @@ if TYPE_CHECKING:
 LOOK, SOON, LATELY = 0.5, 0.02, 2.0
 """Seconds between two looks; those while the file is changing; and for how long it is taken for changing."""
 
-TIMES = 12
-"""Looks at a file that is changing that one hand takes in a row."""
+TIMES, TELLING = 50, 12
+"""Looks at a file that is changing that one hand takes in a row, and after how many it tells what is wrong: what is
+mended at once is nothing to tell."""
 
 REST = 4.0
 """Times what a look took of the processor before the next: large settings that change all the time must not take it
@@ -119,6 +120,8 @@ class Following:
             began = thread_time()
             self._look_once(mesh)
             took = max(took, thread_time() - began)
+            if turn >= TELLING:
+                self._tell(mesh)
             if took > SOON or not self._changing():
                 break
         self._tell(mesh)

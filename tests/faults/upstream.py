@@ -55,6 +55,16 @@ class Upstream:
         for thread in self._threads:
             thread.join(5)
 
+    def forget(self) -> None:
+        """Keep nothing of what is over: whose memory is looked at has enough of his own."""
+        self.requests.clear()
+        for connection in tuple(self.connections):
+            if connection.let_go:
+                self.connections.remove(connection)
+        for thread in tuple(self._threads):
+            if not thread.is_alive():
+                self._threads.remove(thread)
+
     # Faults that are switched while it runs
 
     def turn(self, fault: str) -> None:

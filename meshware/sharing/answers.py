@@ -16,7 +16,7 @@ from meshware.core.outcome import Cause, Outcome, Verdict
 
 Answer = tuple[float, float, bool, bool, bool]
 """Seconds, how many were in flight when it was asked for, whether it failed, whether that was a timeout, and one that
-is no failure of the endpoint (core/outcome.py: `late`)."""
+is no failure of the endpoint, or in doubt (core/outcome.py: `late`, `doubtful`)."""
 
 
 class Tally(NamedTuple):
@@ -82,7 +82,7 @@ class Telling:
         """One more."""
         cut = outcome.cause is Cause.TIMEOUT
         seconds = outcome.elapsed if cut else elapsed
-        self._pending.append((seconds, outcome.found or 0.0, failed, cut, outcome.late))
+        self._pending.append((seconds, outcome.found or 0.0, failed, cut, outcome.late or outcome.doubtful))
 
     def value(self, now: float) -> float:
         """It is no figure of its own."""

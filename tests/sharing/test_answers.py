@@ -27,10 +27,10 @@ class Notes:
         self.heard.append((elapsed, failed, outcome))
 
 
-def answer(elapsed, *, found=0.0, cause=None, late=False):
+def answer(elapsed, *, found=0.0, cause=None, late=False, doubtful=False):
     made = Outcome(elapsed=elapsed, cause=cause)
     made.verdict = Verdict.SUCCESS if cause is None else Verdict.FAILURE
-    made.found, made.late = found, late
+    made.found, made.late, made.doubtful = found, late, doubtful
     return made
 
 
@@ -61,11 +61,10 @@ def test_what_was_in_flight_when_they_were_asked_for_is_told():
     assert found == [3.5, 3.5]
 
 
-def test_timeouts_that_blame_nobody_blame_nobody_when_they_are_told():
-    causes = {"cause": Cause.TIMEOUT}
-    outcomes = [
-        outcome for _, failed, outcome in heard(answer(1.0, **causes), answer(1.0, late=True, **causes)) if failed
-    ]
+@pytest.mark.parametrize("why", ["late", "doubtful"])
+def test_timeouts_that_blame_nobody_blame_nobody_when_they_are_told(why):
+    timeouts = [answer(1.0, cause=Cause.TIMEOUT, **facts) for facts in ({}, {why: True})]
+    outcomes = [outcome for _, failed, outcome in heard(*timeouts) if failed]
     assert sorted(each.late for each in outcomes) == [False, True]
     assert {each.cause for each in outcomes} == {Cause.TIMEOUT}
 

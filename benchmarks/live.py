@@ -4,8 +4,9 @@
                               [--scenario NAME]... [--contender NAME]... [--seeds N] [--seconds S] [--lanes N]
 
 Every contender of a seed gets the same calls at the same times. Some cells run side by side (lanes), contenders of a
-scenario one after another in random order. The proxies are those found on this machine (PATH, or MESHWARE_ENVOY,
-MESHWARE_HAPROXY, MESHWARE_NGINX). docs/benchmarks.md says what is measured.
+scenario one after another in random order; one of eight client processes has the machine to itself. The proxies are
+those found on this machine (PATH, or MESHWARE_ENVOY, MESHWARE_HAPROXY, MESHWARE_NGINX). docs/benchmarks.md says what is
+measured.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import signal
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from itertools import groupby
 from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any
@@ -117,22 +119,36 @@ def run(waiting: list[Job], lanes: int, until: float) -> Iterator[tuple[Job, Cel
     working = [child(lane, number) for number in range(min(lanes, len(waiting)))]
     pipes = [each.__enter__() for each in working]
     try:
-        todo = iter(waiting)
-        busy = [pipe for pipe in pipes if _give(pipe, todo, until)]
-        while busy:
-            for pipe in wait(busy):
-                yield pipe.recv()  # type: ignore[union-attr]
-                if not _give(pipe, todo, until):
-                    busy.remove(pipe)
+        for lonely, todo in groupby(waiting, alone):
+            yield from _side_by_side(todo, pipes[:1] if lonely else pipes, until)
+        for pipe in pipes:
+            pipe.send(None)
     finally:
         for each in working:
             each.__exit__(None, None, None)
 
 
+def alone(job: Job) -> bool:
+    """Whether nothing runs beside a cell: its many processes would measure each other."""
+    return job.scenario.processes > 1
+
+
+def _side_by_side(
+    todo: Iterator[Job], pipes: Sequence[Any], until: float
+) -> Iterator[tuple[Job, Cell | None, str | None]]:
+    busy = [pipe for pipe in pipes if _give(pipe, todo, until)]
+    while busy:
+        for pipe in wait(busy):
+            yield pipe.recv()  # type: ignore[union-attr]
+            if not _give(pipe, todo, until):
+                busy.remove(pipe)
+
+
 def _give(pipe: Any, todo: Iterator[Job], until: float) -> bool:
-    """The next cell to this lane; False when there is none, or no time for it, and the lane is to end."""
+    """The next cell to this lane; False when there is none, or no time for it."""
     job = next(todo, None) if time.monotonic() < until else None
-    pipe.send(job)
+    if job is not None:
+        pipe.send(job)
     return job is not None
 
 
@@ -179,7 +195,7 @@ def main(arguments: list[str] | None = None) -> None:
     wanted = list(jobs(scenarios, names, options.seeds))
     cells = read(options.json) if options.resume else {}
     waiting = [each for each in wanted if key(each) not in cells]
-    seconds = sum(each.scenario.duration + BETWEEN for each in waiting) / options.lanes
+    seconds = sum((each.scenario.duration + BETWEEN) / (1 if alone(each) else options.lanes) for each in waiting)
     print(
         f"{len(waiting)} of {len(wanted)} cells to run, {options.lanes} at a time: about {seconds / 60:.0f} min",
         flush=True,

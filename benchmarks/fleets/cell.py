@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 from fleets import fleet
 from fleets.contenders import MESH_SETTINGS, Call, Contender, Decorated, Facts, Meshed, Proxied, Refused, TwoChoices
 from fleets.figures import REFUSED, Called, Cell, summary
+from fleets.fleet import heard
 from fleets.oracle import Oracle
 from fleets.peers import PEERS, running
 from fleets.scenario import Live
@@ -66,7 +67,7 @@ class Lane:
             proxy = None
             if job.contender in PEERS:
                 proxy = stack.enter_context(running(PEERS[job.contender], next(self._ports), replicas)).address
-            facts = Facts(job.scenario, replicas, 0.0, proxy, f"bench-{self._number}", job.seed)
+            facts = Facts(job.scenario, replicas, proxy, f"bench-{self._number}", job.seed)
             clients = [stack.enter_context(child(_ask, job, facts, turn, count)) for turn in range(count)]
             for each in clients:
                 each.recv()
@@ -128,8 +129,7 @@ def _ask(job: Job, facts: Facts, turn: int, count: int, pipe: Any) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     arrivals = share_of(job, turn, count)
     gc.freeze()
-    pipe.send(None)
-    pipe.send(asyncio.run(load(CONTENDERS[job.contender], facts._replace(start=pipe.recv()), arrivals)))
+    pipe.send(asyncio.run(load(CONTENDERS[job.contender], facts, arrivals, pipe)))
 
 
 def share_of(job: Job, turn: int, count: int) -> list[tuple[int, Arrival]]:
@@ -138,35 +138,39 @@ def share_of(job: Job, turn: int, count: int) -> list[tuple[int, Arrival]]:
 
 
 async def load(
-    make: Callable[[Facts], Contender], facts: Facts, arrivals: Sequence[tuple[int, Arrival]]
+    make: Callable[[Facts], Contender], facts: Facts, arrivals: Sequence[tuple[int, Arrival]], pipe: Any
 ) -> list[Called]:
-    """Send each call at its time; returns when all are over."""
+    """Send each call at its time; returns when all are over. The pipe is told when all is ready, and says the start."""
     contender = make(facts)
+    pipe.send(None)
+    start = await heard(pipe)
+    contender.begin(start)
     calls: list[Called] = []
     try:
         async with asyncio.TaskGroup() as tasks:
             for number, arrival in arrivals:
-                wait = facts.start + arrival.at - time.monotonic()
+                wait = start + arrival.at - time.monotonic()
                 if wait > 0:
                     await asyncio.sleep(wait)
-                tasks.create_task(_one(contender, facts, number, arrival, calls))
+                due = start + arrival.at
+                call = Call(number, headers(number, arrival), due + facts.scenario.deadline)
+                tasks.create_task(_one(contender, call, arrival.at, due, calls))
     finally:
         contender.close()
     return calls
 
 
-async def _one(contender: Contender, facts: Facts, number: int, arrival: Arrival, calls: list[Called]) -> None:
-    due, began = facts.start + arrival.at, time.monotonic()
-    until = due + facts.scenario.deadline
+async def _one(contender: Contender, call: Call, at: float, due: float, calls: list[Called]) -> None:
+    began = time.monotonic()
     status: int | None = None
     try:
-        async with asyncio.timeout(until + SLACK - began):
-            status = await contender.call(Call(number, headers(number, arrival), until))
+        async with asyncio.timeout(call.until + SLACK - began):
+            status = await contender.call(call)
     except Refused:
         status = REFUSED
     except Exception as error:
         error.__traceback__ = None
-    calls.append(Called(arrival.at, time.monotonic() - due, status, began - due))
+    calls.append(Called(at, time.monotonic() - due, status, began - due))
 
 
 def headers(number: int, arrival: Arrival) -> dict[str, str]:

@@ -47,6 +47,9 @@ class Call(NamedTuple):
 class Contender(Protocol):
     """Made in the process that calls."""
 
+    def begin(self, start: float) -> None:
+        """The first call comes no earlier (monotonic seconds)."""
+
     async def call(self, call: Call) -> int:
         """The status of its answer."""
         ...
@@ -57,11 +60,10 @@ class Contender(Protocol):
 
 
 class Facts(NamedTuple):
-    """What a contender is made from: the scenario, the replicas, when it starts, and the proxy, if there is one."""
+    """What a contender is made from: the scenario, the replicas, and the proxy, if there is one."""
 
     scenario: Live
     replicas: Sequence[Address]
-    start: float
     proxy: Address | None = None
     name: str = "bench"
     seed: int = 0
@@ -75,6 +77,9 @@ class Plain:
         self.client = Client()
         self.open = dict.fromkeys(facts.replicas, 0)
         self.rng = random.Random(facts.seed)
+
+    def begin(self, start: float) -> None:
+        """Nothing to be done."""
 
     def pick(self) -> Address:
         """Where the next call goes."""
@@ -165,6 +170,9 @@ class Meshed:
         self._mesh = Mesh.from_settings(settings_of(facts.name, facts.replicas, settings))
         self._service = self._mesh.services["fleet"]
         self._client = Client()
+
+    def begin(self, start: float) -> None:
+        """Nothing to be done."""
 
     async def call(self, call: Call) -> int:
         """With what the caller has left as its timeout, as a client of the mesh would say it."""

@@ -1,9 +1,10 @@
 """The replicas: one process, a listening socket each, HTTP/1.1 with keep-alive.
 
-A replica has slots and one queue in order of arrival. Its work is sleep, so that the processor is not what is short.
-What its caller has given up is worked on all the same, as servers of HTTP/1.1 do. How much work a request is, its
-caller says (`x-work`, seconds), so that it is the same whoever sends it; which ones a gray replica is late with
-follows from the request's draw (`x-draw`), and from how many times this request (`x-number`) was here before.
+A replica has slots and one queue in order of arrival. Its work is sleep, so that the processor is not what is short;
+who waits begins when a slot should have been free, so that a busy machine is late with answers, but takes nothing off
+what a replica can do. What its caller has given up is worked on all the same, as servers of HTTP/1.1 do. How much work
+a request is, its caller says (`x-work`, seconds), so that it is the same whoever sends it; which ones a gray replica is
+late with follows from the request's draw (`x-draw`), and from how many times this request (`x-number`) was here before.
 """
 
 from __future__ import annotations
@@ -60,10 +61,10 @@ class Connection(asyncio.Protocol):
 class Job:
     """A request in a slot: the work that is left of it, and when it will be done."""
 
-    __slots__ = ("connection", "finish", "timer", "work")
+    __slots__ = ("arrived", "connection", "finish", "timer", "work")
 
-    def __init__(self, connection: Connection, work: float) -> None:
-        self.connection, self.work = connection, work
+    def __init__(self, connection: Connection, work: float, arrived: float) -> None:
+        self.connection, self.work, self.arrived = connection, work, arrived
         self.finish = 0.0
         self.timer: asyncio.TimerHandle | None = None
 
@@ -121,8 +122,9 @@ class Replica:
             return
         self.asked += time.monotonic() >= self.begin
         if not found.failing:
-            self._queue.append(Job(connection, self._work(head)))
-            self._fill()
+            now = self._loop.time()
+            self._queue.append(Job(connection, self._work(head), now))
+            self._fill(now)
 
     def _work(self, head: bytes) -> float:
         number, gray = int(field(head, b"x-number")), self._state.gray
@@ -132,25 +134,27 @@ class Replica:
             return gray.takes
         return float(field(head, b"x-work"))
 
-    def _fill(self) -> None:
+    def _fill(self, free: float) -> None:
+        """A slot has been free since then."""
         while self._queue and len(self._jobs) < self._slots:
             job = self._queue.popleft()
             self._jobs.add(job)
-            self._start(job)
+            self._start(job, max(free, job.arrived))
 
-    def _start(self, job: Job) -> None:
+    def _start(self, job: Job, at: float) -> None:
         pace = self._pace(self._state)
         if pace:
-            job.finish = self._loop.time() + job.work / pace
+            job.finish = at + job.work / pace
             job.timer = self._loop.call_at(job.finish, self._done, job)
 
     def _again(self, job: Job, pace: float) -> None:
         """At another pace from now on."""
+        now = self._loop.time()
         if job.timer is not None:
             job.timer.cancel()
             job.timer = None
-            job.work = max(0.0, job.finish - self._loop.time()) * pace
-        self._start(job)
+            job.work = max(0.0, job.finish - now) * pace
+        self._start(job, now)
 
     def _pace(self, found: State) -> float:
         return 0.0 if found.standing else self._speed / found.slower
@@ -159,7 +163,7 @@ class Replica:
         self.late.append(self._loop.time() - job.finish)
         self._jobs.discard(job)
         job.connection.answer(GOOD)
-        self._fill()
+        self._fill(job.finish)
 
     def _crash(self) -> None:
         assert self._server is not None

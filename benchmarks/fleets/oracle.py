@@ -49,7 +49,7 @@ class Oracle:
     """Sends each call once, unless its replica breaks meanwhile."""
 
     def __init__(self, facts: Facts) -> None:
-        self._scenario, self._replicas, self._start = facts.scenario, facts.replicas, facts.start
+        self._scenario, self._replicas = facts.scenario, facts.replicas
         self._slots = [each.slots for each in facts.scenario.members()]
         self._queue: deque[asyncio.Future[int]] = deque()
         self._taken = [0] * len(facts.replicas)
@@ -57,9 +57,12 @@ class Oracle:
         self._moved: set[asyncio.Task[Answer]] = set()
         self._client = Client()
         self._works = self._known(facts.scenario, 0.0)
+
+    def begin(self, start: float) -> None:
+        """It knows when what will change."""
         loop = asyncio.get_running_loop()
-        for moment in changes(facts.scenario):
-            loop.call_later(max(0.0, facts.start + moment - time.monotonic()), self._change, moment)
+        for moment in changes(self._scenario):
+            loop.call_later(max(0.0, start + moment - time.monotonic()), self._change, moment)
 
     async def call(self, call: Call) -> int:
         """Wait for a slot, and send it; again if the replica breaks before it has answered."""

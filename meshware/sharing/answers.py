@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable
 from math import exp, isfinite, log, sqrt
+from operator import add, sub
 from typing import NamedTuple
 
 from meshware.core.endpoint import CROWD, Endpoint
@@ -48,6 +49,8 @@ ROOM = 4096
 
 LEAST, LONGEST = 1e-6, 1e6
 """Seconds that an answer may be said to have taken."""
+
+LOGS = log(LEAST), log(LONGEST)
 
 NEARLY = -1e-6
 """No less than nothing, as differences of sums have it."""
@@ -115,9 +118,14 @@ def tally(answers: Iterable[Answer]) -> Tally:
     return Tally(good, logs, squares, found, bad, bads, cuts, lates)
 
 
-def added(one: Tally, other: Tally, *, sign: int = 1) -> Tally:
-    """Both together; with -1 the difference."""
-    return Tally(*(mine + sign * theirs for mine, theirs in zip(one, other, strict=True)))
+def added(one: Tally, other: Tally) -> Tally:
+    """Both together."""
+    return Tally(*map(add, one, other))
+
+
+def since(before: Tally, now: Tally) -> Tally:
+    """What has come since."""
+    return Tally(*map(sub, now, before))
 
 
 def faded(tally: Tally, seconds: float) -> Tally:
@@ -133,7 +141,7 @@ def sensible(tally: Tally) -> bool:
         return False
     if not late <= cut + 0.5 <= bad + 1 or found > good * CROWD + 1:
         return False
-    least, most = log(LEAST), log(LONGEST)
+    least, most = LOGS
     return good * least - 1 <= logs <= good * most + 1 and squares <= good * least**2 + 1 and bads <= bad * LONGEST + 1
 
 

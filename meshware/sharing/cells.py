@@ -22,7 +22,7 @@ SIZE = 8
 """Bytes of a cell."""
 
 MAGIC = int.from_bytes(b"meshware", "little")
-VERSION = 2
+VERSION = 3
 """Of the layout: files of different versions have different names too."""
 
 HEADER = 8

@@ -1,7 +1,8 @@
 """Where what stands on a board: tables of cells, one after another.
 
 A table of endpoints or services is a row of W cells for each, one a worker, so that what all workers say of one
-endpoint is one slice. What belongs together is guarded by VERSION: odd while its writer is at it.
+endpoint is one slice. Of answers each worker has several cells side by side, which are read when that one's version
+has changed: odd while its writer is at it.
 """
 
 from __future__ import annotations
@@ -17,16 +18,13 @@ SERVED = ("served_in_flight", "served_slots", "served_rps", "served_eps", "serve
 OF_WORKERS = ("pid", "news", "beat", *SERVED)
 """One cell a worker: process id, when it last had news of ejections, when it swept last, and what it is busy with."""
 
-ANSWERS = ("good", "logs", "squares", "found", "bad", "bads", "cut", "late")
-RECENT_ANSWERS = tuple(f"recent_{each}" for each in ANSWERS)
-OF_ENDPOINTS = ("version", "load", *ANSWERS, *RECENT_ANSWERS, "word", "until", "health")
-"""One cell a worker and endpoint.
-
-`load` in flight. What is told of answers (sharing/answers.py): since the worker began, and of the last few seconds.
-Both are read with the version before and after. `word`: when
-it was ejected, or minus when it came back; `until` when it is out. `health`: when it was found
-ailing, or minus when it was well again.
+OF_ENDPOINTS = ("version", "load", "word", "until", "health")
+"""One cell a worker and endpoint: `load` in flight; `word`, when it was ejected, or minus when it came back, and
+`until` when it is out; `health`, when it was found ailing, or minus when it was well again. `version` is of answers.
 """
+
+ANSWERS, TALLY = "answers", 8
+"""Two tallies of so many cells, a worker and endpoint (answers.py): since the worker began, and of the last seconds."""
 
 OF_SERVICES = ("tokens", "calls", "in_flight", "limit")
 """One cell a worker and service: its retry budget and the calls that this follows, calls in flight and their limit."""
@@ -41,6 +39,7 @@ _SIZES = {
     "endpoint": ENDPOINTS,  # whose place it is: a key; and when anybody last had a use for it
     "endpoint_seen": ENDPOINTS,
     **dict.fromkeys(OF_ENDPOINTS, ENDPOINTS * WORKERS),
+    ANSWERS: ENDPOINTS * WORKERS * 2 * TALLY,
     "service": SERVICES,
     **dict.fromkeys(OF_SERVICES, SERVICES * WORKERS),
     "shift": SHIFTS,

@@ -11,11 +11,13 @@ from meshware.sharing import cells
 from meshware.sharing.cells import Cells, Unusable, opened
 from meshware.sharing.counts import Counts, fold, remove
 from meshware.sharing.layout import (
+    ANSWERS,
     CELLS,
     OF_ENDPOINTS,
     OF_SERVICES,
     OF_WORKERS,
     SERVICES,
+    TALLY,
     WORKERS,
     start_of,
     strided,
@@ -29,7 +31,9 @@ STEP = 4
 PATIENCE = 50
 """Tries, a millisecond apart, to leave nothing behind."""
 
-NO_SERVICES, NO_WORKERS = array("d", bytes(8 * SERVICES)), array("d", bytes(8 * WORKERS))
+NO_SERVICES, NO_WORKERS, NO_ANSWERS = (
+    array("d", bytes(8 * count)) for count in (SERVICES, WORKERS, WORKERS * 2 * TALLY)
+)
 
 
 class Membership:
@@ -99,12 +103,10 @@ class Membership:
         Whether there are more rows to look at now, or fewer.
         """
         pids = self.ints[table("pid")].tolist()
-        for row, pid in enumerate(pids):
-            if pid and row != self.row:
-                with self.rows.orphan(row) as dead:
-                    if dead:
-                        self.wipe(row, gone=self._kept(row))
-        last = max(row for row, pid in enumerate(pids) if pid or row == self.row)
+        others = [row for row, pid in enumerate(pids) if pid and row != self.row]
+        for row in self.rows.orphans(others):
+            self.wipe(row, gone=self._kept(row))
+        last = max([self.row, *others])
         high, self.high = self.high, min(WORKERS, (last // STEP + 1) * STEP)
         return high != self.high
 
@@ -126,6 +128,8 @@ class Membership:
                 floats[start_of("version") + at] = 1.0
                 for name in OF_ENDPOINTS[1:]:
                     floats[start_of(name) + at] = 0.0
+                start = start_of(ANSWERS) + at * 2 * TALLY
+                floats[start : start + 2 * TALLY] = NO_ANSWERS[: 2 * TALLY]
                 floats[start_of("version") + at] = 0.0
         for name in OF_SERVICES:
             floats[strided(name, row)] = NO_SERVICES
@@ -139,3 +143,5 @@ class Membership:
         for name in OF_ENDPOINTS:
             start = start_of(name) + slot * WORKERS
             self.floats[start : start + WORKERS] = NO_WORKERS
+        start = start_of(ANSWERS) + slot * len(NO_ANSWERS)
+        self.floats[start : start + len(NO_ANSWERS)] = NO_ANSWERS

@@ -6,9 +6,9 @@ from math import inf
 
 from meshware.core.endpoint import CROWD, Endpoint
 from meshware.core.service import Service
-from meshware.sharing.answers import NONE, Answer, Tally, Telling, Told, added, faded, sensible, tally, told
+from meshware.sharing.answers import NONE, Answer, Tally, Telling, Told, added, faded, sensible, since, tally, told
 from meshware.sharing.cells import Unusable
-from meshware.sharing.layout import ANSWERS, RECENT_ANSWERS, WORKERS, start_of
+from meshware.sharing.layout import ANSWERS, OF_ENDPOINTS, TALLY, WORKERS, start_of
 
 TOLD = Told()
 
@@ -17,7 +17,8 @@ class Place:
     """Seated once; `row` is this worker's. For the housekeeper only, but for what it gives to the endpoint."""
 
     __slots__ = (
-        "_floats", "_heard", "_recent", "_row", "_said", "_telling", "_versions", "endpoint", "key", "service", "slot",
+        "_answers", "_floats", "_health", "_heard", "_load", "_recent", "_row", "_said", "_telling", "_until",
+        "_version", "_versions", "_word", "endpoint", "key", "service", "slot",
     )  # fmt: skip
 
     def __init__(
@@ -26,8 +27,13 @@ class Place:
         self.endpoint, self.service, self.key, self.slot = endpoint, service, key, slot
         self._floats = floats
         self._row = row
-        self._versions: list[float] = []
-        self._said = self._heard = self._recent = NONE
+        self._version, self._load, self._word, self._until, self._health = (
+            start_of(name) + slot * WORKERS for name in OF_ENDPOINTS
+        )
+        self._answers = start_of(ANSWERS) + slot * WORKERS * 2 * TALLY
+        self._said = self._recent = NONE
+        self._versions: list[float] = []  # of the others, when they were heard last
+        self._heard: dict[int, Tally] = {}  # by row, what they had said by then
         telling = endpoint.attach(TOLD)
         assert isinstance(telling, Telling)
         self._telling = telling
@@ -35,13 +41,12 @@ class Place:
     def begin(self, high: int, now: float) -> None:
         """Let the endpoint count on the board from now on, and know what the others have heard lately."""
         self.widen(high)
-        self._heard = self._others(ANSWERS, high, self._said)
-        self._tell(self._others(RECENT_ANSWERS, high, self._recent), now)
+        self.hear(high, now)
 
     def widen(self, high: int) -> None:
         """So many rows are in use."""
-        load = self._row_of("load")
-        self.endpoint.share(self._floats[load + self._row : load + self._row + 1], self._floats[load : load + high])
+        mine = self._load + self._row
+        self.endpoint.share(self._floats[mine : mine + 1], self._floats[self._load : self._load + high])
 
     def alone(self, now: float) -> None:
         """The endpoint is this worker's own again."""
@@ -54,9 +59,9 @@ class Place:
     def end(self, now: float) -> None:
         """It is, and we say nothing of it any more."""
         self.alone(now)
-        self._write("load", 0.0)
-        self._write("word", 0.0)
-        self._write("health", 0.0)
+        self._write(self._load, 0.0)
+        self._write(self._word, 0.0)
+        self._write(self._health, 0.0)
 
     def publish(self) -> list[Answer]:
         """Say what was heard since the last time, and what that was."""
@@ -78,51 +83,70 @@ class Place:
         """Give the endpoint's meters what the others have said since the last time. Raises Unusable for nonsense."""
         if not 0 <= sum(self.endpoint.cells or ()) < CROWD:
             raise Unusable(f"nonsense is said of what is in flight at {self.endpoint.address}")
-        versions = self._slice("version", high)
-        if versions == self._versions or any(each % 2 for each in versions):
+        versions = self._slice(self._version, high)
+        if versions == self._versions:
             return
-        others = self._others(ANSWERS, high, self._said)
-        recent = self._others(RECENT_ANSWERS, high, self._recent)
-        if self._slice("version", high) != versions:
-            return  # somebody was at it: at the next sweep then
-        self._versions = versions
-        fresh, self._heard = added(others, self._heard, sign=-1), others
+        known = self._versions + [0.0] * (high - len(self._versions))
+        self._versions, news = versions, NONE
+        for row, version in enumerate(versions):
+            if version != known[row] and row != self._row:
+                fresh = self._news(row, version)
+                if fresh is None:  # its worker is at it: at the next sweep then
+                    versions[row] = known[row]
+                else:
+                    news = added(news, fresh)
+        if news is not NONE:
+            self._tell(news, now)
+
+    def _news(self, row: int, version: float) -> Tally | None:
+        """What another worker has said since it was heard last; None when it is at it."""
+        start = self._answers + row * 2 * TALLY
+        figures = self._floats[start : start + 2 * TALLY].tolist()
+        if version % 2 or self._floats[self._version + row] != version:
+            return None
+        said, recent = Tally(*figures[:TALLY]), Tally(*figures[TALLY:])
+        before = self._heard.get(row)
+        fresh = recent if before is None else since(before, said)
         if fresh.good > recent.good + 1:  # it was not looked at for long: what is recent says more
             fresh = recent
-        if sensible(fresh):  # else a worker has ended meanwhile: its share is gone from the sums
-            self._tell(fresh, now)
+        if not sensible(fresh):
+            if not (sensible(said) and sensible(recent)):
+                raise Unusable(f"nonsense is said of answers of {self.endpoint.address}")
+            fresh = NONE  # it is another worker's row by now
+        self._heard[row] = said
+        return fresh
 
     def say(self, word: float, until: float) -> bool:
         """When it was ejected, or minus when it came back; whether that is news."""
-        if self._floats[self._row_of("word") + self._row] == word:
+        if self._floats[self._word + self._row] == word:
             return False
-        self._write("until", until)
-        self._write("word", word)
+        self._write(self._until, until)
+        self._write(self._word, word)
         return True
 
     def word(self, high: int) -> tuple[float, float]:
         """The latest word of the others, and until when the endpoint is out; 0.0: none."""
-        latest, row = self._latest("word", high)
-        until = self._floats[self._row_of("until") + row] if latest > 0 else 0.0
+        latest, row = self._latest(self._word, high)
+        until = self._floats[self._until + row] if latest > 0 else 0.0
         return (latest, until) if until == until else (0.0, 0.0)
 
     def report(self) -> bool:
         """Say what this worker's health checks have found; whether that is news."""
         checks = self.service.checks
         word = 0.0 if checks is None else checks.word(self.endpoint)
-        if self._floats[self._row_of("health") + self._row] == word:
+        if self._floats[self._health + self._row] == word:
             return False
-        self._write("health", word)
+        self._write(self._health, word)
         return True
 
     def obey(self, high: int, mine: bool, now: float) -> None:
         """Follow what the others' health checks have found; `mine`: it is this worker's turn to check."""
         if self.service.checks is not None:
-            self.service.checks.follow(self.endpoint, self._latest("health", high)[0], mine, now)
+            self.service.checks.follow(self.endpoint, self._latest(self._health, high)[0], mine, now)
 
-    def _latest(self, name: str, high: int) -> tuple[float, int]:
+    def _latest(self, start: int, high: int) -> tuple[float, int]:
         """The last word of the others, and whose it is; 0.0: none that makes sense."""
-        words = self._slice(name, high)
+        words = self._slice(start, high)
         words[self._row : self._row + 1] = [0.0]
         latest = max(words, key=abs, default=0.0)
         return (latest, words.index(latest)) if abs(latest) < inf else (0.0, 0)
@@ -132,26 +156,16 @@ class Place:
         for error in told(self.endpoint, tally, now):
             self.service.failed("meter", error, now)
 
-    def _others(self, names: tuple[str, ...], high: int, own: Tally) -> Tally:
-        total = Tally(*(sum(self._slice(name, high)) for name in names))
-        if not sensible(total):
-            raise Unusable(f"nonsense is said of answers of {self.endpoint.address}")
-        return added(total, own, sign=-1)
-
     def _put(self) -> None:
         """What belongs together goes between two versions."""
-        version = self._floats[self._row_of("version") + self._row]
-        self._write("version", version + 1)
-        for name, figure in zip((*ANSWERS, *RECENT_ANSWERS), (*self._said, *self._recent), strict=True):
-            self._write(name, figure)
-        self._write("version", version + 2)
+        version = self._floats[self._version + self._row]
+        self._write(self._version, version + 1)
+        for at, figure in enumerate((*self._said, *self._recent), self._answers + self._row * 2 * TALLY):
+            self._floats[at] = figure
+        self._write(self._version, version + 2)
 
-    def _row_of(self, name: str) -> int:
-        return start_of(name) + self.slot * WORKERS
-
-    def _slice(self, name: str, high: int) -> list[float]:
-        start = self._row_of(name)
+    def _slice(self, start: int, high: int) -> list[float]:
         return list(self._floats[start : start + high])
 
-    def _write(self, name: str, figure: float) -> None:
-        self._floats[self._row_of(name) + self._row] = figure
+    def _write(self, start: int, figure: float) -> None:
+        self._floats[start + self._row] = figure

@@ -10,7 +10,7 @@ from __future__ import annotations
 import fcntl
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -38,11 +38,14 @@ class Rows:
         """Whether nobody owns another row than this."""
         return not any(self._owned(other) for other in range(self.count) if other != row)
 
-    @contextmanager
-    def orphan(self, row: int) -> Iterator[bool]:
-        """Whether this row's owner is dead; if so, nobody else has it or takes it meanwhile."""
-        with self._held(row + 1) as held:
-            yield held
+    def orphans(self, rows: Iterable[int]) -> Iterator[int]:
+        """Those of these rows whose owner is dead; nobody else has one or takes it while it is looked at."""
+        for row in rows:
+            if self._take(row + 1):
+                try:
+                    yield row
+                finally:
+                    self._give(row + 1)
 
     @contextmanager
     def gate(self, tries: int = 1) -> Iterator[bool]:

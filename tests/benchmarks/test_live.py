@@ -6,6 +6,8 @@ import asyncio
 import json
 import subprocess
 import sys
+from collections import Counter
+from functools import partial
 from math import inf
 from pathlib import Path
 
@@ -13,7 +15,7 @@ import pytest
 from fleets import peers
 from fleets.cell import CONTENDERS, Job, share_of
 from fleets.figures import REFUSED, Called, Cell, summary
-from fleets.fleet import field
+from fleets.fleet import Replica, field
 from fleets.oracle import Slots, choice
 from fleets.scenario import changes, state, table, work
 from fleets.showing import markdown, picture
@@ -76,6 +78,51 @@ def test_another_seed_is_another_load():
 
 def test_a_proxy_may_write_a_header_as_it_likes():
     assert field(b"get / http/1.1\r\nhost: fleet\r\nx-work:0.02 \r\n\r\n", b"x-work") == b"0.02"
+
+
+# The fleet
+
+
+class Late:
+    """A loop whose timers ring when the test says so."""
+
+    def __init__(self):
+        self.now, self.timers = 0.0, []
+
+    def time(self):
+        return self.now
+
+    def call_at(self, when, callback, *arguments):
+        self.timers.append((when, partial(callback, *arguments)))
+
+    def ring(self, now):
+        self.now = now
+        self.timers.pop(0)[1]()
+
+
+class Caller:
+    """Who waits for an answer."""
+
+    def __init__(self):
+        self.said = []
+
+    def answer(self, said):
+        self.said.append(said)
+
+
+@pytest.mark.parametrize(("arrives", "done"), [(0.01, 0.06), (0.04, 0.07)])
+def test_a_late_timer_takes_nothing_off_what_a_replica_can_do(monkeypatch, arrives, done):
+    loop, caller = Late(), Caller()
+    monkeypatch.setattr("fleets.fleet.asyncio.get_running_loop", lambda: loop)
+    replica = Replica(0, 14_001, Counter(), slots=1, speed=1.0)
+    for number, loop.now in enumerate((0.0, arrives)):
+        replica.arrive(b"get / http/1.1\r\nx-number: %d\r\nx-draw: 0.5\r\nx-work: 0.03\r\n\r\n" % number, caller)
+
+    loop.ring(0.05)  # it was due at 0.03
+
+    assert len(caller.said) == 1
+    assert loop.timers[0][0] == pytest.approx(done)
+    assert replica.late == [pytest.approx(0.02)]
 
 
 # The oracle

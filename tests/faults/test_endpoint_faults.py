@@ -127,8 +127,8 @@ def test_who_frames_an_answer_twice_or_not_at_all_never_spoils_the_next_one(call
 def test_a_flood_of_interim_answers_ends(caller):
     began = time.monotonic()
     with pytest.raises(caller.error):
-        caller.get(f"{URL}/flood", timeout=5.0)
-    assert time.monotonic() - began < 5.0 + LATE
+        caller.get(f"{URL}/flood", timeout=1.0)
+    assert time.monotonic() - began < 2 * 1.0 + LATE  # to connect, and to read
 
 
 @pytest.mark.row("F16")

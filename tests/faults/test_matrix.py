@@ -160,7 +160,7 @@ def test_one_bad_endpoint_of_three(cell_of, fault, framework, library):
     cell = cell_of(fault, framework, library)
     began, ended = lived(cell, fault, 3.0)
     cell.bad.heal()
-    judge(cell, fault, began, ended, grace=1.5, few=BUSY, late=2.0)
+    judge(cell, fault, began, ended, grace=1.5, few=BUSY, late=4.0)
 
 
 @pytest.mark.parametrize("framework, library", [("flask", "requests"), ("starlette", "httpx2")])

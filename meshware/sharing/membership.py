@@ -13,11 +13,11 @@ from meshware.sharing.counts import Counts, fold, remove
 from meshware.sharing.layout import (
     ANSWERS,
     CELLS,
+    FIGURES,
     OF_ENDPOINTS,
     OF_SERVICES,
     OF_WORKERS,
     SERVICES,
-    TALLY,
     WORKERS,
     start_of,
     strided,
@@ -31,9 +31,7 @@ STEP = 4
 PATIENCE = 50
 """Tries, a millisecond apart, to leave nothing behind."""
 
-NO_SERVICES, NO_WORKERS, NO_ANSWERS = (
-    array("d", bytes(8 * count)) for count in (SERVICES, WORKERS, WORKERS * 2 * TALLY)
-)
+NO_SERVICES, NO_WORKERS, NO_ANSWERS = (array("d", bytes(8 * count)) for count in (SERVICES, WORKERS, WORKERS * FIGURES))
 
 
 class Membership:
@@ -128,8 +126,8 @@ class Membership:
                 floats[start_of("version") + at] = 1.0
                 for name in OF_ENDPOINTS[1:]:
                     floats[start_of(name) + at] = 0.0
-                start = start_of(ANSWERS) + at * 2 * TALLY
-                floats[start : start + 2 * TALLY] = NO_ANSWERS[: 2 * TALLY]
+                start = start_of(ANSWERS) + at * FIGURES
+                floats[start : start + FIGURES] = NO_ANSWERS[:FIGURES]
                 floats[start_of("version") + at] = 0.0
         for name in OF_SERVICES:
             floats[strided(name, row)] = NO_SERVICES

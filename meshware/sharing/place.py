@@ -8,7 +8,7 @@ from meshware.core.endpoint import CROWD, Endpoint
 from meshware.core.service import Service
 from meshware.sharing.answers import NONE, Answer, Tally, Telling, Told, added, faded, sensible, since, tally, told
 from meshware.sharing.cells import Unusable
-from meshware.sharing.layout import ANSWERS, OF_ENDPOINTS, TALLY, WORKERS, start_of
+from meshware.sharing.layout import ANSWERS, FIGURES, OF_ENDPOINTS, WORKERS, start_of
 
 TOLD = Told()
 
@@ -30,7 +30,7 @@ class Place:
         self._version, self._load, self._word, self._until, self._health = (
             start_of(name) + slot * WORKERS for name in OF_ENDPOINTS
         )
-        self._answers = start_of(ANSWERS) + slot * WORKERS * 2 * TALLY
+        self._answers = start_of(ANSWERS) + slot * WORKERS * FIGURES
         self._said = self._recent = NONE
         self._versions: list[float] = []  # of the others, when they were heard last
         self._heard: dict[int, Tally] = {}  # by row, what they had said by then
@@ -100,11 +100,11 @@ class Place:
 
     def _news(self, row: int, version: float) -> Tally | None:
         """What another worker has said since it was heard last; None when it is at it."""
-        start = self._answers + row * 2 * TALLY
-        figures = self._floats[start : start + 2 * TALLY].tolist()
+        start = self._answers + row * FIGURES
+        figures = self._floats[start : start + FIGURES].tolist()
         if version % 2 or self._floats[self._version + row] != version:
             return None
-        said, recent = Tally(*figures[:TALLY]), Tally(*figures[TALLY:])
+        said, recent = Tally(*figures[: FIGURES // 2]), Tally(*figures[FIGURES // 2 :])
         before = self._heard.get(row)
         fresh = recent if before is None else since(before, said)
         if fresh.good > recent.good + 1:  # it was not looked at for long: what is recent says more
@@ -160,7 +160,7 @@ class Place:
         """What belongs together goes between two versions."""
         version = self._floats[self._version + self._row]
         self._write(self._version, version + 1)
-        for at, figure in enumerate((*self._said, *self._recent), self._answers + self._row * 2 * TALLY):
+        for at, figure in enumerate((*self._said, *self._recent), self._answers + self._row * FIGURES):
             self._floats[at] = figure
         self._write(self._version, version + 2)
 

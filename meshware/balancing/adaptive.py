@@ -192,11 +192,12 @@ class SharingPicker(AdaptivePicker):
                 cost = row[int(random() * count)]
                 if now >= cost.due:
                     cost.renew(now)
-                cells = cost.endpoint.cells
-                found = len(cost.open) if cells is None else sum(cells)
-                total = cost.idle + cost.step * found
-                if total < least:
-                    least, best, busy = total, cost, found
+                if cost.idle < least:  # else no sum could make it the best
+                    cells = cost.endpoint.cells
+                    found = len(cost.open) if cells is None else sum(cells)
+                    total = cost.idle + cost.step * found
+                    if total < least:
+                        least, best, busy = total, cost, found
             if not busy:
                 break
         if best is None:

@@ -83,9 +83,11 @@ class Telling:
 
     def sample(self, elapsed: float, failed: bool, outcome: Outcome, now: float) -> None:
         """One more."""
+        if not failed:
+            self._pending.append((elapsed, outcome.found or 0.0, False, False, False))
+            return
         cut = outcome.cause is Cause.TIMEOUT
-        seconds = outcome.elapsed if cut else elapsed
-        self._pending.append((seconds, outcome.found or 0.0, failed, cut, outcome.late or outcome.doubtful))
+        self._pending.append((outcome.elapsed if cut else elapsed, 0.0, True, cut, outcome.late or outcome.doubtful))
 
     def value(self, now: float) -> float:
         """It is no figure of its own."""
@@ -98,23 +100,25 @@ class Telling:
         return bool(self._pending)
 
     def drain(self) -> list[Answer]:
-        """All of them; afterwards there are none."""
-        drained = []
-        while self._pending:
-            drained.append(self._pending.popleft())
-        return drained
+        """Those that are there; only one thread may take them."""
+        return [self._pending.popleft() for _ in range(len(self._pending))]
 
 
 def tally(answers: Iterable[Answer]) -> Tally:
     """What they add up to."""
-    good = logs = squares = found = bad = bads = cuts = lates = 0.0
+    good = bad = cuts = lates = 0
+    logs = squares = found = bads = 0.0
     for seconds, load, failed, cut, late in answers:
-        seconds = min(max(seconds, LEAST), LONGEST)
+        if not LEAST <= seconds <= LONGEST:
+            seconds = min(max(seconds, LEAST), LONGEST)
         if failed:
             bad, bads, cuts, lates = bad + 1, bads + seconds, cuts + cut, lates + late
         else:
             took = log(seconds)
-            good, logs, squares, found = good + 1, logs + took, squares + took * took, found + load
+            good += 1
+            logs += took
+            squares += took * took
+            found += load
     return Tally(good, logs, squares, found, bad, bads, cuts, lates)
 
 

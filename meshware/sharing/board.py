@@ -123,7 +123,7 @@ class Board:
     def _swept(self, member: Membership, now: float) -> bool:
         member.check()
         self.sweeps += 1
-        if member.bury():
+        if member.bury(now):
             for place in self._places.values():
                 place.widen(member.high)
         if now - self._looked >= SECOND:

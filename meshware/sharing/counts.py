@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import os
 from array import array
-from collections.abc import Iterable
-from math import log2
+from collections.abc import Sequence
+from math import frexp
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,6 +22,9 @@ from meshware.sharing.layout import SERVICES, WORKERS
 BUCKETS = 32
 LOWEST = 2.0**-20
 """Seconds up to which the first bucket reaches (about 1 us); each further one reaches twice as far, the last all."""
+
+ZEROTH = frexp(LOWEST)[1] - 1
+"""The binary exponent of what is in the first bucket, at most."""
 
 WIDTH = 3 + BUCKETS
 CELLS = HEADER + WORKERS + SERVICES * WIDTH
@@ -54,14 +57,20 @@ class Counts:
         mapped = cells.opened(self._path, cells=CELLS, identity=int.from_bytes(os.urandom(6), "little"))
         _, self._floats = mapped.views()
 
-    def add(self, slot: int, answers: Iterable[Answer]) -> None:
+    def add(self, slot: int, answers: Sequence[Answer]) -> None:
         """So many more of the service that has this place."""
         floats, start = self._floats, FIRST + slot * WIDTH
+        first, last = start + 3, start + 2 + BUCKETS
+        bad = cuts = 0
         for elapsed, _, failed, cut, _ in answers:
-            bucket = 0 if elapsed <= LOWEST else min(BUCKETS - 1, 1 + int(log2(elapsed / LOWEST)))
-            floats[start + failed] += 1
-            floats[start + 2] += cut
-            floats[start + 3 + bucket] += 1
+            bad += failed
+            cuts += cut
+            bucket = first + frexp(elapsed or LOWEST / 2)[1] - ZEROTH
+            floats[first if bucket < first else bucket if bucket < last else last] += 1
+        floats[start] += len(answers) - bad
+        if bad:
+            floats[start + 1] += bad
+            floats[start + 2] += cuts
 
 
 def fold(base: Path, row: int) -> None:

@@ -28,6 +28,11 @@ from meshware.sharing.rows import Rows
 STEP = 4
 """Rows are looked at in steps of so many: a worker that comes or goes seldom changes what a pick adds up."""
 
+FRESH = 0.03
+"""Seconds since its last sweep within which a worker is not asked whether it lives: to ask lets go of the interpreter,
+which in a busy worker comes back late. Longer than a sweep's rest, shorter than two.
+"""
+
 PATIENCE = 50
 """Tries, a millisecond apart, to leave nothing behind."""
 
@@ -95,14 +100,15 @@ class Membership:
         """Their process ids."""
         return [pid for pid in self.ints[table("pid")].tolist() if pid]
 
-    def bury(self) -> bool:
+    def bury(self, now: float) -> bool:
         """Wipe what workers that are dead had in flight, at once, and keep what they have counted.
 
         Whether there are more rows to look at now, or fewer.
         """
         pids = self.ints[table("pid")].tolist()
         others = [row for row, pid in enumerate(pids) if pid and row != self.row]
-        for row in self.rows.orphans(others):
+        beats = self.floats[table("beat")].tolist()
+        for row in self.rows.orphans(row for row in others if not 0 <= now - beats[row] < FRESH):
             self.wipe(row, gone=self._kept(row))
         last = max([self.row, *others])
         high, self.high = self.high, min(WORKERS, (last // STEP + 1) * STEP)

@@ -31,12 +31,14 @@ HALF_GOOD = ("reset-kept",)
 FRAMEWORKS = ("flask", "django", "starlette")
 LIBRARIES = ("requests", "httpx2", "httpx")
 PAIRS = tuple(product(FRAMEWORKS, LIBRARIES))
-BUSY = 15
+BUSY = 10
 """Calls that may fail, or meet the bad one in a second, on a machine that has other things to do: without ejection it
-would be a third of all, some 100 and 37. The soak tier is strict."""
+would be a third of all, some 40 and 20. The soak tier is strict."""
 
 DEADLINE = 1.0
-RATE = 110.0
+GENTLE, FULL = 60.0, 110.0
+"""Requests a second beside other tests, and alone: shop, client and endpoints take most of a processor for the latter."""
+
 BACK = 30.0
 """Seconds within which an endpoint that is well again has its share."""
 
@@ -61,7 +63,8 @@ class Ledger(Observer):
 class Cell:
     """One shop under load, whose first endpoint can be turned bad and healed."""
 
-    def __init__(self, framework, library, servers, bad, method):
+    def __init__(self, framework, library, servers, bad, method, rate):
+        self.rate = rate
         self.bad, self.ledger, self.served = bad, Ledger(), []
         addresses = [bad.address, *(each.address for each in servers)]
         service = {"endpoints": addresses, "timeout": DEADLINE, "connect_timeout": 0.3}
@@ -74,7 +77,7 @@ class Cell:
 
     def _load(self, load):
         try:
-            load.run(RATE, self._over.is_set, self.served)
+            load.run(self.rate, self._over.is_set, self.served)
         finally:
             load.end()
 
@@ -112,12 +115,12 @@ class Frozen(Replica):
 
 @pytest.fixture
 def cell_of(upstreams):
-    """`cell_of(fault, framework, library)`: a shop under load."""
+    """`cell_of(fault, framework, library, method, rate)`: a shop under load."""
     made = []
 
-    def make(fault, framework, library, method="GET"):
+    def make(fault, framework, library, method="GET", rate=GENTLE):
         bad = Frozen() if fault == "frozen" else upstreams[0]
-        made.append(Cell(framework, library, upstreams[1:], bad, method))
+        made.append(Cell(framework, library, upstreams[1:], bad, method, rate))
         return made[-1]
 
     yield make
@@ -131,7 +134,7 @@ def cell_of(upstreams):
 def lived(cell, fault, seconds):
     """Some health, until each endpoint is in use; then the fault; gives when it was there and when it ended."""
     there, tried, until = 0, 0, time.monotonic() + BACK
-    while tried < 60 or there < 0.1 * tried:
+    while tried < 0.5 * cell.rate or there < 0.1 * tried:
         time.sleep(0.02)
         now = time.monotonic()
         assert now < until
@@ -159,7 +162,7 @@ def judge(cell, fault, began, ended, *, grace, few, late):
 )
 def test_one_bad_endpoint_of_three(cell_of, fault, framework, library):
     cell = cell_of(fault, framework, library)
-    began, ended = lived(cell, fault, 3.0)
+    began, ended = lived(cell, fault, 4.0)
     cell.bad.heal()
     judge(cell, fault, began, ended, grace=1.5, few=BUSY, late=4.0)
 
@@ -168,9 +171,12 @@ def test_one_bad_endpoint_of_three(cell_of, fault, framework, library):
 @pytest.mark.parametrize("fault", UNSENT)
 def test_a_post_that_cannot_have_been_read_is_as_safe_as_a_get(cell_of, fault, framework, library):
     cell = cell_of(fault, framework, library, "POST")
-    began, ended = lived(cell, fault, 2.0)
+    began, _ = lived(cell, fault, 2.0)
+    while not cell.ledger.retried:  # it may have been out before it was bad, where calls are late
+        assert time.monotonic() < began + BACK
+        time.sleep(0.02)
+    ended = time.monotonic()
     cell.bad.heal()
-    assert cell.ledger.retried > 0
     assert cell.errors(began, ended)[0] <= BUSY
 
 
@@ -179,7 +185,7 @@ def test_a_post_that_cannot_have_been_read_is_as_safe_as_a_get(cell_of, fault, f
 @pytest.mark.parametrize("framework", FRAMEWORKS)
 @pytest.mark.parametrize("fault", FAULTS)
 def test_one_bad_endpoint_of_three_to_its_return(cell_of, fault, framework, library):
-    cell = cell_of(fault, framework, library)
+    cell = cell_of(fault, framework, library, rate=FULL)
     began, ended = lived(cell, fault, 10.0)
     judge(cell, fault, began, ended, grace=1.0, few=0, late=0.1)
     cell.bad.heal()
@@ -193,7 +199,7 @@ def test_one_bad_endpoint_of_three_to_its_return(cell_of, fault, framework, libr
 @pytest.mark.parametrize("framework", FRAMEWORKS)
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_post_fails_only_where_it_may_have_been_read(cell_of, fault, framework, library):
-    cell = cell_of(fault, framework, library, "POST")
+    cell = cell_of(fault, framework, library, "POST", FULL)
     began, ended = lived(cell, fault, 10.0)
     bad, every = cell.errors(began, ended - DEADLINE)
     assert bad <= 0.01 * every

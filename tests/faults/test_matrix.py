@@ -37,7 +37,7 @@ would be a third of all, some 40 and 20. The soak tier is strict."""
 
 DEADLINE = 1.0
 GENTLE, FULL = 60.0, 110.0
-"""Requests a second beside other tests, and alone: shop, client and endpoints take most of a processor for the latter."""
+"""Requests a second beside other tests, and alone: which is most of a processor."""
 
 BACK = 30.0
 """Seconds within which an endpoint that is well again has its share."""

@@ -16,6 +16,8 @@ from typing import Any, NamedTuple
 
 import pytest
 
+pytestmark = pytest.mark.untraced
+
 PACKAGE = Path(__file__).resolve().parents[1] / "meshware"
 
 POLICY = {

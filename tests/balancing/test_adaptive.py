@@ -43,6 +43,7 @@ def test_it_passes_the_check(strategy):
     check_strategy(strategy)
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("endpoints", [1, 2, 4, 10, 50])
 def test_equal_endpoints_get_equal_shares(endpoints):
     seen = World(endpoints, strategy="adaptive").picks(10_000)
@@ -126,6 +127,7 @@ def test_of_idle_and_busy_the_idle_one_is_taken():
     assert [each.load for each in world.endpoints] == [10, 10]
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("strategy", ["adaptive", "contextual"])
 def test_idle_endpoints_get_shares_by_weight(strategy):
     world = World(4, strategy=strategy, **ALONE)

@@ -45,6 +45,7 @@ def picked(made, key):
     return made.service.picker.pick(call)
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("case", RECORDED["picks"])
 def test_a_thousand_keys_go_where_envoy_sends_them(case):
     strategy, _, size = case.partition(" ")
@@ -55,6 +56,7 @@ def test_a_thousand_keys_go_where_envoy_sends_them(case):
     assert picks(world(strategy, endpoints)) == expected
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize(
     ("strategy", "size", "bound"),
     [

@@ -15,6 +15,8 @@ from meshware.core.outcome import Cause, LoadReport, Outcome
 from meshware.settings.load import load
 from meshware.testing import check_strategy
 
+pytestmark = pytest.mark.untraced
+
 MEASURED = ["response_time", "load", "failure_rate", "latency", "combined", "c3"]
 TIMED = ["response_time", "latency", "combined", "c3"]
 FAILING = [*TIMED, "failure_rate"]

@@ -151,6 +151,7 @@ def test_hedges_of_many_threads_leave_nothing_behind(mesh, session_of, upstreams
     assert at_rest(mesh)
 
 
+@pytest.mark.untraced
 def test_once_it_is_known_what_an_answer_takes_a_late_one_is_hedged_by_itself(mesh_of, client_of, upstreams):
     mesh = mesh_of(SETTINGS, inventory=upstreams[:2])
     mesh.services["inventory"].rng = Surely()

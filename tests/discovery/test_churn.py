@@ -20,6 +20,8 @@ from meanwhile import Heart, calling, resident
 
 from meshware.mesh import Mesh
 
+pytestmark = pytest.mark.untraced
+
 MIB = 2**20
 LATE, BUSY = 2.0, 5.0
 """Seconds after which a call is too late; and where others keep the machine busy. The soak tier is strict."""

@@ -87,6 +87,7 @@ def live(seed, driver):
     return network.log
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("block", range(4))
 def test_sync_and_async_leave_equal_logs_and_give_everything_back(block):
     for seed in range(block * SEEDS // 4, (block + 1) * SEEDS // 4):
@@ -133,6 +134,7 @@ def hedged(seed):
     return log
 
 
+@pytest.mark.untraced
 def test_hedged_lives_can_be_repeated_and_give_everything_back():
     lines = []
     for seed in range(SEEDS):

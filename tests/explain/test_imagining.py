@@ -44,6 +44,7 @@ def state(world):
     )
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("name", STRATEGIES)
 def test_a_service_that_is_asked_before_each_call_lives_the_same_life(name):
     def ask(number, path, user):

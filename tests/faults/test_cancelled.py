@@ -65,6 +65,7 @@ def memory():
     return 4096 * int(Path("/proc/self/statm").read_text().split()[1])
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("calls", [1_000, pytest.param(100_000, marks=pytest.mark.soak)])
 @pytest.mark.parametrize("name", ["httpx2", "httpx"])
 def test_a_storm_of_cancellations_leaves_the_pool_whole(mesh_of, name, calls):

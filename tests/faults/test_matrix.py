@@ -16,6 +16,8 @@ from faults.upstream import in_flight
 from meshware.core.policy import Observer
 from meshware.mesh import Mesh
 
+pytestmark = pytest.mark.untraced
+
 FAULTS = (
     "refused", "syn-lost", "unaccepted", "frozen", "reset", "eof-headers", "reset-kept", "short", "half-closed",
     "stall-body", "drip-headers", "garbage", "bad-status", "503",

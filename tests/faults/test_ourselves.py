@@ -10,6 +10,8 @@ from faults.upstream import in_flight
 
 from meshware.outbound.requests import MeshAdapter
 
+pytestmark = pytest.mark.untraced
+
 LEAST = {"balancing": 20, "breaking": 20, "retrying": 10, "limiting": 5, "health": 5}
 """Functions of a room that calls use, at the least: were it fewer, nobody would have watched them."""
 

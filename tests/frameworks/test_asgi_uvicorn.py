@@ -87,6 +87,7 @@ def contexts():
     return {id(each) for each in gc.get_objects() if type(each) is RequestContext}
 
 
+@pytest.mark.untraced
 @pytest.mark.row("F57", "F58")
 def test_a_thousand_requests_at_once_see_each_its_own_context_to_the_last_byte_and_leave_nothing(shop, notes):
     before = contexts()

@@ -133,6 +133,7 @@ def test_the_documents_of_the_tests_have_every_field_of_the_table():
     assert TABLE.keys() - {alike(kind, pattern) for _, kind, pattern, _ in FOUND} == set()
 
 
+@pytest.mark.untraced
 def test_each_field_that_becomes_something_changes_what_comes_out():
     whole, changed = outcome(EVERYTHING), set()
     wanted = {each for each, row in TABLE.items() if row.to} - NAMES_ONLY
@@ -446,6 +447,7 @@ def places(value, way=()):
         yield from places(each, (*way, key))
 
 
+@pytest.mark.untraced
 def test_whatever_stands_where_what_is_said_speaks_of_the_documents():
     rng = random.Random(5)
     there = [(number, way) for number, each in enumerate(EVERYTHING) for way in places(each)]

@@ -44,6 +44,7 @@ def test_calls_go_by_weight_within_four_standard_deviations(weights, sticky):
         assert abs(seen[name] - CALLS * share) < 4 * sqrt(CALLS * share * (1 - share))
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize(
     ("before", "after"),
     [

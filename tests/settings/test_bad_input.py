@@ -115,6 +115,7 @@ def test_bad_input_takes_two_seconds_and_50_mib_at_most(written):
     assert [(name, seconds) for name, _, seconds in told if seconds > 2.0] == []
 
 
+@pytest.mark.untraced
 @needs_yaml
 @pytest.mark.parametrize("name", [name for name in BAD if name.endswith("yaml")])
 def test_the_parser_in_python_refuses_the_same(written, monkeypatch, name):

@@ -10,6 +10,8 @@ from sharing.conftest import swept
 
 from meshware.sharing.layout import CELLS
 
+pytestmark = pytest.mark.untraced
+
 A, B, C = (f"10.0.0.{number}:80" for number in (1, 2, 3))
 START = 1000.0
 

@@ -7,6 +7,8 @@ from simulation.contest import ONCE, REPORTED, TEN, contest, geometric_mean, rat
 
 from meshware.testing.simulation import Simulation, drawn
 
+pytestmark = pytest.mark.untraced
+
 MEAN, WORST, ALONE = 1.12, 1.25, 1.05
 """Bounds of the 99th percentile beside the oracle's: over ten scenarios, in each, and for a single client."""
 

@@ -10,6 +10,8 @@ from simulation.contest import BARE, ONCE, contest, ratio, scenario
 
 from meshware.testing.simulation import ORACLE, Scenario, Simulation, workload
 
+pytestmark = pytest.mark.untraced
+
 SLOTS, WORK = 4, 0.01
 
 

@@ -9,6 +9,8 @@ from simulation.contest import ONCE, REPORTED, TEN, contest, geometric_mean, sce
 
 from meshware.testing.simulation import Simulation, workload
 
+pytestmark = pytest.mark.untraced
+
 
 @pytest.mark.parametrize("clients", [8, 1])
 def test_who_is_slow_at_the_heavy_ones_only_is_left_for_them(clients):

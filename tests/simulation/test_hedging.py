@@ -7,6 +7,8 @@ from simulation.contest import contest
 
 from meshware.testing.simulation.scenario import Scenario
 
+pytestmark = pytest.mark.untraced
+
 OFF = {"hedge": {"enabled": False}}
 SLOW = {"kind": "slow", "factor": 10, "at": 10.0, "lasts": 10.0, "replicas": [0]}
 

@@ -7,6 +7,8 @@ from simulation.contest import BARE, REPORTED, TEN, contest, scenario
 
 from meshware.testing.simulation import Simulation
 
+pytestmark = pytest.mark.untraced
+
 TROUBLE = ("pause_all", "slow_calls", "bursts90")
 
 

@@ -6,6 +6,8 @@ import pytest
 
 from meshware.testing.simulation import ORACLE, Scenario, Simulation
 
+pytestmark = pytest.mark.untraced
+
 TRIGGERS = {
     "all are twenty times slower for 10 s": (
         {"faults": [{"kind": "slow", "factor": 20, "at": 8.0, "lasts": 10.0}]},

@@ -14,6 +14,8 @@ from meshware.sharing.layout import CELLS, SERVED, start_of
 from meshware.sharing.membership import Membership
 from meshware.testing.simulation import Scenario, Simulation
 
+pytestmark = pytest.mark.untraced
+
 FLEETS = {
     "equal ones at 90 %": {"load": 0.9, "replicas": [{"count": 8, "slots": 4}]},
     "capacities as 1 to 2 to 4": {

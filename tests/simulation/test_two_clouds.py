@@ -8,6 +8,8 @@ from meshware.core.events import LocalityTurned
 from meshware.testing.simulation import Simulation, built_in
 from meshware.testing.simulation.scenario import Clients, Fault
 
+pytestmark = pytest.mark.untraced
+
 HALF, WHOLE = (0, 1, 2), range(6)
 BEGINS = 5.0
 

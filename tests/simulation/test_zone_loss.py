@@ -6,6 +6,8 @@ import pytest
 
 from meshware.testing.simulation import Simulation, built_in
 
+pytestmark = pytest.mark.untraced
+
 STRATEGIES = ["adaptive", "peak_ewma", "least_request"]
 
 

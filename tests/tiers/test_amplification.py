@@ -8,6 +8,8 @@ import time
 import pytest
 from tiers.chain import STARTUP, asked, chain
 
+pytestmark = pytest.mark.untraced
+
 AT_FIRST, AFTERWARDS = 1.2, 1.05
 """What the last tier may be sent, in requests of the edge: for ten seconds, and from then on."""
 

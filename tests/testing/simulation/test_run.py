@@ -22,6 +22,7 @@ def seen(tally):
     return list(tally.times), tally.lost, tally.refused, tally.attempts
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("strategy", [ORACLE, "adaptive", "least_request", {"combined": {"load": 1.0, "latency": 0.5}}])
 def test_the_same_seed_gives_the_same_result(strategy):
     crash = {"kind": "crash", "at": 1.0, "lasts": 1.0, "replicas": [0], "cold": 0.5}

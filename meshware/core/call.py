@@ -595,8 +595,7 @@ class Call:
 
     def _conclude_as_nothing(self, error: BaseException | None, outcome: Outcome, now: float) -> None:
         """The call is over, and counted nowhere."""
-        if self._lease is not None:
-            self._tell_circuit(self.service.circuit.release, now=now)
+        self._tell_circuit(self.service.circuit.release, now=now)
         self._close(error, outcome, now)
 
     def _close(self, error: BaseException | None, outcome: Outcome, now: float) -> None:
@@ -755,8 +754,7 @@ class Call:
             return
         self._over = self.decided = True
         self._finish(None, now)
-        if self._lease is not None:
-            self._tell_circuit(self.service.circuit.release, now=now)
+        self._tell_circuit(self.service.circuit.release, now=now)
 
     def _finish(self, outcome: Outcome | None, now: float) -> None:
         """The call is over: the limiter may let another in."""

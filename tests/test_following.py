@@ -147,6 +147,13 @@ def test_the_turn_of_a_symlink_is_followed(tmp_path, opened):
     assert addresses(mesh) == [B]
 
 
+@pytest.fixture
+def quick(monkeypatch):
+    """A look takes nothing of the processor."""
+    monkeypatch.setattr("meshware.following.thread_time", lambda: 0.0)
+
+
+@pytest.mark.usefixtures("quick")
 def test_while_it_changes_it_is_looked_at_more_often(path, opened):
     mesh = opened(path)
     passes(mesh)
@@ -171,6 +178,7 @@ def test_large_settings_that_change_all_the_time_do_not_take_all_of_our_time(pat
     assert mesh._file.due == mesh.clock.now + REST * 2.0
 
 
+@pytest.mark.usefixtures("quick")
 def test_a_look_during_which_we_stood_still_is_followed_by_no_rest(path, opened, monkeypatch):
     mesh = opened(path)
     change = mesh._change
@@ -180,7 +188,6 @@ def test_a_look_during_which_we_stood_still_is_followed_by_no_rest(path, opened,
         return change(settings)
 
     monkeypatch.setattr(mesh, "_change", stand_still)
-    monkeypatch.setattr("meshware.following.thread_time", lambda: 0.0)  # it took nothing of the processor
     put(path, toml(C))
     passes(mesh)
     assert mesh._file.due == mesh.clock.now + SOON

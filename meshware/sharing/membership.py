@@ -30,7 +30,7 @@ STEP = 4
 
 FRESH = 0.03
 """Seconds since its last sweep within which a worker is not asked whether it lives: to ask lets go of the interpreter,
-which in a busy worker comes back late. Longer than a sweep's rest, shorter than two.
+which in a busy worker comes back late. Longer than one SWEEP (housekeeper.py), shorter than two.
 """
 
 PATIENCE = 50

@@ -39,7 +39,7 @@ would be a third of all, some 40 and 20. The soak tier is strict."""
 
 DEADLINE = 1.0
 GENTLE, FULL = 60.0, 110.0
-"""Requests a second beside other tests, and alone: which is most of a processor."""
+"""Requests a second beside other tests, and alone: half a processor, under coverage most of one."""
 
 BACK = 30.0
 """Seconds within which an endpoint that is well again has its share."""

@@ -11,6 +11,7 @@ import pytest
 from sharing.conftest import swept
 
 from meshware.sharing.layout import WORKERS
+from meshware.sharing.membership import FRESH
 
 A, B, C = (f"10.0.0.{number}:80" for number in (1, 2, 3))
 START = 1000.0
@@ -209,7 +210,7 @@ def test_what_a_killed_worker_had_in_flight_is_gone_once_it_has_missed_a_sweep(h
     assert two.state(now=now)["load"][A] == 5
 
     one.kill()
-    two.sweep(now=now + 0.031)
+    two.sweep(now=now + FRESH)
 
     assert two.state(now=now)["load"][A] == 0
     assert two.status()["workers"] == [two.pid]

@@ -14,7 +14,7 @@ from meshware.cli.demo.load import Called
 from meshware.core.events import ShiftChanged
 
 LATE = 4
-"""Calls of some 300 that may be too late before anything fails, where others keep the machine busy."""
+"""Calls of some 300 that may fail before the new version does, where others keep the machine busy."""
 
 
 @pytest.mark.untraced

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from threading import Lock
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from meshware.core.attempt import ANSWERED, ENDED, OPEN, Attempt, Deliver, Lost, Raise, Retry, State, Step, Wait
 from meshware.core.deadline import Deadline
@@ -228,12 +228,12 @@ class Call:
         if not figure.allows(remaining, now):
             raise DeadlineExceeded(self.service.name, self.deadline.timeout, 0, expected=figure.expected(now))
 
-    def _tell_circuit(self, tell: Callable[..., None], *what: object, now: float) -> None:
-        """What became of the call, if the circuit gave it a lease."""
+    def _tell_circuit(self, way: Literal["record", "release", "body"], *what: object, now: float) -> None:
+        """What became of the call, if the circuit gave it a lease. One that cannot be made is told nothing."""
         if self._lease is None:
             return
         try:
-            tell(self._lease, *what, now)
+            getattr(self.service.circuit, way)(self._lease, *what, now)
         except Exception as error:
             self.service.failed("circuit", error, now)
 
@@ -590,12 +590,12 @@ class Call:
             return
         circuit = self.service.circuit
         if not (circuit.quiet and outcome.verdict is SUCCESS):
-            self._tell_circuit(circuit.record, outcome.verdict, now=now)
+            self._tell_circuit("record", outcome.verdict, now=now)
         self._close(error, outcome, now)
 
     def _conclude_as_nothing(self, error: BaseException | None, outcome: Outcome, now: float) -> None:
         """The call is over, and counted nowhere."""
-        self._tell_circuit(self.service.circuit.release, now=now)
+        self._tell_circuit("release", now=now)
         self._close(error, outcome, now)
 
     def _close(self, error: BaseException | None, outcome: Outcome, now: float) -> None:
@@ -699,7 +699,7 @@ class Call:
         broken = ending is BROKEN
         service.ejection.body(attempt, broken, now)
         if attempt is self._won and (broken or not service.circuit.quiet):
-            self._tell_circuit(service.circuit.body, broken, now=now)
+            self._tell_circuit("body", broken, now=now)
 
     def abandon(self, attempt: Attempt, now: float) -> None:
         """The caller went away before an answer. Idempotent; says nothing of the endpoint."""
@@ -754,7 +754,7 @@ class Call:
             return
         self._over = self.decided = True
         self._finish(None, now)
-        self._tell_circuit(self.service.circuit.release, now=now)
+        self._tell_circuit("release", now=now)
 
     def _finish(self, outcome: Outcome | None, now: float) -> None:
         """The call is over: the limiter may let another in."""

@@ -6,10 +6,26 @@ is called, so that who watches it (a tracer, a user's subclass) sees each attemp
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from importlib import import_module
 from types import FunctionType, ModuleType
 from typing import Any
+
+from meshware.outbound.verbatim import late, verbatim
+
+
+class _Nothing:
+    """A body of nothing, for who reads it on a loop as well."""
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(())
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        for each in self:
+            yield each
+
+
+NOTHING = _Nothing()
 
 
 class Direct:
@@ -21,6 +37,14 @@ class Direct:
         self._inside: Any = import_module(f"{module.__name__}._transports.default")
         self._sync = self._original("HTTPTransport", "handle_request")
         self._async = self._original("AsyncHTTPTransport", "handle_async_request")
+        self._body = self._bodies("ResponseStream", "__iter__")
+        self._body_async = self._bodies("AsyncResponseStream", "__aiter__")
+
+    def _bodies(self, kind: str, reading: str) -> Any:
+        """A kind of body of the client's, which maps errors when there are any."""
+        found = getattr(self._inside, kind)
+        mapped = late(self._inside.map_httpcore_exceptions)
+        return type(kind, (found,), {reading: verbatim(getattr(found, reading), map_httpcore_exceptions=mapped)})
 
     def _original(self, kind: str, name: str) -> tuple[Any, str, Any]:
         """A kind of transport, and its method as the library wrote it; None where somebody has covered it already."""
@@ -54,7 +78,7 @@ class Direct:
         except Exception:
             with self._inside.map_httpcore_exceptions():
                 raise
-        return self._above(response, self._inside.ResponseStream)
+        return self._above(response, self._body)
 
     async def handle_async_request(
         self,
@@ -72,7 +96,7 @@ class Direct:
         except Exception:
             with self._inside.map_httpcore_exceptions():
                 raise
-        return self._above(response, self._inside.AsyncResponseStream)
+        return self._above(response, self._body_async)
 
     def copied(
         self, request: Any, headers: Mapping[str, str], without: frozenset[str], extensions: dict[str, Any]
@@ -97,9 +121,14 @@ class Direct:
         given, url, made = request.url, _bare(self._core.URL), _bare(self._core.Request)
         url.scheme, url.host, url.port = given.raw_scheme, given.raw_host, given.port
         url.target = extensions.get("target", given.raw_path)
-        made.method, made.url, made.stream = request.method.encode("ascii"), url, request.stream
+        made.method, made.url, made.stream = request.method.encode("ascii"), url, self._sent(request.stream)
         made.headers, made.extensions = self._raw(request.headers, mine, without), extensions
         return made
+
+    def _sent(self, stream: Any) -> Any:
+        """The body; `NOTHING` where the client's own has nothing."""
+        empty = type(stream) is self._module.ByteStream and getattr(stream, "_stream", None) == b""
+        return NOTHING if empty else stream
 
     def _raw(self, given: Any, mine: Mapping[str, str], without: frozenset[str]) -> list[tuple[bytes, bytes]]:
         raw: list[tuple[bytes, bytes]] = given.raw

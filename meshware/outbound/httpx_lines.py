@@ -16,7 +16,9 @@ from typing import Any
 
 import h11
 
+from meshware.outbound.httpx_direct import NOTHING
 from meshware.outbound.httpx_wire import AsyncDialler, Dialler, SyncDialler
+from meshware.outbound.verbatim import verbatim
 
 _Httpcores: Any = object
 """What each class here is mixed with: httpcore's own of that name, sync or async."""
@@ -250,7 +252,13 @@ class _SyncLine(_Line):
     sends, reads = "handle_request", ("__iter__", "close")
 
     def _send_request_headers(self, request: Any) -> None:
-        self._send_event(self._head(request), request.extensions.get("timeout", {}).get("write"))
+        self._send_event(self._head(request), _patience(request))
+
+    def _send_request_body(self, request: Any) -> None:
+        if request.stream is NOTHING:
+            self._send_event(h11.EndOfMessage(), _patience(request))
+        else:
+            super()._send_request_body(request)
 
     def _send_event(self, event: Any, timeout: float | None = None) -> None:
         data = self._bytes_of(event)
@@ -272,7 +280,13 @@ class _AsyncLine(_Line):
         self._state_lock = _UNLOCKED
 
     async def _send_request_headers(self, request: Any) -> None:
-        await self._send_event(self._head(request), request.extensions.get("timeout", {}).get("write"))
+        await self._send_event(self._head(request), _patience(request))
+
+    async def _send_request_body(self, request: Any) -> None:
+        if request.stream is NOTHING:
+            await self._send_event(h11.EndOfMessage(), _patience(request))
+        else:
+            await super()._send_request_body(request)
 
     async def _send_event(self, event: Any, timeout: float | None = None) -> None:
         data = self._bytes_of(event)
@@ -283,6 +297,30 @@ class _AsyncLine(_Line):
         while (event := self._next_event()) is h11.NEED_DATA:
             self._received(await self._network_stream.read(self.READ_NUM_BYTES, timeout))
         return event
+
+
+def _patience(request: Any) -> float | None:
+    """Seconds that a write of a request may take."""
+    seconds: float | None = request.extensions.get("timeout", {}).get("write")
+    return seconds
+
+
+class _SyncBody(_Httpcores):  # type: ignore[misc]
+    """Httpcore's body that has a place in the pool, but one of this module's lines is read without a layer for each."""
+
+    bare: Any
+    _stream: Any
+
+    def __iter__(self) -> Iterator[bytes]:
+        inner = self._stream
+        try:
+            if type(inner) is self.bare:
+                yield from inner._connection._receive_response_body(inner._request)
+            else:
+                yield from inner
+        except BaseException as error:
+            self.close()
+            raise error from None
 
 
 _SYNC: Any = _SyncPool, _SyncConnection, _SyncLine
@@ -317,8 +355,8 @@ _UNHEARD = _Unheard()
 
 
 def _untraced(method: Any, **others: Any) -> Any:
-    """Httpcore's method to the letter, but it tells nobody of its steps; `others` stand for names that it uses."""
-    return FunctionType(method.__code__, {**method.__globals__, "Trace": _UNHEARD, **others}, method.__name__)
+    """Httpcore's method, but it tells nobody of its steps."""
+    return verbatim(method, Trace=_UNHEARD, **others)
 
 
 def _line_of(line: Any, plain: Any, core: ModuleType, module: ModuleType) -> Any:
@@ -327,6 +365,7 @@ def _line_of(line: Any, plain: Any, core: ModuleType, module: ModuleType) -> Any
     own = isinstance(send, FunctionType) and send.__globals__ is vars(module)
     bodies = type(stream.__name__, (stream,), {name: _untraced(stream.__dict__[name]) for name in line.reads})
     members = {
+        "bodies": bodies,
         "core": core,
         "plain": plain,
         "log": module.logger,
@@ -341,14 +380,13 @@ def kinds(core: ModuleType, is_async: bool) -> tuple[Any, Any, type[Dialler]]:
     """Pool, connection and dialler for one httpcore, sync or async."""
     pool, connection, line = _ASYNC if is_async else _SYNC
     base, plain = getattr(core, pool.name), getattr(core, line.name)
-    stream = import_module(base.handle_async_request.__module__ if is_async else base.handle_request.__module__)
-    module = import_module(f"{stream.__package__}.http11")
+    module = import_module(base.handle_async_request.__module__ if is_async else base.handle_request.__module__)
+    line = _line_of(line, plain, core, import_module(f"{module.__package__}.http11"))
+    body = module.PoolByteStream
+    if not is_async:
+        body = type(body.__name__, (_SyncBody, body), {"bare": line.bodies})
     return (
-        type(pool.name, (pool, base), {"stream": stream.PoolByteStream}),
-        type(
-            connection.name,
-            (connection, getattr(core, connection.name)),
-            {"plain": plain, "line": _line_of(line, plain, core, module)},
-        ),
+        type(pool.name, (pool, base), {"stream": body}),
+        type(connection.name, (connection, getattr(core, connection.name)), {"plain": plain, "line": line}),
         AsyncDialler if is_async else SyncDialler,
     )

@@ -11,6 +11,8 @@ import time
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
+from functools import cache
+from types import MethodType
 from typing import Any
 
 from meshware.outbound.addresses import connected
@@ -18,6 +20,7 @@ from meshware.outbound.exchange import LEAST
 from meshware.outbound.heartbeat import heart
 from meshware.outbound.reaper import Cut
 from meshware.outbound.scopes import Patience
+from meshware.outbound.verbatim import late, verbatim
 
 
 class Wire:
@@ -159,17 +162,18 @@ class SyncStream:
         self._dialler = dialler
         self._socket = inner.get_extra_info("socket")
         self.get_extra_info = inner.get_extra_info
+        self._write, self._read = _quick(inner.write), _quick(inner.read)
         dialler.hold(self._socket)
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
         """Send; a kept connection has a new attempt now."""
         if self._dialler.carry():
             self._dialler.hold(self._socket)
-        self._inner.write(buffer, timeout)
+        self._write(buffer, timeout)
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         """Receive; refused once the attempt was cut."""
-        data: bytes = self._inner.read(max_bytes, timeout)
+        data: bytes = self._read(max_bytes, timeout)
         self._dialler.check()
         if self._dialler.wire is not None:
             self._dialler.wire.last = time.monotonic()
@@ -192,6 +196,20 @@ class SyncStream:
         if not self._dialler.shared:
             self._dialler.release()
         self._inner.close()
+
+
+def _quick(method: Any) -> Any:
+    """A method of httpcore's, but its errors are mapped when there are any; another's as it is."""
+    function = getattr(method, "__func__", None)
+    names = getattr(function, "__globals__", {})
+    if "map_exceptions" not in names or not names["__name__"].startswith("httpcore"):
+        return method
+    return MethodType(_mapping_late(function), method.__self__)
+
+
+@cache
+def _mapping_late(function: Any) -> Any:
+    return verbatim(function, map_exceptions=late(function.__globals__["map_exceptions"]))
 
 
 class AsyncDialler(Dialler):

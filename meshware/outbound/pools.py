@@ -6,6 +6,7 @@ urllib3 and the wire, nothing of calls.
 
 from __future__ import annotations
 
+import http.client
 import socket
 import time
 from collections.abc import Callable
@@ -21,6 +22,7 @@ from urllib3.util.connection import allowed_gai_family, create_connection
 from urllib3.util.retry import Retry
 
 from meshware.core.outcome import COMPLETE
+from meshware.outbound import heads
 from meshware.outbound.addresses import connected
 from meshware.outbound.exchange import LEAST
 from meshware.outbound.wire import CutOff, Wire, WireResponse, current
@@ -80,6 +82,12 @@ class _Cuttable:
             wire.hold(self.sock)
         super().putrequest(*args, **kwargs)  # type: ignore[misc]
 
+    def putheader(self, header: Any, *values: Any) -> None:
+        if SKIP_HEADER in values:
+            super().putheader(header, *values)  # type: ignore[misc]
+        else:  # what urllib3 does then, without looking at each value for that
+            http.client.HTTPConnection.putheader(self, header, *values)  # type: ignore[arg-type]
+
     def send(self, data: Any) -> None:
         if self.sock is None:
             self.connect()
@@ -89,7 +97,7 @@ class _Cuttable:
     def getresponse(self) -> Any:
         self._answering = True
         try:
-            return super().getresponse()  # type: ignore[misc]
+            return heads.getresponse(self)
         finally:
             self._answering = False
 

@@ -120,7 +120,8 @@ class Reaper:
         self._clock = clock
         self._heap: list[tuple[float, int, Cut]] = []
         self._order = count()
-        self._changed = threading.Condition(threading.Lock())
+        self._lock = threading.Lock()
+        self._changed = threading.Condition(self._lock)
         self._running = False
         self._asked: Cut | None = None
         self._wakes_at = float("inf")
@@ -131,7 +132,7 @@ class Reaper:
         at = cut.at
         if not at < float("inf"):
             return  # never; nor at a time that is no number, which would hold up those behind it
-        with self._changed:
+        with self._lock:  # which a condition takes in four steps
             heapq.heappush(self._heap, (at, next(self._order), cut))
             if len(self._heap) >= self._compact_at:
                 self._compact()

@@ -19,6 +19,7 @@ from meshware.outbound import wire as wires
 from meshware.outbound.patch import Patch
 from meshware.outbound.pools import WirePools
 from meshware.outbound.requests_call import RequestsCall
+from meshware.outbound.verbatim import verbatim
 
 if TYPE_CHECKING:
     from meshware.mesh import Mesh
@@ -53,6 +54,10 @@ class MeshAdapter(HTTPAdapter):
     def request_url(self, request: requests.PreparedRequest, proxies: Any) -> str:
         """Path and query while an attempt is sent: there is no proxy."""
         return _target(self, request, proxies)
+
+    def build_response(self, req: requests.PreparedRequest, resp: Any) -> requests.Response:
+        """As HTTPAdapter does; of an attempt's answer without cookies none are looked for."""
+        return _built(self, req, resp)
 
     def close(self) -> None:
         """Close all connections, the mesh's too."""
@@ -149,6 +154,23 @@ def _target(adapter: HTTPAdapter, request: requests.PreparedRequest, proxies: An
     return wire.target or request.path_url
 
 
+def _built(adapter: HTTPAdapter, request: requests.PreparedRequest, response: Any) -> requests.Response:
+    """What stands in for `build_response`: in an attempt's answer without cookies nobody looks for them at length."""
+    wire, under = wires.current.get(None), _BUILD.under
+    if under is _LIBRARYS and wire is not None and wire.request is request and not _baked(response.headers):
+        under = _cookieless
+    built: requests.Response = under(adapter, request, response)
+    return built
+
+
+def _baked(headers: Any) -> bool:
+    return "set-cookie" in headers or "set-cookie2" in headers
+
+
+_LIBRARYS = HTTPAdapter.build_response
+_cookieless = verbatim(_LIBRARYS, extract_cookies_to_jar=lambda *_jar_and_answer: None)
+
+
 def _closed(adapter: HTTPAdapter) -> None:
     """What stands in for `HTTPAdapter.close`."""
     _CLOSE.under(adapter)
@@ -160,5 +182,6 @@ def _closed(adapter: HTTPAdapter) -> None:
 _SEND = Patch(HTTPAdapter, "send", _sent)
 _POOL = Patch(HTTPAdapter, "get_connection_with_tls_context", _pool)
 _TARGET = Patch(HTTPAdapter, "request_url", _target)
+_BUILD = Patch(HTTPAdapter, "build_response", _built)
 _CLOSE = Patch(HTTPAdapter, "close", _closed)
-_PATCHES = _SEND, _POOL, _TARGET, _CLOSE
+_PATCHES = _SEND, _POOL, _TARGET, _BUILD, _CLOSE

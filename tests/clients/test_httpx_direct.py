@@ -109,3 +109,27 @@ def test_no_more_connections_rest_than_the_client_keeps(mesh_of, face_of, upstre
     streamed(face, 5)
     streamed(face, 5)
     assert len(upstream.connections) == 5 + 3
+
+
+def test_a_request_without_a_body_says_so_on_a_kept_connection_too(face, upstream):
+    for _ in range(2):
+        assert face.request("POST", f"{URL}/echo").json()["headers"]["content-length"] == "0"
+        said = face.request("POST", f"{URL}/echo", content=b"abc").json()
+        assert (said["headers"]["content-length"], said["body"]) == ("3", "abc")
+        assert "content-length" not in face.get(f"{URL}/echo").json()["headers"]
+    assert len(upstream.connections) == 1
+
+
+def test_a_body_that_breaks_off_on_a_kept_connection_is_the_clients_error_and_the_next_is_another(face, upstream):
+    face.get(f"{URL}/echo")
+    with pytest.raises(face.library.RemoteProtocolError) as broken:
+        face.get(f"{URL}/short")
+    assert isinstance(broken.value.__cause__, face.door.LIBRARY.core.RemoteProtocolError)
+    assert face.get(f"{URL}/echo").status_code == 200
+    assert len(upstream.connections) == 2
+
+
+def test_a_silent_endpoint_on_a_kept_connection_is_the_clients_read_timeout(face):
+    face.get(f"{URL}/echo")
+    with pytest.raises(face.library.ReadTimeout):
+        face.get(f"{URL}/hole", timeout=0.1)

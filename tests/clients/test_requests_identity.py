@@ -74,6 +74,26 @@ def test_cookies_belong_to_the_logical_name(mesh_of, session_of, upstreams):
     assert "cookie" not in session.get(f"http://{upstreams[0].address}/echo").json()["headers"]
 
 
+def test_an_answer_has_the_cookies_that_it_brought(mesh_of, session_of, upstream):
+    session = session_of(mesh_of(inventory=[upstream]))
+    assert session.get(f"{URL}/echo").cookies.get_dict() == {}
+    assert session.get(f"{URL}/status/200?sEt-cOOkie=a%3Db").cookies.get_dict() == {"a": "b"}
+
+
+def test_what_another_tool_has_put_in_the_place_of_build_response_sees_each_answer(
+    mesh_of, session_of, upstream, monkeypatch
+):
+    session, plain, seen = session_of(mesh_of(inventory=[upstream])), HTTPAdapter.build_response, []
+
+    def traced(adapter, request, response):
+        seen.append(request.url)
+        return plain(adapter, request, response)
+
+    monkeypatch.setattr(HTTPAdapter, "build_response", traced)
+    assert session.get(f"{URL}/echo").status_code == 200
+    assert seen == [f"{URL}/echo"]
+
+
 @pytest.mark.parametrize(("host", "expected"), [("logical", "inventory"), ("shop.example", "shop.example")])
 def test_the_host_header_is_as_set(mesh_of, session_of, upstream, host, expected):
     session = session_of(mesh_of({"host": host}, inventory=[upstream]))

@@ -8,8 +8,12 @@ import io
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from urllib3 import HTTPHeaderDict
+from urllib3.connection import _normalize_header_values
+from urllib3.exceptions import HeaderParsingError
+from urllib3.util.response import assert_header_parsing
 
-from meshware.outbound.heads import headers_of
+from meshware.outbound.heads import checked, gathered, headers_of, lines_of
 
 LINES = st.lists(
     st.one_of(
@@ -34,7 +38,8 @@ def read(how, raw: bytes):
     message = how(fp)
     seen = {**vars(message), "_payload": type(message.get_payload()), "defects": list(map(repr, message.defects))}
     parts = [(list(each.raw_items()), each.is_multipart() or each.get_payload()) for each in message.walk()]
-    return type(message), seen, parts, fp.read()
+    assert isinstance(message, http.client.HTTPMessage)
+    return seen, parts, fp.read()
 
 
 @given(LINES, st.sampled_from([b"\r\n", b"\n", b""]))
@@ -42,6 +47,28 @@ def read(how, raw: bytes):
 def test_headers_are_those_of_http_client(lines, end):
     raw = b"".join(lines) + end + b"the body"
     assert read(headers_of, raw) == read(http.client.parse_headers, raw)
+
+
+def wrong(check, message):
+    """What a check of the headers raises."""
+    try:
+        check(message)
+    except (HeaderParsingError, TypeError) as error:
+        return repr(error)
+
+
+@given(LINES)
+@example([b"Name: one\r\n", b" folded\r\n"])
+@example([b"Twice: 1\r\n", b"twice: 2\r\n"])
+def test_urllib3_is_handed_what_it_would_have_made_of_them(lines):
+    raw = b"".join(lines) + b"\r\n"
+    mine, theirs = headers_of(io.BytesIO(raw)), http.client.parse_headers(io.BytesIO(raw))
+    assert wrong(checked, mine) == wrong(assert_header_parsing, theirs)
+    made, known = gathered(lines_of(mine)), HTTPHeaderDict(_normalize_header_values(theirs))
+    assert (type(made), list(made.iteritems()), made.getlist("twice")) == (
+        type(known), list(known.iteritems()), known.getlist("twice"),
+    )  # fmt: skip
+    assert mine.items() == theirs.items()
 
 
 @pytest.mark.parametrize(

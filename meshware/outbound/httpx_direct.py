@@ -66,6 +66,7 @@ class Direct:
         self,
         transport: Any,
         request: Any,
+        origin: tuple[bytes, bytes, int | None],
         headers: Mapping[str, str],
         without: frozenset[str],
         extensions: dict[str, Any],
@@ -74,7 +75,7 @@ class Direct:
         if not self._plain(transport, self._sync):
             return transport.handle_request(self.copied(request, headers, without, extensions))
         try:
-            response = transport._pool.handle_request(self._below(request, headers, without, extensions))
+            response = transport._pool.handle_request(self._below(request, origin, headers, without, extensions))
         except Exception:
             with self._inside.map_httpcore_exceptions():
                 raise
@@ -84,6 +85,7 @@ class Direct:
         self,
         transport: Any,
         request: Any,
+        origin: tuple[bytes, bytes, int | None],
         headers: Mapping[str, str],
         without: frozenset[str],
         extensions: dict[str, Any],
@@ -92,7 +94,7 @@ class Direct:
         if not self._plain(transport, self._async):
             return await transport.handle_async_request(self.copied(request, headers, without, extensions))
         try:
-            response = await transport._pool.handle_async_request(self._below(request, headers, without, extensions))
+            response = await transport._pool.handle_async_request(self._below(request, origin, headers, without, extensions))
         except Exception:
             with self._inside.map_httpcore_exceptions():
                 raise
@@ -116,11 +118,18 @@ class Direct:
             made[name] = value
         return made
 
-    def _below(self, request: Any, mine: Mapping[str, str], without: frozenset[str], extensions: dict[str, Any]) -> Any:
+    def _below(
+        self,
+        request: Any,
+        origin: tuple[bytes, bytes, int | None],
+        mine: Mapping[str, str],
+        without: frozenset[str],
+        extensions: dict[str, Any],
+    ) -> Any:
         """The request as httpcore takes it; the client has made sure of each part of it, and its headers are bytes."""
-        given, url, made = request.url, _bare(self._core.URL), _bare(self._core.Request)
-        url.scheme, url.host, url.port = given.raw_scheme, given.raw_host, given.port
-        url.target = extensions.get("target", given.raw_path)
+        url, made = _bare(self._core.URL), _bare(self._core.Request)
+        url.scheme, url.host, url.port = origin
+        url.target = extensions.get("target") or request.url.raw_path
         made.method, made.url, made.stream = request.method.encode("ascii"), url, self._sent(request.stream)
         made.headers, made.extensions = self._raw(request.headers, mine, without), extensions
         return made

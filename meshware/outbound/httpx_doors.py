@@ -52,11 +52,11 @@ class Door:
 
     def _leading(self, request: Any) -> Any:
         mesh = self.mesh or default_mesh()
-        service = None if mesh is None else self._library.find(mesh, request.url)
-        if mesh is None or service is None:
+        found = None if mesh is None else self._library.find(mesh, request.url)
+        if mesh is None or found is None:
             return self._inner
-        way = way_of(self._library, self._inner, request.url, service)
-        return self._inner if way is None else Meshed(self._library, way, mesh, service)
+        way = way_of(self._library, self._inner, *found)
+        return self._inner if way is None else Meshed(self._library, way, mesh, found[0])
 
 
 class SyncDoor(Door):
@@ -115,13 +115,13 @@ class Seam:
         def transport_for_url(client: Any, url: Any) -> Any:
             transport, find_mesh = patch.under(client, url), self._find_mesh
             mesh = None if find_mesh is None or isinstance(transport, Door | Meshed) else find_mesh()
-            service = None if mesh is None else library.find(mesh, url)
-            if mesh is None or service is None or _mounted(client, url, transport):
+            found = None if mesh is None else library.find(mesh, url)
+            if mesh is None or found is None or _mounted(client, url, transport):
                 return transport
             if isinstance(transport, type(client._transport)) and pools_of(library, transport) is None:
                 transport = client._transport  # a proxy from the environment is for strangers
-            way = way_of(library, transport, url, service)
-            return transport if way is None else Meshed(library, way, mesh, service)
+            way = way_of(library, transport, *found)
+            return transport if way is None else Meshed(library, way, mesh, found[0])
 
         patch = Patch(kind, "_transport_for_url", transport_for_url)
         return patch

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from meshware.core.service import Service
     from meshware.mesh import Mesh
 
+Origin = tuple[bytes, bytes, int | None]
+"""Scheme, host and port, as a URL says them."""
+
 _SCHEMES = {"http": "http", "https": "https", "ws": "http", "wss": "https"}
 
 
@@ -45,12 +48,15 @@ class Library:
 
     # The request
 
-    def find(self, mesh: Mesh, url: Any) -> Service | None:
-        """The service of this URL; userinfo is never part of a name."""
-        scheme = _SCHEMES.get(url.scheme)
+    def find(self, mesh: Mesh, url: Any) -> tuple[Service, Origin] | None:
+        """The service of this URL, and what names it; userinfo is never part of a name."""
+        said = url.scheme
+        scheme = _SCHEMES.get(said)
         if scheme is None or url.userinfo:
             return None
-        return mesh.find(scheme, url.raw_host.decode("ascii"), url.port)
+        host, port = url.raw_host, url.port
+        service = mesh.find(scheme, host.decode("ascii"), port)
+        return None if service is None else (service, (said.encode("ascii"), host, port))
 
     def limits(self, request: Any) -> Limits:
         """The caller's own timeouts; 5 s each is what the library sets when nobody does."""

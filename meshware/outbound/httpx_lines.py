@@ -7,6 +7,8 @@ nothing to send after its headers. Whatever is not ordinary is left to httpcore'
 from __future__ import annotations
 
 import logging
+import re
+import threading
 from collections.abc import Iterator
 from contextlib import nullcontext
 from functools import cache
@@ -67,7 +69,7 @@ class _Pool(_Httpcores):  # type: ignore[misc]
         return iter(()) if None in busy else (each for each in self._connections if each not in busy)
 
     def _leave(self, place: _Place) -> list[Any]:
-        """The request has failed; which connections to close."""
+        """The request is over; which connections to close."""
         with self._optional_thread_lock:
             self._requests.remove(place)
             return self._assign_requests_to_connections()
@@ -80,14 +82,24 @@ class _Pool(_Httpcores):  # type: ignore[misc]
 
     def _settled(self) -> bool:
         """Whether nobody waits, and all that rest may stay as they are."""
-        if any(place.connection is None for place in self._requests):
-            return False
+        for place in self._requests:
+            if place.connection is None:
+                return False
         resting = list(self._resting())
-        return len(resting) <= self._max_keepalive_connections and all(each.settled() for each in resting)
+        if len(resting) > self._max_keepalive_connections:
+            return False
+        for each in resting:
+            if not each.settled():
+                return False
+        return True
 
 
 class _SyncPool(_Pool):
     name = "ConnectionPool"
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._optional_thread_lock = threading.RLock()  # httpcore's is the same in six steps
 
     def handle_request(self, request: Any) -> Any:
         place = self._take(request)
@@ -189,6 +201,20 @@ class _AsyncConnection(_Connection):
         return await super().handle_async_request(request)
 
 
+_visible = re.compile(rb"[!-~]+").fullmatch
+"""What h11 takes for a target."""
+
+
+def _aimed(said: h11.Request, target: bytes) -> h11.Request:
+    """The same request for another target, which is looked through already."""
+    event = object.__new__(h11.Request)
+    object.__setattr__(event, "method", said.method)
+    object.__setattr__(event, "headers", said.headers)
+    object.__setattr__(event, "http_version", said.http_version)
+    object.__setattr__(event, "target", target)
+    return event
+
+
 class _Line(_Httpcores):  # type: ignore[misc]
     """Httpcore's HTTP/1.1, but nothing is not written, and errors are mapped when there are any.
 
@@ -199,7 +225,7 @@ class _Line(_Httpcores):  # type: ignore[misc]
     plain: Any
     log: logging.Logger
     _h11_state: h11.Connection
-    _said: tuple[list[tuple[bytes, bytes]], Any] = [], []  # the last headers, as given and as h11 has them
+    _said: tuple[list[tuple[bytes, bytes]] | None, Any] = None, None  # the last headers, and the event that said them
 
     sends: str
     """Httpcore's method that sends a request, and tells of each step; `original` is the method as httpcore wrote it,
@@ -209,7 +235,8 @@ class _Line(_Httpcores):  # type: ignore[misc]
     untraced: Any
 
     def taken_over(self) -> None:
-        """It was httpcore's until now."""
+        """It was httpcore's until now, and nobody is using it."""
+        raise NotImplementedError
 
     def unheard(self, request: Any) -> bool:
         """Whether nobody listens to httpcore's steps, or has put something in the place of its method."""
@@ -221,14 +248,16 @@ class _Line(_Httpcores):  # type: ignore[misc]
 
     def _head(self, request: Any) -> Any:
         """The event that begins a request."""
-        given, checked = self._said
-        if request.headers != given:
-            checked = request.headers
+        (given, said), target = self._said, request.url.target
+        known = request.headers == given
+        if known and request.method == said.method and _visible(target):
+            return _aimed(said, target)
         try:
-            event = h11.Request(method=request.method, target=request.url.target, headers=checked)
+            headers = said.headers if known else request.headers
+            event = h11.Request(method=request.method, target=target, headers=headers)
         except h11.LocalProtocolError as error:
             raise self.core.LocalProtocolError(error) from error
-        self._said = request.headers, event.headers
+        self._said = request.headers, event
         return event
 
     def _bytes_of(self, event: Any) -> bytes | None:
@@ -250,6 +279,10 @@ class _Line(_Httpcores):  # type: ignore[misc]
 class _SyncLine(_Line):
     name = "HTTP11Connection"
     sends, reads = "handle_request", ("__iter__", "close")
+
+    def taken_over(self) -> None:
+        """It was httpcore's until now, and nobody is using it."""
+        self._state_lock = threading.Lock()
 
     def _send_request_headers(self, request: Any) -> None:
         self._send_event(self._head(request), _patience(request))
@@ -276,7 +309,7 @@ class _AsyncLine(_Line):
     sends, reads = "handle_async_request", ("__aiter__", "aclose")
 
     def taken_over(self) -> None:
-        """It was httpcore's until now."""
+        """It was httpcore's until now, and nobody is using it."""
         self._state_lock = _UNLOCKED
 
     async def _send_request_headers(self, request: Any) -> None:
@@ -309,6 +342,8 @@ class _SyncBody(_Httpcores):  # type: ignore[misc]
     """Httpcore's body that has a place in the pool, but one of this module's lines is read without a layer for each."""
 
     bare: Any
+    _closed: bool
+    _pool: Any
     _stream: Any
 
     def __iter__(self) -> Iterator[bytes]:
@@ -321,6 +356,15 @@ class _SyncBody(_Httpcores):  # type: ignore[misc]
         except BaseException as error:
             self.close()
             raise error from None
+
+    def close(self) -> None:
+        """The body is over, or nobody wants it: its place in the pool may be another's."""
+        if not self._closed:
+            self._closed = True
+            self._stream.close()
+            closing = self._pool._leave(self._pool_request)
+            if closing:
+                self._pool._close_connections(closing)
 
 
 _SYNC: Any = _SyncPool, _SyncConnection, _SyncLine

@@ -12,25 +12,25 @@ from meshware.outbound.httpx_pools import Pools, close_along, closed, swept
 if TYPE_CHECKING:
     from meshware.core.endpoint import Endpoint
     from meshware.core.service import Service
-    from meshware.outbound.httpx_library import Library
+    from meshware.outbound.httpx_library import Library, Origin
 
 Parts = tuple[dict[str, str], frozenset[str], dict[str, Any]]
 """The headers that an attempt puts on its request, the names of those that it leaves out, and its extensions."""
 
 
-def way_of(library: Library, transport: Any, url: Any, service: Service) -> Way | None:
+def way_of(library: Library, transport: Any, service: Service, origin: Origin) -> Way | None:
     """How attempts go out by this transport; None for one that has no network at all (a mock, an app).
 
     Raises the client's UnsupportedProtocol for `https` by a transport of the user's own: it may share connections
     between names, and so show one service's certificate for another.
     """
+    pools = pools_of(library, transport)
+    if pools is not None:
+        return Way(library, pools, service, origin)
     module = library.module
     if isinstance(transport, (module.MockTransport, module.ASGITransport, module.WSGITransport)):
         return None
-    pools = pools_of(library, transport)
-    if pools is not None:
-        return Way(library, pools, url, service)
-    if url.scheme in ("https", "wss"):
+    if origin[0] in (b"https", b"wss"):
         raise module.UnsupportedProtocol(f"{service.name}: https cannot go by a {type(transport).__name__}")
     return Through(library, transport)
 
@@ -53,18 +53,19 @@ class Way:
     reaches: bool
     """Whether a cut ends what is under way: not on a connection that several calls share, nor on one nobody sees."""
 
-    def __init__(self, library: Library, pools: Pools, url: Any, service: Service) -> None:
+    def __init__(self, library: Library, pools: Pools, service: Service, origin: Origin) -> None:
         self.direct = library.direct
         self.left = pools.left
         self._pools = pools
         self._tls = service.tls
-        self._name = url.raw_scheme, url.raw_host, url.port, service.tls
+        self._origin = origin
+        self._name = origin, service.tls
         self.reaches = service.tls is None or not pools.shared
 
     def to_service(self, service: Service) -> Way:
         """The way to another one's endpoints, under the same name."""
         made = copy(self)
-        made._tls, made._name = service.tls, (*self._name[:3], service.tls)
+        made._tls, made._name = service.tls, (self._origin, service.tls)
         made.reaches = service.tls is None or not self._pools.shared
         return made
 
@@ -74,11 +75,11 @@ class Way:
 
     def send(self, transport: Any, request: Any, parts: Parts, endpoint: Endpoint) -> Any:
         """The answer by that transport, to the request with its logical URL and the headers and extensions given."""
-        return self.direct.handle_request(transport, request, *parts)
+        return self.direct.handle_request(transport, request, self._origin, *parts)
 
     async def send_async(self, transport: Any, request: Any, parts: Parts, endpoint: Endpoint) -> Any:
         """The same on a loop."""
-        return await self.direct.handle_async_request(transport, request, *parts)
+        return await self.direct.handle_async_request(transport, request, self._origin, *parts)
 
     def tidy(self) -> None:
         """Close what finalizers could only leave behind, and what led to endpoints that are removed."""

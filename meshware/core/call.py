@@ -5,14 +5,15 @@ giving back meets here. Per attempt the states are OPEN -> ANSWERED -> ENDED, or
 
 Endings may be noticed inside a finalizer or a generator collected at any moment. So `abandon` and
 `ended` only pop the attempt from its endpoint (one atomic dict operation) and leave the rest in the
-service's inbox, which the next begin or the housekeeper settles: no lock is taken there.
+service's inbox, which the next begin or the housekeeper settles: no lock is taken there. What good answers
+have left there can wait until the next request is out, and somebody waits for its answer anyway: `sent`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from threading import Lock
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from meshware.core.attempt import ANSWERED, ENDED, OPEN, Attempt, Deliver, Lost, Raise, Retry, State, Step, Wait
 from meshware.core.deadline import Deadline
@@ -74,8 +75,8 @@ class Call:
 
     __slots__ = (
         "_cut", "_held", "_hedged", "_lease", "_limiter", "_lock", "_open", "_over", "_won", "bound", "context",
-        "copied", "deadline", "decided", "figures", "lateness", "now", "number", "parent", "plan", "request", "rng",
-        "service", "tried",
+        "copied", "deadline", "decided", "figures", "lateness", "now", "number", "parent", "patient", "plan", "request",
+        "rng", "service", "tried",
     )  # fmt: skip
 
     imagined = False
@@ -104,6 +105,7 @@ class Call:
         self.number = 0
         self.tried: tuple[Endpoint, ...] = ()
         self.copied: Callable[[Call, Outcome, float], None] | None = None  # told once, for mirrors; must not raise
+        self.patient = False  # whether its driver says `sent`
         self.bound = False  # whether its endpoint was kept for its key: slow start does not turn it away
         self.decided = False
         self._open: list[Attempt] = []
@@ -153,7 +155,7 @@ class Call:
         """
         service = self.service
         self.now = now
-        if service.inbox:
+        if service.inbox and not (self.patient and service.unhurried(self.plan.limiter)):
             service.settle(now)
         self.deadline = self._inherit(now if since is None else since)
         try:
@@ -328,6 +330,11 @@ class Call:
         self._hedged = attempt.paid = True
         return attempt
 
+    def sent(self, now: float) -> None:
+        """A request is out, and its answer takes a while: time for what earlier answers have left."""
+        if self.service.inbox:
+            self.service.settle(now)
+
     # Answers
 
     def answered(self, attempt: Attempt, outcome: Outcome, now: float) -> Step:
@@ -341,8 +348,11 @@ class Call:
         step: Step | None = None
         try:
             outcome.verdict = verdict = self.service.classify(self.request, outcome)
-            if verdict is not SUCCESS and self._too_short(attempt, outcome):
-                outcome.verdict = NEUTRAL
+            if verdict is not SUCCESS:
+                if self.service.inbox:  # what ended well before this must not end a row that begins with it
+                    self.service.settle(now)
+                if self._too_short(attempt, outcome):
+                    outcome.verdict = NEUTRAL
             lateness = self.lateness
             if now > lateness.overdue_at or lateness.ended > attempt.began:
                 self._allow_for(attempt, outcome, now)
@@ -673,7 +683,7 @@ class Call:
         """An answer's body is over; `wire` is seconds from send to headers plus inside reads. Idempotent."""
         if attempt.endpoint.ended(attempt):
             attempt.state = ENDED
-            self.service.inbox.append((self._body, attempt, ending, wire))
+            self._leave_word((self._body, attempt, ending, wire), urgent=ending is not COMPLETE)
 
     def _body(self, attempt: Attempt, ending: Ending, wire: float, now: float) -> None:
         service, outcome = self.service, attempt.outcome
@@ -708,7 +718,7 @@ class Call:
         self._open.remove(attempt)
         attempt.state = State.ABANDONED
         attempt.endpoint.ended(attempt)
-        self.service.inbox.append((self._abandoned, attempt, now < attempt.began, 0.0))
+        self._leave_word((self._abandoned, attempt, now < attempt.began, 0.0))
 
     def _abandoned(self, attempt: Attempt, unsent: bool, _wire: float, now: float) -> None:
         service = self.service
@@ -733,7 +743,13 @@ class Call:
         if attempt is not None:
             self.ended(attempt, DROPPED, 0.0, now)
         if not self._over:
-            self.service.inbox.append((self._undo, attempt, None, 0.0))
+            self._leave_word((self._undo, attempt, None, 0.0))
+
+    def _leave_word(self, word: tuple[Any, ...], *, urgent: bool = True) -> None:
+        """For whoever settles the inbox; what is urgent before the next call begins."""
+        self.service.inbox.append(word)
+        if urgent:
+            self.service.pressing = True
 
     def _forsaken(self) -> bool:
         """Whether nothing is left that could decide the call; then this does."""

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
         Limiter,
         Meter,
         Parts,
+        Permits,
         Picker,
         RetryPolicy,
         Rng,
@@ -61,6 +62,9 @@ RETURNING = 60.0
 
 SLICE = 1000
 """Endpoints that are gone through before other threads are let run: a fraction of a millisecond."""
+
+FEW_WORDS = 8
+"""So many endings may wait until a request is out."""
 
 FEW = 256
 """Of more endpoints the picker is made at once; of so few, by the first call: that takes well under a millisecond."""
@@ -96,8 +100,8 @@ class Service(Pool):
     __slots__ = (
         *sorted(PARTS), "__weakref__", "_gone", "arrival", "attended", "changed", "checks", "connect_timeout", "emit",
         "endpoints", "faults", "feasible", "fleet", "heir", "host", "idle", "judge", "lateness", "learner", "name",
-        "panic", "panic_below", "parts", "penalty", "picker", "retired", "rng", "routes", "settings", "source",
-        "subsets", "timeout", "timeout_chosen", "tls", "used", "warm_floor",
+        "panic", "panic_below", "parts", "penalty", "picker", "pressing", "retired", "rng", "routes", "settings",
+        "source", "subsets", "timeout", "timeout_chosen", "tls", "used", "warm_floor",
     )  # fmt: skip
 
     strategy: Strategy
@@ -183,6 +187,7 @@ class Service(Pool):
         self.picker: Picker | None = None
         self.panic = False
         self.changed = False
+        self.pressing = False  # whether anything in the inbox is to be known before the next call begins
         self.used = False  # whether there was a call ever
         self.attended = False  # whether the housekeeper looks after it
         self.heir: Service | None = None  # that other one, if it has the endpoints
@@ -237,6 +242,7 @@ class Service(Pool):
                     setattr(self, name, made)
             if (seat := old.made("seat")) is not None:
                 self.seat, seat.service = seat, self
+        self.pressing = True
         self.endpoints, self._gone, self.used, self.panic = old.endpoints, old._gone, old.used, old.panic
         self.faults = old.faults
         if "strategy" in parts:
@@ -390,8 +396,16 @@ class Service(Pool):
             or any(each.open or (each.bars and min(each.bars.values()) < inf) for each in self.endpoints)
         )
 
+    def unhurried(self, limiter: Permits | None) -> bool:
+        """Whether what endings left behind can wait: good answers, few of them, and whose places nobody needs yet."""
+        waiting = len(self.inbox)
+        if self.pressing or waiting > FEW_WORDS or limiter is not self.limiter:
+            return False
+        return self.limiter is None or self.limiter.in_flight + 1 < self.limiter.limit
+
     def settle(self, now: float) -> None:
         """Work off what endings left behind (see core/call.py). Never called from a finalizer."""
+        self.pressing = False
         inbox = self.inbox
         while inbox:
             try:

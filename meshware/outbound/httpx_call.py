@@ -29,8 +29,9 @@ if TYPE_CHECKING:
     from meshware.core.reply import Reply
     from meshware.core.service import Service
     from meshware.mesh import Mesh
+    from meshware.outbound.httpx_direct import Parts
     from meshware.outbound.httpx_library import Library
-    from meshware.outbound.httpx_ways import Parts, Way
+    from meshware.outbound.httpx_ways import Way
     from meshware.outbound.mirrors import Copies, Reader
 
 
@@ -49,6 +50,7 @@ class HttpxCall:
         self.call: Call = mesh.call(service, described)
         if self.call.plan is not service:
             self._route(described)
+        self.call.patient = self.way.reaches
 
     def _route(self, described: Request) -> None:
         """What a route has decided of the request: whose endpoints, which path, and where copies go."""
@@ -108,7 +110,7 @@ class HttpxCall:
         return *edited(self.call, mine, self.request.headers), extensions
 
     def _wire(self, attempt: Attempt, cut: Cut | None = None) -> Wire:
-        wire = Wire(connect_for=self.limits.connect_for(attempt), cut=cut)
+        wire = Wire(connect_for=self.limits.connect_for(attempt), meanwhile=self.call.sent, cut=cut)
         if self.way.blind:
             wire.begun, wire.sent = time.monotonic(), True
         return wire

@@ -13,6 +13,12 @@ from typing import Any
 
 from meshware.outbound.verbatim import late, verbatim
 
+Origin = tuple[bytes, bytes, int | None]
+"""Scheme, host and port, as a URL says them."""
+
+Parts = tuple[dict[str, str], frozenset[str], dict[str, Any]]
+"""The headers that an attempt puts on its request, the names of those that it leaves out, and its extensions."""
+
 
 class _Nothing:
     """A body of nothing, for who reads it on a loop as well."""
@@ -62,39 +68,23 @@ class Direct:
             and name not in transport.__dict__
         )
 
-    def handle_request(
-        self,
-        transport: Any,
-        request: Any,
-        origin: tuple[bytes, bytes, int | None],
-        headers: Mapping[str, str],
-        without: frozenset[str],
-        extensions: dict[str, Any],
-    ) -> Any:
+    def handle_request(self, transport: Any, request: Any, origin: Origin, parts: Parts) -> Any:
         """The answer to a request with other headers and extensions, by `transport`; raises what that would."""
         if not self._plain(transport, self._sync):
-            return transport.handle_request(self.copied(request, headers, without, extensions))
+            return transport.handle_request(self.copied(request, *parts))
         try:
-            response = transport._pool.handle_request(self._below(request, origin, headers, without, extensions))
+            response = transport._pool.handle_request(self._below(request, origin, parts))
         except Exception:
             with self._inside.map_httpcore_exceptions():
                 raise
         return self._above(response, self._body)
 
-    async def handle_async_request(
-        self,
-        transport: Any,
-        request: Any,
-        origin: tuple[bytes, bytes, int | None],
-        headers: Mapping[str, str],
-        without: frozenset[str],
-        extensions: dict[str, Any],
-    ) -> Any:
+    async def handle_async_request(self, transport: Any, request: Any, origin: Origin, parts: Parts) -> Any:
         """The same on a loop."""
         if not self._plain(transport, self._async):
-            return await transport.handle_async_request(self.copied(request, headers, without, extensions))
+            return await transport.handle_async_request(self.copied(request, *parts))
         try:
-            response = await transport._pool.handle_async_request(self._below(request, origin, headers, without, extensions))
+            response = await transport._pool.handle_async_request(self._below(request, origin, parts))
         except Exception:
             with self._inside.map_httpcore_exceptions():
                 raise
@@ -118,15 +108,9 @@ class Direct:
             made[name] = value
         return made
 
-    def _below(
-        self,
-        request: Any,
-        origin: tuple[bytes, bytes, int | None],
-        mine: Mapping[str, str],
-        without: frozenset[str],
-        extensions: dict[str, Any],
-    ) -> Any:
+    def _below(self, request: Any, origin: Origin, parts: Parts) -> Any:
         """The request as httpcore takes it; the client has made sure of each part of it, and its headers are bytes."""
+        mine, without, extensions = parts
         url, made = _bare(self._core.URL), _bare(self._core.Request)
         url.scheme, url.host, url.port = origin
         url.target = extensions.get("target") or request.url.raw_path

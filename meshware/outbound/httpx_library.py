@@ -13,16 +13,13 @@ from meshware.core.outcome import Cause
 from meshware.outbound.errors import LOCAL_ERRNOS, chain, twin
 from meshware.outbound.exchange import Limits, finite
 from meshware.outbound.fallbacks import EXTENSIONS, mark, marked
-from meshware.outbound.httpx_direct import Direct
+from meshware.outbound.httpx_direct import Direct, Origin
 from meshware.outbound.httpx_wire import Wire
 
 if TYPE_CHECKING:
     from meshware.core.reply import Reply
     from meshware.core.service import Service
     from meshware.mesh import Mesh
-
-Origin = tuple[bytes, bytes, int | None]
-"""Scheme, host and port, as a URL says them."""
 
 _SCHEMES = {"http": "http", "https": "https", "ws": "http", "wss": "https"}
 

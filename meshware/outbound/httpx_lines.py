@@ -19,7 +19,7 @@ from typing import Any
 import h11
 
 from meshware.outbound.httpx_direct import NOTHING
-from meshware.outbound.httpx_wire import AsyncDialler, Dialler, SyncDialler
+from meshware.outbound.httpx_wire import AsyncDialler, Dialler, SyncDialler, meanwhile
 from meshware.outbound.verbatim import verbatim
 
 _Httpcores: Any = object
@@ -88,10 +88,7 @@ class _Pool(_Httpcores):  # type: ignore[misc]
         resting = list(self._resting())
         if len(resting) > self._max_keepalive_connections:
             return False
-        for each in resting:
-            if not each.settled():
-                return False
-        return True
+        return all(each.settled() for each in resting)
 
 
 class _SyncPool(_Pool):
@@ -292,6 +289,7 @@ class _SyncLine(_Line):
             self._send_event(h11.EndOfMessage(), _patience(request))
         else:
             super()._send_request_body(request)
+        meanwhile()
 
     def _send_event(self, event: Any, timeout: float | None = None) -> None:
         data = self._bytes_of(event)
@@ -320,6 +318,7 @@ class _AsyncLine(_Line):
             await self._send_event(h11.EndOfMessage(), _patience(request))
         else:
             await super()._send_request_body(request)
+        meanwhile()
 
     async def _send_event(self, event: Any, timeout: float | None = None) -> None:
         data = self._bytes_of(event)

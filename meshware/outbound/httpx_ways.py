@@ -12,10 +12,8 @@ from meshware.outbound.httpx_pools import Pools, close_along, closed, swept
 if TYPE_CHECKING:
     from meshware.core.endpoint import Endpoint
     from meshware.core.service import Service
-    from meshware.outbound.httpx_library import Library, Origin
-
-Parts = tuple[dict[str, str], frozenset[str], dict[str, Any]]
-"""The headers that an attempt puts on its request, the names of those that it leaves out, and its extensions."""
+    from meshware.outbound.httpx_direct import Origin, Parts
+    from meshware.outbound.httpx_library import Library
 
 
 def way_of(library: Library, transport: Any, service: Service, origin: Origin) -> Way | None:
@@ -75,11 +73,11 @@ class Way:
 
     def send(self, transport: Any, request: Any, parts: Parts, endpoint: Endpoint) -> Any:
         """The answer by that transport, to the request with its logical URL and the headers and extensions given."""
-        return self.direct.handle_request(transport, request, self._origin, *parts)
+        return self.direct.handle_request(transport, request, self._origin, parts)
 
     async def send_async(self, transport: Any, request: Any, parts: Parts, endpoint: Endpoint) -> Any:
         """The same on a loop."""
-        return await self.direct.handle_async_request(transport, request, self._origin, *parts)
+        return await self.direct.handle_async_request(transport, request, self._origin, parts)
 
     def tidy(self) -> None:
         """Close what finalizers could only leave behind, and what led to endpoints that are removed."""

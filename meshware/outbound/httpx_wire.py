@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ssl
 import time
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from functools import cache
@@ -28,13 +28,15 @@ class Wire:
 
     `cut` ends sync attempts at their deadline; async ones have None and are cancelled instead. `begun`: when it had a
     connection, or began to make one (monotonic); 0.0 while it waits for a place in the client's pool. `spoilt` says
-    that the connection must not be used again.
+    that the connection must not be used again. `meanwhile` is called (monotonic) when the request is out and its answer
+    is waited for, on a connection of its own.
     """
 
-    __slots__ = ("begun", "connect_for", "connected_in", "cut", "last", "sent", "sized", "spoilt")
+    __slots__ = ("begun", "connect_for", "connected_in", "cut", "last", "meanwhile", "sent", "sized", "spoilt")
 
-    def __init__(self, *, connect_for: float, cut: Cut | None = None) -> None:
+    def __init__(self, *, connect_for: float, meanwhile: Callable[[float], None], cut: Cut | None = None) -> None:
         self.connect_for = connect_for
+        self.meanwhile = meanwhile
         self.cut = cut
         self.begun = 0.0
         self.connected_in: float | None = None
@@ -67,6 +69,13 @@ class Wire:
 
 current: ContextVar[Wire] = ContextVar("meshware_httpx_wire")
 """The attempt that is being sent on this thread or task."""
+
+
+def meanwhile() -> None:
+    """The request of the attempt in force is out."""
+    wire = current.get(None)
+    if wire is not None:
+        wire.meanwhile(time.monotonic())
 
 
 class Dialler:

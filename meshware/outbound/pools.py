@@ -96,6 +96,7 @@ class _Cuttable:
 
     def getresponse(self) -> Any:
         self._answering = True
+        current.get().meanwhile(time.monotonic())
         try:
             return heads.getresponse(self)
         finally:

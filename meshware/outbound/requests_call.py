@@ -86,6 +86,7 @@ class RequestsCall:
     def run(self, mesh: Mesh) -> requests.Response:
         """The answer of the attempt that is delivered; raises requests' errors, and ours as requests'."""
         self.call = mesh.call(self.service, self._described())
+        self.call.patient = True
         plan = self.call.plan
         if plan is not self.service:
             self.service = self.call.service
@@ -209,7 +210,7 @@ class RequestsCall:
         cut = cut_of(call, attempt)
         connect_for, patience = self.limits.connect_for(attempt), self.limits.patience(call, attempt)
         wire = Wire(self.request, cut, connect_for=connect_for, patience=patience, endpoint=attempt.endpoint)
-        wire.headers, wire.authority = headers, self.url[:2]
+        wire.headers, wire.authority, wire.meanwhile = headers, self.url[:2], call.sent
         if tls is not None:
             wire.server_name = tls.server_name
         if call.plan is not call.service:

@@ -42,12 +42,13 @@ class Wire:
     `headers` go out with this attempt, by lower-case names, those in `without` do not; `target` is what goes out in the
     place of the URL's path and query; `authority` is the URL's scheme and netloc.
     `patience` is what each single read or write may take (seconds), behind the cut, in case no reaper runs.
+    `meanwhile` is called (monotonic) when the request is out and its answer is waited for.
     """
 
     __slots__ = (
         "_ended", "answer", "authority", "begun", "connect_for", "connected_in", "cut", "ending", "endpoint",
-        "eof", "failed", "headers", "last", "looked", "patience", "reading", "request", "sent", "server_name", "socket",
-        "target", "without",
+        "eof", "failed", "headers", "last", "looked", "meanwhile", "patience", "reading", "request", "sent",
+        "server_name", "socket", "target", "without",
     )  # fmt: skip
 
     def __init__(self, request: object, cut: Cut, *, connect_for: float, patience: float, endpoint: Endpoint) -> None:
@@ -71,6 +72,7 @@ class Wire:
         self.eof = False
         self.failed = False
         self.ending: Ending | None = None
+        self.meanwhile: Callable[[float], None] = _nothing
         self.answer: Callable[[], HTTPResponse | None] = _none
         self._ended: Callable[[Ending, float], None] | None = None
 
@@ -123,6 +125,10 @@ class Wire:
 
 def _none() -> None:
     return None
+
+
+def _nothing(_now: float) -> None:
+    """What is done meanwhile where nobody has said anything."""
 
 
 current: ContextVar[Wire] = ContextVar("meshware_wire")

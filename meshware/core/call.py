@@ -469,11 +469,14 @@ class Call:
             attempt.state = ENDED
         if verdict is SUCCESS:
             endpoint.answered = now
-            if not outcome.delayed:
-                self.figures.record(outcome.elapsed, now)
             if service.guard.failures:
                 service.guard.record(False, now)
-        elif verdict is not NEUTRAL:
+            if self.patient and attempt.lease is None:
+                self._leave_word((self._praise, attempt, None, 0.0), urgent=False)
+            else:
+                self._praise(attempt, None, 0.0, now)
+            return
+        if verdict is not NEUTRAL:
             if outcome.cause is Cause.TIMEOUT:
                 outcome.late = attempt.began < max(endpoint.answered, endpoint.silent)
                 if not outcome.late:
@@ -484,6 +487,15 @@ class Call:
         elif outcome.cause is Cause.CUT:
             self._at_least(endpoint, outcome, now)
         service.ejection.record(attempt, outcome, now)
+        attempt.lease = None
+
+    def _praise(self, attempt: Attempt, _how: object, _wire: float, now: float) -> None:
+        """What a good answer says of its operation and of its endpoint."""
+        outcome = attempt.outcome
+        assert outcome is not None
+        if not outcome.delayed:
+            self.figures.record(outcome.elapsed, now)
+        self.service.ejection.record(attempt, outcome, now)
         attempt.lease = None
 
     def _penalty(self, now: float) -> float:

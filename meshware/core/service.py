@@ -63,7 +63,7 @@ RETURNING = 60.0
 SLICE = 1000
 """Endpoints that are gone through before other threads are let run: a fraction of a millisecond."""
 
-FEW_WORDS = 8
+FEW_WORDS = 16
 """So many endings may wait until a request is out."""
 
 FEW = 256

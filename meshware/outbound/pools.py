@@ -7,9 +7,12 @@ urllib3 and the wire, nothing of calls.
 from __future__ import annotations
 
 import http.client
+import queue
 import socket
 import time
+from collections import deque
 from collections.abc import Callable
+from math import inf
 from typing import Any
 from weakref import ref
 
@@ -161,8 +164,40 @@ class _Patience:
         """The whole is bounded elsewhere."""
 
 
+class _Resting:
+    """Connections at rest, the last one first: what urllib3 asks of a `queue.LifoQueue` where nobody waits for one."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most if most > 0 else inf
+        self._kept: deque[Any] = deque()
+
+    def get(self, block: bool = False, timeout: float | None = None) -> Any:
+        """The last one; raises queue.Empty."""
+        try:
+            return self._kept.pop()
+        except IndexError:
+            raise queue.Empty from None
+
+    def put(self, connection: Any, block: bool = False) -> None:
+        """One more; raises queue.Full."""
+        if len(self._kept) >= self._most:
+            raise queue.Full
+        self._kept.append(connection)
+
+    def qsize(self) -> int:
+        """How many."""
+        return len(self._kept)
+
+
 class _Once:
     """What both pool classes add: one try, a bounded wait for a connection, a check of what comes back."""
+
+    QueueCls: Any = queue.LifoQueue
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        if not options.get("block"):
+            self.QueueCls = _Resting
+        super().__init__(*args, **options)
 
     def urlopen(self, *args: Any, **kwargs: Any) -> Any:
         """The attempt's headers are put on here, below what the client keeps: a redirect does not carry them along."""

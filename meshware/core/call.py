@@ -155,10 +155,10 @@ class Call:
         """
         service = self.service
         self.now = now
-        if service.inbox and not (self.patient and service.unhurried(self.plan.limiter)):
-            service.settle(now)
         self.deadline = self._inherit(now if since is None else since)
         try:
+            if service.inbox and not (self.patient and service.unhurried(self.plan.limiter)):
+                service.settle(now)
             self._admit(now)
             attempt = self._attempt(now, now)
             service.budget.request(now)

@@ -69,8 +69,10 @@ def gathered(lines: Iterable[tuple[str, str]]) -> HTTPHeaderDict:
 begin = verbatim(http.client.HTTPResponse.begin, parse_headers=headers_of)
 """How http.client reads the head, but for how the headers are taken apart."""
 
+THEIRS: Any = _urllib3.HTTPConnection.getresponse
+
 getresponse = verbatim(
-    _urllib3.HTTPConnection.getresponse,
+    THEIRS,
     assert_header_parsing=checked,
     _normalize_header_values=lines_of,
     HTTPHeaderDict=gathered,

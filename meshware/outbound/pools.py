@@ -33,6 +33,8 @@ from meshware.outbound.wire import CutOff, Wire, WireResponse, current
 NO_RETRIES = Retry(0, read=False)
 """Urllib3 tries once: trying again is the call's business."""
 
+PUTHEADER = HTTPConnection.putheader
+
 PROXY_SECRET = "Proxy-Authorization"
 """As requests writes it. There is no proxy here, and it is not the endpoint's to see."""
 
@@ -86,7 +88,7 @@ class _Cuttable:
         super().putrequest(*args, **kwargs)  # type: ignore[misc]
 
     def putheader(self, header: Any, *values: Any) -> None:
-        if SKIP_HEADER in values:
+        if SKIP_HEADER in values or HTTPConnection.putheader is not PUTHEADER:
             super().putheader(header, *values)  # type: ignore[misc]
         else:  # what urllib3 does then, without looking at each value for that
             http.client.HTTPConnection.putheader(self, header, *values)  # type: ignore[arg-type]
@@ -100,8 +102,9 @@ class _Cuttable:
     def getresponse(self) -> Any:
         self._answering = True
         current.get().meanwhile(time.monotonic())
+        watched = HTTPConnection.getresponse is not heads.THEIRS
         try:
-            return heads.getresponse(self)
+            return super().getresponse() if watched else heads.getresponse(self)  # type: ignore[misc]
         finally:
             self._answering = False
 

@@ -13,7 +13,9 @@ from typing import Any
 
 
 def verbatim(function: Any, **others: Any) -> Any:
-    """The same function, for which `others` stand for the names of its module. It works as a method, too."""
+    """The same function, for which `others` stand for the names of its module; what is no function is left as it is."""
+    if not isinstance(function, FunctionType):
+        return function
     names = {**function.__globals__, **others}
     made = FunctionType(function.__code__, names, function.__name__, function.__defaults__, function.__closure__)
     made.__kwdefaults__ = function.__kwdefaults__

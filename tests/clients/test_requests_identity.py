@@ -10,6 +10,7 @@ import pytest
 import requests
 from faults.upstream import in_flight
 from requests.adapters import HTTPAdapter
+from urllib3.connection import HTTPConnection
 
 import meshware
 from meshware.core import errors
@@ -92,6 +93,21 @@ def test_what_another_tool_has_put_in_the_place_of_build_response_sees_each_answ
     monkeypatch.setattr(HTTPAdapter, "build_response", traced)
     assert session.get(f"{URL}/echo").status_code == 200
     assert seen == [f"{URL}/echo"]
+
+
+@pytest.mark.parametrize("name", ["getresponse", "putheader"])
+def test_what_another_tool_has_put_in_the_place_of_urllib3s_methods_is_called(
+    mesh_of, session_of, upstream, monkeypatch, name
+):
+    session, plain, seen = session_of(mesh_of(inventory=[upstream])), getattr(HTTPConnection, name), []
+
+    def traced(connection, *args):
+        seen.append(connection.host)
+        return plain(connection, *args)
+
+    monkeypatch.setattr(HTTPConnection, name, traced)
+    assert session.get(f"{URL}/echo").status_code == 200
+    assert set(seen) == {"inventory"}
 
 
 @pytest.mark.parametrize(("host", "expected"), [("logical", "inventory"), ("shop.example", "shop.example")])

@@ -31,6 +31,10 @@ def test_only_the_names_given_are_others():
     assert Ours().said("b", times=1) == "b/4"
 
 
+def test_what_is_no_function_is_left_as_it_is():
+    assert verbatim(len, LIMIT=4) is len
+
+
 class Mapped(Exception):
     pass
 

@@ -32,7 +32,8 @@ class Ear(Observer):
         self.answers, self.injections, self.endings = [], [], []
 
     def on_answer(self, call, attempt, outcome, step, now):
-        self.answers.append((outcome.status or outcome.cause, outcome.injected, outcome.elapsed))
+        took = outcome.elapsed + attempt.stood  # a busy machine may stand still, which is nobody's time
+        self.answers.append((outcome.status or outcome.cause, outcome.injected, took))
 
     def on_fault(self, call, injection, now):
         self.injections.append(injection)

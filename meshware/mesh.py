@@ -7,6 +7,7 @@ Thread-safe. Nothing starts before the first call; a forked child starts anew.
 from __future__ import annotations
 
 import atexit
+import logging
 import os
 import random
 import threading
@@ -576,6 +577,8 @@ def default_mesh() -> Mesh | None:
 _default: Mesh | None = None
 _registry: list[Mesh] = []
 _registry_lock = threading.Lock()
+_log = logging.getLogger("meshware")
+
 _alive: weakref.WeakSet[Mesh] = weakref.WeakSet()
 
 
@@ -596,7 +599,10 @@ def _after_fork() -> None:
     for mesh in meshes:  # first what cannot fail: one whose plugins raise would keep the others from it
         mesh.load.after_fork()
     for mesh in meshes:
-        mesh._after_fork()
+        try:
+            mesh._after_fork()
+        except Exception:  # a plugin's, say: the other meshes of this process are none of its business
+            _log.exception("meshware could not make %r anew in a forked child", mesh)
 
 
 os.register_at_fork(after_in_child=_after_fork)

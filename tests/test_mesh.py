@@ -13,6 +13,7 @@ from typing import ClassVar
 import pytest
 
 import meshware
+from meshware import mesh as mesh_module
 from meshware import plugins
 from meshware.core.availability import Bar
 from meshware.core.errors import NoEndpoint, SettingsError
@@ -633,3 +634,16 @@ def test_a_forked_child_begins_anew_and_leaves_its_parent_alone():
         assert child["states"] == ["available", "available"]
         assert child["later"]["threads"] == ["meshware-housekeeper"]
     assert told["children"][0]["picks"] != told["children"][1]["picks"]
+
+
+def test_a_mesh_that_cannot_begin_anew_in_a_child_keeps_no_other_from_it(monkeypatch, caplog):
+    def fails(*_what):
+        raise RuntimeError("no part to be had")
+
+    broken, mesh = (Mesh.from_settings(settings()) for _ in range(2))
+    monkeypatch.setattr(broken, "_put", fails)
+    monkeypatch.setattr("meshware.mesh._alive", [broken, mesh])
+    before = mesh._attended._lock
+    mesh_module._after_fork()
+    assert mesh._attended._lock is not before
+    assert "no part to be had" in caplog.text

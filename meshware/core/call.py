@@ -349,7 +349,7 @@ class Call:
         try:
             outcome.verdict = verdict = self.service.classify(self.request, outcome)
             if verdict is not SUCCESS:
-                if self.service.inbox:  # what ended well before this must not end a row that begins with it
+                if self.patient and self.service.inbox:  # what was good before must not end a row that begins with this
                     self.service.settle(now)
                 if self._too_short(attempt, outcome):
                     outcome.verdict = NEUTRAL

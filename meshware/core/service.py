@@ -64,7 +64,7 @@ SLICE = 1000
 """Endpoints that are gone through before other threads are let run: a fraction of a millisecond."""
 
 FEW_WORDS = 16
-"""So many endings may wait until a request is out."""
+"""So many words of good answers, of which each leaves two, may wait until a request is out."""
 
 FEW = 256
 """Of more endpoints the picker is made at once; of so few, by the first call: that takes well under a millisecond."""

@@ -100,9 +100,9 @@ class _Cuttable:
         super().send(data)  # type: ignore[misc]
 
     def getresponse(self) -> Any:
-        self._answering = True
         current.get().meanwhile(time.monotonic())
         watched = HTTPConnection.getresponse is not heads.THEIRS
+        self._answering = True
         try:
             return super().getresponse() if watched else heads.getresponse(self)  # type: ignore[misc]
         finally:

@@ -2,31 +2,15 @@
 
 from __future__ import annotations
 
-from meshware.core.policy import Observer
+from core.policies import Recorder
 
 CALLS = 20
 
 
-class Ear(Observer):
-    """What became of calls, in order."""
-
-    def __init__(self):
-        self.heard = []
-
-    def on_begin(self, call, attempt, headers, now):
-        self.heard.append("begin")
-
-    def on_answer(self, call, attempt, outcome, step, now):
-        self.heard.append("answer")
-
-    def on_end(self, call, attempt, ending, wire, now):
-        self.heard.append("end")
-
-
-def test_an_answers_end_is_told_once_the_next_request_is_out(heard, client_of, upstream):
-    mesh, ear = heard(Ear(), endpoints=[upstream.address])
-    client = client_of(mesh)
+def test_an_answers_end_is_told_once_the_next_request_is_out(mesh_of, client_of, upstream):
+    mesh = mesh_of(inventory=[upstream])
+    recorder, client = Recorder(mesh.services["inventory"]), client_of(mesh)
     for _ in range(CALLS):
         assert client.get("http://inventory/echo").status_code == 200
-    told = " ".join(ear.heard)
-    assert told.count("begin end answer") > CALLS / 2, told  # the housekeeper may have been first
+    told = " ".join(recorder.names())
+    assert told.count("on_begin on_end on_answer") > CALLS / 2, told  # the housekeeper may have been first

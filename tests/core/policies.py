@@ -44,7 +44,7 @@ class Recorder:
 
     def __init__(self, service):
         self.heard = []
-        for hook in ("on_answer", "on_end", "on_abandon", "on_done"):
+        for hook in ("on_begin", "on_answer", "on_end", "on_abandon", "on_done"):
             setattr(service, hook, (self._hear(hook),))
 
     def _hear(self, hook):

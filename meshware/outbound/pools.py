@@ -27,6 +27,7 @@ from urllib3.util.retry import Retry
 from meshware.core.outcome import COMPLETE
 from meshware.outbound import heads
 from meshware.outbound.addresses import connected
+from meshware.outbound.bodies import plainly
 from meshware.outbound.exchange import LEAST
 from meshware.outbound.wire import CutOff, Wire, WireResponse, current
 
@@ -104,7 +105,7 @@ class _Cuttable:
         watched = HTTPConnection.getresponse is not heads.THEIRS
         self._answering = True
         try:
-            return super().getresponse() if watched else heads.getresponse(self)  # type: ignore[misc]
+            return plainly(super().getresponse() if watched else heads.getresponse(self))  # type: ignore[misc]
         finally:
             self._answering = False
 
@@ -205,8 +206,8 @@ class _Once:
     def urlopen(self, *args: Any, **kwargs: Any) -> Any:
         """The attempt's headers are put on here, below what the client keeps: a redirect does not carry them along."""
         wire = current.get()
-        mine, given = wire.headers, kwargs["headers"].items()
-        sent = {name: value for name, value in given if name.lower() not in mine and name != PROXY_SECRET}
+        mine, given = wire.headers, kwargs["headers"]
+        sent = {name: given[name] for name in given if name.lower() not in mine and name != PROXY_SECRET}
         if wire.without:
             sent = _less(sent, wire.without)
         kwargs |= {"headers": sent | mine, "retries": NO_RETRIES, "pool_timeout": wire.patience}

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
+from requests.structures import CaseInsensitiveDict
 
 from meshware.mesh import default_mesh
 from meshware.outbound import wire as wires
@@ -168,7 +169,13 @@ def _baked(headers: Any) -> bool:
 
 
 _LIBRARYS = HTTPAdapter.build_response
-_cookieless = verbatim(_LIBRARYS, extract_cookies_to_jar=lambda *_jar_and_answer: None)
+_cookieless = verbatim(
+    _LIBRARYS,
+    extract_cookies_to_jar=lambda *_jar_and_answer: None,
+    CaseInsensitiveDict=lambda headers: CaseInsensitiveDict(
+        headers.itermerged()
+    ),  # looks for each name once, not thrice
+)
 
 
 def _closed(adapter: HTTPAdapter) -> None:

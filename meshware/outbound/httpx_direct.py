@@ -43,6 +43,9 @@ class Direct:
         self._inside: Any = import_module(f"{module.__name__}._transports.default")
         self._sync = self._original("HTTPTransport", "handle_request")
         self._async = self._original("AsyncHTTPTransport", "handle_async_request")
+        probe = [(b"A", b"b")]
+        alike = vars(self._listed(probe)) == vars(module.Headers(probe))
+        self._heads = self._listed if alike else module.Headers
         self._body = self._bodies("ResponseStream", "__iter__")
         self._body_async = self._bodies("AsyncResponseStream", "__aiter__")
 
@@ -124,16 +127,26 @@ class Direct:
         return NOTHING if empty else stream
 
     def _raw(self, given: Any, mine: Mapping[str, str], without: frozenset[str]) -> list[tuple[bytes, bytes]]:
-        raw: list[tuple[bytes, bytes]] = given.raw
-        added = [(name.encode(), value.encode()) for name, value in mine.items()]
-        if not without and {name.lower() for name, _ in raw}.isdisjoint(name.lower() for name, _ in added):
-            return raw + added
+        if not without:
+            made: list[tuple[bytes, bytes]] = given.raw
+            names = {name.lower() for name, _ in made}
+            for name, value in mine.items():
+                if name.lower().encode() in names:
+                    break
+                made.append((name.encode(), value.encode()))
+            else:
+                return made
         return list(self._joined(given, mine, without).raw)
 
     def _above(self, response: Any, stream: Any) -> Any:
-        return self._module.Response(
-            response.status, headers=response.headers, stream=stream(response.stream), extensions=response.extensions
-        )
+        headers, body = self._heads(response.headers), stream(response.stream)
+        return self._module.Response(response.status, headers=headers, stream=body, extensions=response.extensions)
+
+    def _listed(self, raw: list[tuple[bytes, bytes]]) -> Any:
+        """An answer's headers; the client's own constructor looks whether each name and value are bytes."""
+        made = self._module.Headers()
+        made._list = [(name, name.lower(), value) for name, value in raw]
+        return made
 
 
 def _bare(kind: Any) -> Any:

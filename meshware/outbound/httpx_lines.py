@@ -25,6 +25,8 @@ from meshware.outbound.verbatim import verbatim
 _Httpcores: Any = object
 """What each class here is mixed with: httpcore's own of that name, sync or async."""
 
+_END = h11.EndOfMessage()
+
 _UNLOCKED = nullcontext()
 """On a loop, what httpcore does under a connection's lock awaits nothing; the lock costs a turn of the loop."""
 
@@ -86,9 +88,10 @@ class _Pool(_Httpcores):  # type: ignore[misc]
             if place.connection is None:
                 return False
         resting = list(self._resting())
-        if len(resting) > self._max_keepalive_connections:
-            return False
-        return all(each.settled() for each in resting)
+        for each in resting:
+            if not (each.at_rest or each.settled()):
+                return False
+        return bool(len(resting) <= self._max_keepalive_connections)
 
 
 class _SyncPool(_Pool):
@@ -141,6 +144,9 @@ class _Connection(_Httpcores):  # type: ignore[misc]
     plain: Any
     line: Any
 
+    at_rest = False
+    """Whether it was found settled, and no request was sent on it since."""
+
     def __init__(self, dialler: Dialler, origin: Any, of: Any) -> None:
         super().__init__(
             origin=origin,
@@ -162,7 +168,8 @@ class _Connection(_Httpcores):  # type: ignore[misc]
 
     def settled(self) -> bool:
         """Whether it stands, and the next request may have it."""
-        return self._connection is not None and self.is_available()
+        self.at_rest = self._connection is not None and self.is_available()
+        return self.at_rest
 
     def ready(self) -> bool:
         """Whether a request may go out on it now, by HTTP/1.1. Asked before, it is that of this module from then on."""
@@ -181,7 +188,7 @@ class _SyncConnection(_Connection):
     name = "HTTPConnection"
 
     def handle_request(self, request: Any) -> Any:
-        inner = self._connection
+        self.at_rest, inner = False, self._connection
         if type(inner) is self.line:
             return inner.untraced(request) if inner.unheard(request) else inner.handle_request(request)
         return super().handle_request(request)
@@ -191,7 +198,7 @@ class _AsyncConnection(_Connection):
     name = "AsyncHTTPConnection"
 
     async def handle_async_request(self, request: Any) -> Any:
-        inner = self._connection
+        self.at_rest, inner = False, self._connection
         if type(inner) is self.line:
             send = inner.untraced if inner.unheard(request) else inner.handle_async_request
             return await send(request)
@@ -223,6 +230,7 @@ class _Line(_Httpcores):  # type: ignore[misc]
     log: logging.Logger
     _h11_state: h11.Connection
     _said: tuple[list[tuple[bytes, bytes]] | None, Any] = None, None  # the last headers, and the event that said them
+    _heard = True  # whether an answer was waited for since the last request: before, h11 has nothing to tell
 
     sends: str
     """Httpcore's method that sends a request, and tells of each step; `original` is the method as httpcore wrote it,
@@ -282,11 +290,12 @@ class _SyncLine(_Line):
         self._state_lock = threading.Lock()
 
     def _send_request_headers(self, request: Any) -> None:
+        self._heard = False
         self._send_event(self._head(request), _patience(request))
 
     def _send_request_body(self, request: Any) -> None:
         if request.stream is NOTHING:
-            self._send_event(h11.EndOfMessage(), _patience(request))
+            self._send_event(_END, _patience(request))
         else:
             super()._send_request_body(request)
         meanwhile()
@@ -297,8 +306,10 @@ class _SyncLine(_Line):
             self._network_stream.write(data, timeout)
 
     def _receive_event(self, timeout: float | None = None) -> Any:
-        while (event := self._next_event()) is h11.NEED_DATA:
+        event, self._heard = self._next_event() if self._heard else h11.NEED_DATA, True
+        while event is h11.NEED_DATA:
             self._received(self._network_stream.read(self.READ_NUM_BYTES, timeout))
+            event = self._next_event()
         return event
 
 
@@ -311,11 +322,12 @@ class _AsyncLine(_Line):
         self._state_lock = _UNLOCKED
 
     async def _send_request_headers(self, request: Any) -> None:
+        self._heard = False
         await self._send_event(self._head(request), _patience(request))
 
     async def _send_request_body(self, request: Any) -> None:
         if request.stream is NOTHING:
-            await self._send_event(h11.EndOfMessage(), _patience(request))
+            await self._send_event(_END, _patience(request))
         else:
             await super()._send_request_body(request)
         meanwhile()
@@ -326,8 +338,10 @@ class _AsyncLine(_Line):
             await self._network_stream.write(data, timeout)
 
     async def _receive_event(self, timeout: float | None = None) -> Any:
-        while (event := self._next_event()) is h11.NEED_DATA:
+        event, self._heard = self._next_event() if self._heard else h11.NEED_DATA, True
+        while event is h11.NEED_DATA:
             self._received(await self._network_stream.read(self.READ_NUM_BYTES, timeout))
+            event = self._next_event()
         return event
 
 
@@ -402,6 +416,18 @@ def _untraced(method: Any, **others: Any) -> Any:
     return verbatim(method, Trace=_UNHEARD, **others)
 
 
+def _answers(kind: Any) -> Any:
+    """Httpcore's constructor of an answer, which need not look at each header: h11 has made sure of them."""
+
+    def answer(status: int, *, headers: Any, content: Any, extensions: Any) -> Any:
+        made = kind.__new__(kind)
+        made.__dict__.update(vars(blank), status=status, headers=headers, stream=content, extensions=extensions)
+        return made
+
+    blank = kind(200)
+    return answer
+
+
 def _line_of(line: Any, plain: Any, core: ModuleType, module: ModuleType) -> Any:
     """This module's HTTP/1.1 over one httpcore's, whose own is in `module`."""
     send, stream = plain.__dict__[line.sends], module.HTTP11ConnectionByteStream
@@ -413,7 +439,9 @@ def _line_of(line: Any, plain: Any, core: ModuleType, module: ModuleType) -> Any
         "plain": plain,
         "log": module.logger,
         "original": staticmethod(send) if own else None,
-        "untraced": _untraced(send, HTTP11ConnectionByteStream=bodies) if own else None,
+        "untraced": _untraced(send, HTTP11ConnectionByteStream=bodies, Response=_answers(core.Response))
+        if own
+        else None,
     }
     return type(line.name, (line, plain), members)
 

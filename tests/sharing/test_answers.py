@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import threading
+from collections import Counter
 from math import log
 
 import pytest
 
 from meshware.core.endpoint import Endpoint
 from meshware.core.outcome import Cause, Outcome, Verdict
-from meshware.sharing.answers import Tally, Telling, sensible, tally, told
+from meshware.sharing.answers import ROOM, Tally, Telling, sensible, tally, told
 
 
 class Notes:
@@ -72,6 +74,41 @@ def test_timeouts_that_blame_nobody_blame_nobody_when_they_are_told(why):
 def test_other_failures_are_no_timeouts():
     ((elapsed, failed, outcome),) = heard(answer(0.5, cause=Cause.RESET))
     assert (elapsed, failed, outcome.cause, outcome.late) == (0.5, True, Cause.RESET, False)
+
+
+def test_none_is_lost_or_torn_that_comes_while_they_are_taken():
+    telling, done, taken = Telling(), threading.Event(), []
+
+    def asked(number):
+        for _ in range(1000):
+            telling.sample(number, False, answer(number, found=2 * number), 0.0)
+
+    def taking():
+        while not done.is_set():
+            taken.append(telling.drain())
+
+    threads = [threading.Thread(target=asked, args=(float(number),)) for number in (1, 2, 3)]
+    taker = threading.Thread(target=taking)
+    for each in (taker, *threads):
+        each.start()
+    for each in threads:
+        each.join()
+    done.set()
+    taker.join()
+    taken.append(telling.drain())
+    pairs = Counter(pair for each in taken for pair in zip(each.times, each.found, strict=True))
+    assert pairs == {(1.0, 2.0): 1000, (2.0, 4.0): 1000, (3.0, 6.0): 1000}
+
+
+def test_so_many_wait_at_most_when_nobody_takes_them():
+    telling = Telling()
+    for _ in range(ROOM + 10):
+        telling.sample(0.01, False, answer(0.01), 0.0)
+        telling.sample(0.01, True, answer(0.01, cause=Cause.RESET), 0.0)
+    assert telling
+    answers = telling.drain()
+    assert (len(answers.times), len(answers.found), len(answers.bad)) == (ROOM, ROOM, ROOM)
+    assert not telling
 
 
 def test_what_is_nearly_nothing_makes_sense_as_differences_of_sums_have_it():

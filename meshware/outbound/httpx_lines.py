@@ -168,8 +168,8 @@ class _Connection(_Httpcores):  # type: ignore[misc]
 
     def settled(self) -> bool:
         """Whether it stands, and the next request may have it."""
-        self.at_rest = self._connection is not None and self.is_available()
-        return self.at_rest
+        self.at_rest = settled = self._connection is not None and self.is_available()
+        return settled
 
     def ready(self) -> bool:
         """Whether a request may go out on it now, by HTTP/1.1. Asked before, it is that of this module from then on."""
@@ -433,15 +433,14 @@ def _line_of(line: Any, plain: Any, core: ModuleType, module: ModuleType) -> Any
     send, stream = plain.__dict__[line.sends], module.HTTP11ConnectionByteStream
     own = isinstance(send, FunctionType) and send.__globals__ is vars(module)
     bodies = type(stream.__name__, (stream,), {name: _untraced(stream.__dict__[name]) for name in line.reads})
+    others = {"HTTP11ConnectionByteStream": bodies, "Response": _answers(core.Response)}
     members = {
         "bodies": bodies,
         "core": core,
         "plain": plain,
         "log": module.logger,
         "original": staticmethod(send) if own else None,
-        "untraced": _untraced(send, HTTP11ConnectionByteStream=bodies, Response=_answers(core.Response))
-        if own
-        else None,
+        "untraced": _untraced(send, **others) if own else None,
     }
     return type(line.name, (line, plain), members)
 

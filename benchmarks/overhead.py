@@ -176,21 +176,40 @@ CLIENTS: dict[str, Callable[[Mesh | None, str], Calls]] = {
 # Measuring
 
 
+TURN = 32
+"""Calls by one way until it is another's turn: what else the machine does in these milliseconds, it does to all."""
+
+
+class Turn(NamedTuple):
+    """Some calls by one way: the seconds of each, of them all, and of CPU."""
+
+    times: list[float]
+    elapsed: float
+    cpu: float
+
+
 class Round(NamedTuple):
-    """Some calls by one way: quantiles and the mean time from one to the next in seconds, CPU seconds a call."""
+    """A round by one way: quantiles and the mean time from one call to the next in seconds, CPU seconds a call."""
 
     p50: float
     p99: float
     each: float
     cpu: float
 
+    @classmethod
+    def of(cls, turns: Sequence[Turn]) -> Round:
+        times = sorted(each for turn in turns for each in turn.times)
+        count = len(times)
+        elapsed, cpu = (sum(figures) / count for figures in list(zip(*turns, strict=True))[1:])
+        return cls(times[count // 2], times[int(0.99 * count)], elapsed, cpu)
 
-def measured(calls: Calls, count: int, proxy: int | None) -> Round:
-    """One round; its CPU is that of this process and of the proxy."""
-    began, used = time.perf_counter(), time.process_time() + used_by(proxy)
-    times = sorted(calls(count))
-    elapsed, cpu = time.perf_counter() - began, time.process_time() + used_by(proxy) - used
-    return Round(times[len(times) // 2], times[int(0.99 * len(times))], elapsed / len(times), cpu / len(times))
+
+def turn(calls: Calls, proxy: int | None) -> Turn:
+    """One turn; its CPU is that of this process and of the proxy."""
+    others, used, began = used_by(proxy), time.process_time(), time.perf_counter()
+    times = calls(TURN)
+    elapsed, used = time.perf_counter() - began, time.process_time() - used
+    return Turn(times, elapsed, used + used_by(proxy) - others)
 
 
 def used_by(process: int | None) -> float:
@@ -199,16 +218,18 @@ def used_by(process: int | None) -> float:
     return sum(int((each / "schedstat").read_text().split()[0]) for each in tasks) / 1e9
 
 
-def interleaved(ways: dict[str, tuple[Calls, int | None]], *, rounds: int, count: int) -> dict[str, list[Round]]:
-    """Rounds of every way, in random order within each."""
+def interleaved(ways: dict[str, tuple[Calls, int | None]], *, rounds: int, turns: int) -> dict[str, list[Round]]:
+    """Rounds of every way, turn by turn in random order."""
     chance = random.Random(1)
     seen: dict[str, list[Round]] = {name: [] for name in ways}
-    for calls, proxy in ways.values():
-        measured(calls, count, proxy)
-    for _ in range(rounds):
-        for name in chance.sample(list(ways), len(ways)):
-            calls, proxy = ways[name]
-            seen[name].append(measured(calls, count, proxy))
+    for number in range(rounds + 1):
+        taken: dict[str, list[Turn]] = {name: [] for name in ways}
+        for _ in range(turns):
+            for name in chance.sample(list(ways), len(ways)):
+                taken[name].append(turn(*ways[name]))
+        if number:  # else connections are made
+            for name, each in taken.items():
+                seen[name].append(Round.of(each))
     return seen
 
 
@@ -310,7 +331,7 @@ def _worker(address: str, way: str, before: str) -> dict[str, int]:
 # All of it
 
 
-def measure(*, rounds: int, count: int, processes: int) -> Iterator[Figure]:
+def measure(*, rounds: int, turns: int, processes: int) -> Iterator[Figure]:
     """Every client by every way, then memory."""
     with ExitStack() as stack:
         address = stack.enter_context(serving())
@@ -329,7 +350,7 @@ def measure(*, rounds: int, count: int, processes: int) -> Iterator[Figure]:
             }
             for name, proxy in proxies.items():
                 ways[name] = made(None, f"http://{proxy.address[0]}:{proxy.address[1]}/items"), proxy.pid
-            yield from figures(client, interleaved(ways, rounds=rounds, count=count))
+            yield from figures(client, interleaved(ways, rounds=rounds, turns=turns))
         yield from memory(address, proxies[ENVOY].pid if ENVOY in proxies else None, rounds=processes)
 
 
@@ -370,8 +391,8 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--json", type=Path)
     parser.add_argument("--markdown", type=Path)
     options = parser.parse_args(arguments)
-    quick = {"rounds": 2, "count": 32, "processes": 1}
-    all_of_it = list(measure(**(quick if options.quick else {"rounds": 31, "count": 320, "processes": 5})))
+    quick = {"rounds": 2, "turns": 1, "processes": 1}
+    all_of_it = list(measure(**(quick if options.quick else {"rounds": 31, "turns": 10, "processes": 5})))
     missing = [peer.program for peer in PROXIES.values() if found(peer.program) is None]
     notes = [f"{each} is left out: it is not installed." for each in missing]
     show(all_of_it, notes)

@@ -198,10 +198,10 @@ class Round(NamedTuple):
 
     @classmethod
     def of(cls, turns: Sequence[Turn]) -> Round:
-        times = sorted(each for turn in turns for each in turn.times)
+        times = sorted(each for taken in turns for each in taken.times)
         count = len(times)
-        elapsed, cpu = (sum(figures) / count for figures in list(zip(*turns, strict=True))[1:])
-        return cls(times[count // 2], times[int(0.99 * count)], elapsed, cpu)
+        elapsed, cpu = sum(each.elapsed for each in turns), sum(each.cpu for each in turns)
+        return cls(times[count // 2], times[int(0.99 * count)], elapsed / count, cpu / count)
 
 
 def turn(calls: Calls, proxy: int | None) -> Turn:
@@ -222,14 +222,15 @@ def interleaved(ways: dict[str, tuple[Calls, int | None]], *, rounds: int, turns
     """Rounds of every way, turn by turn in random order."""
     chance = random.Random(1)
     seen: dict[str, list[Round]] = {name: [] for name in ways}
-    for number in range(rounds + 1):
+    for calls, _ in ways.values():
+        calls(TURN)  # connections are made
+    for _ in range(rounds):
         taken: dict[str, list[Turn]] = {name: [] for name in ways}
         for _ in range(turns):
             for name in chance.sample(list(ways), len(ways)):
                 taken[name].append(turn(*ways[name]))
-        if number:  # else connections are made
-            for name, each in taken.items():
-                seen[name].append(Round.of(each))
+        for name, each in taken.items():
+            seen[name].append(Round.of(each))
     return seen
 
 

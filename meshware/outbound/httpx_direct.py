@@ -127,15 +127,10 @@ class Direct:
         return NOTHING if empty else stream
 
     def _raw(self, given: Any, mine: Mapping[str, str], without: frozenset[str]) -> list[tuple[bytes, bytes]]:
-        if not without:
-            made: list[tuple[bytes, bytes]] = given.raw
-            names = {name.lower() for name, _ in made}
-            for name, value in mine.items():
-                if name.lower().encode() in names:
-                    break
-                made.append((name.encode(), value.encode()))
-            else:
-                return made
+        raw: list[tuple[bytes, bytes]] = given.raw
+        added = [(name.encode(), value.encode()) for name, value in mine.items()]
+        if not without and {name.lower() for name, _ in raw}.isdisjoint({name.lower() for name, _ in added}):
+            return raw + added
         return list(self._joined(given, mine, without).raw)
 
     def _above(self, response: Any, stream: Any) -> Any:

@@ -47,12 +47,9 @@ class Wire:
 
     def framed(self, headers: Iterable[tuple[bytes, bytes]]) -> None:
         """The answer's headers have come: whether its length was told, and by one of the two ways only."""
-        coded = False
-        for name, _ in headers:
-            lower = name.lower()
-            self.sized |= lower == b"content-length"
-            coded |= lower == b"transfer-encoding"
-        if self.sized and coded:
+        names = {name.lower() for name, _ in headers}
+        self.sized = b"content-length" in names
+        if self.sized and b"transfer-encoding" in names:
             self.spoilt = True  # who read by the other length would be off by a body (RFC 9112, 6.1)
 
     def took(self, began: float) -> float:

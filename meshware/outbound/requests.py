@@ -169,13 +169,14 @@ def _baked(headers: Any) -> bool:
 
 
 _LIBRARYS = HTTPAdapter.build_response
-_cookieless = verbatim(
-    _LIBRARYS,
-    extract_cookies_to_jar=lambda *_jar_and_answer: None,
-    CaseInsensitiveDict=lambda headers: CaseInsensitiveDict(
-        headers.itermerged()
-    ),  # looks for each name once, not thrice
-)
+
+
+def _merged(headers: Any) -> CaseInsensitiveDict[str]:
+    """Headers as requests has them: each name is looked for once, not three times."""
+    return CaseInsensitiveDict(headers.itermerged())
+
+
+_cookieless = verbatim(_LIBRARYS, extract_cookies_to_jar=lambda *_jar_and_answer: None, CaseInsensitiveDict=_merged)
 
 
 def _closed(adapter: HTTPAdapter) -> None:

@@ -6,28 +6,18 @@ since the last one is then given to all the endpoint's meters, a user's own too,
 
 from __future__ import annotations
 
-from array import array
 from collections import deque
-from collections.abc import Iterable, Sequence
-from itertools import repeat, starmap
+from collections.abc import Iterable
 from math import exp, isfinite, log, sqrt
-from operator import add, mul, sub
+from operator import add, sub
 from typing import NamedTuple
 
 from meshware.core.endpoint import CROWD, Endpoint
 from meshware.core.outcome import Cause, Outcome, Verdict
 
-Bad = tuple[float, bool, bool]
-"""Seconds, whether it was a timeout, and one that is no failure of the endpoint, or in doubt (core/outcome.py: `late`,
-`doubtful`)."""
-
-
-class Answers(NamedTuple):
-    """What came since the last sweep: of the good ones their seconds, and what each had found in flight."""
-
-    times: array[float]
-    found: array[float]
-    bad: list[Bad]
+Answer = tuple[float, float, bool, bool, bool]
+"""Seconds, how many were in flight when it was asked for, whether it failed, whether that was a timeout, and one that
+is no failure of the endpoint, or in doubt (core/outcome.py: `late`, `doubtful`)."""
 
 
 class Tally(NamedTuple):
@@ -86,20 +76,18 @@ class Told:
 class Telling:
     """One endpoint's answers since the last sweep. Thread-safe: a sample is one append."""
 
-    __slots__ = ("_bad", "_good")
+    __slots__ = ("_pending",)
 
     def __init__(self) -> None:
-        # seconds and what was found, in turns: bare figures, since another thread adds them up, mostly on another CPU
-        self._good: array[float] = array("d")
-        self._bad: deque[Bad] = deque(maxlen=ROOM)
+        self._pending: deque[Answer] = deque(maxlen=ROOM)
 
     def sample(self, elapsed: float, failed: bool, outcome: Outcome, now: float) -> None:
         """One more."""
-        if failed:
-            cut = outcome.cause is Cause.TIMEOUT
-            self._bad.append((outcome.elapsed if cut else elapsed, cut, outcome.late or outcome.doubtful))
-        elif len(self._good) < 2 * ROOM:
-            self._good.extend((elapsed, outcome.found or 0.0))
+        if not failed:
+            self._pending.append((elapsed, outcome.found or 0.0, False, False, False))
+            return
+        cut = outcome.cause is Cause.TIMEOUT
+        self._pending.append((outcome.elapsed if cut else elapsed, 0.0, True, cut, outcome.late or outcome.doubtful))
 
     def value(self, now: float) -> float:
         """It is no figure of its own."""
@@ -109,38 +97,29 @@ class Telling:
         """What was heard was heard."""
 
     def __bool__(self) -> bool:
-        return bool(self._good or self._bad)
+        return bool(self._pending)
 
-    def drain(self) -> Answers:
+    def drain(self) -> list[Answer]:
         """Those that are there; only one thread may take them."""
-        good, bad = self._good, self._bad
-        taken = good[:]
-        del good[: len(taken)]
-        return Answers(taken[::2], taken[1::2], list(starmap(bad.popleft, repeat((), len(bad)))))
+        return [self._pending.popleft() for _ in range(len(self._pending))]
 
 
-def tally(answers: Answers) -> Tally:
+def tally(answers: Iterable[Answer]) -> Tally:
     """What they add up to."""
-    times, found, bad = answers
-    logs = list(map(log, _possible(times)))
-    seconds, cuts, lates = zip(*bad, strict=True) if bad else ((), (), ())
-    return Tally(
-        good=len(times),
-        logs=sum(logs),
-        squares=sum(map(mul, logs, logs)),
-        found=sum(found),
-        bad=len(bad),
-        bads=sum(_possible(seconds)),
-        cut=sum(cuts),
-        late=sum(lates),
-    )
-
-
-def _possible(times: Sequence[float]) -> Sequence[float]:
-    """Seconds, as far as they can be told."""
-    if not times or LEAST <= min(times) <= max(times) <= LONGEST:
-        return times
-    return [min(max(each, LEAST), LONGEST) for each in times]
+    good = bad = cuts = lates = 0
+    logs = squares = found = bads = 0.0
+    for seconds, load, failed, cut, late in answers:
+        if not LEAST <= seconds <= LONGEST:
+            seconds = min(max(seconds, LEAST), LONGEST)
+        if failed:
+            bad, bads, cuts, lates = bad + 1, bads + seconds, cuts + cut, lates + late
+        else:
+            took = log(seconds)
+            good += 1
+            logs += took
+            squares += took * took
+            found += load
+    return Tally(good, logs, squares, found, bad, bads, cuts, lates)
 
 
 def added(one: Tally, other: Tally) -> Tally:

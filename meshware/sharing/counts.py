@@ -9,20 +9,22 @@ from __future__ import annotations
 
 import os
 from array import array
-from collections import Counter
-from itertools import chain, repeat
-from operator import itemgetter, mul
+from collections.abc import Sequence
+from math import frexp
 from pathlib import Path
 from typing import NamedTuple
 
 from meshware.sharing import cells
-from meshware.sharing.answers import Answers
+from meshware.sharing.answers import Answer
 from meshware.sharing.cells import HEADER, SIZE, Unusable
 from meshware.sharing.layout import SERVICES, WORKERS
 
 BUCKETS = 32
-PER_SECOND = 2**20
-"""The first bucket reaches up to this part of a second (about 1 us); each further one twice as far, the last all."""
+LOWEST = 2.0**-20
+"""Seconds up to which the first bucket reaches (about 1 us); each further one reaches twice as far, the last all."""
+
+ZEROTH = frexp(LOWEST)[1] - 1
+"""The binary exponent of what is in the first bucket, at most."""
 
 WIDTH = 3 + BUCKETS
 CELLS = HEADER + WORKERS + SERVICES * WIDTH
@@ -43,7 +45,7 @@ class Count(NamedTuple):
     @staticmethod
     def bounds() -> tuple[float, ...]:
         """Up to how many seconds each bucket reaches."""
-        return (*(2**number / PER_SECOND for number in range(BUCKETS - 1)), float("inf"))
+        return (*(LOWEST * 2**number for number in range(BUCKETS - 1)), float("inf"))
 
 
 class Counts:
@@ -55,16 +57,20 @@ class Counts:
         mapped = cells.opened(self._path, cells=CELLS, identity=int.from_bytes(os.urandom(6), "little"))
         _, self._floats = mapped.views()
 
-    def add(self, slot: int, answers: Answers) -> None:
+    def add(self, slot: int, answers: Sequence[Answer]) -> None:
         """So many more of the service that has this place."""
         floats, start = self._floats, FIRST + slot * WIDTH
-        times = map(mul, chain(answers.times, map(itemgetter(0), answers.bad)), repeat(PER_SECOND))
-        for bits, count in Counter(map(int.bit_length, map(int, times))).items():
-            floats[start + 3 + min(bits, BUCKETS - 1)] += count
-        floats[start] += len(answers.times)
-        if answers.bad:
-            floats[start + 1] += len(answers.bad)
-            floats[start + 2] += sum(map(itemgetter(1), answers.bad))
+        first, last = start + 3, start + 2 + BUCKETS
+        bad = cuts = 0
+        for elapsed, _, failed, cut, _ in answers:
+            bad += failed
+            cuts += cut
+            bucket = first + frexp(elapsed or LOWEST / 2)[1] - ZEROTH
+            floats[first if bucket < first else bucket if bucket < last else last] += 1
+        floats[start] += len(answers) - bad
+        if bad:
+            floats[start + 1] += bad
+            floats[start + 2] += cuts
 
 
 def fold(base: Path, row: int) -> None:

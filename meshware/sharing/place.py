@@ -6,7 +6,7 @@ from math import inf
 
 from meshware.core.endpoint import CROWD, Endpoint
 from meshware.core.service import Service
-from meshware.sharing.answers import NONE, Answers, Tally, Telling, Told, added, faded, sensible, since, tally, told
+from meshware.sharing.answers import NONE, Answer, Tally, Telling, Told, added, faded, sensible, since, tally, told
 from meshware.sharing.cells import Unusable
 from meshware.sharing.layout import ANSWERS, FIGURES, OF_ENDPOINTS, WORKERS, start_of
 
@@ -63,10 +63,10 @@ class Place:
         self._write(self._word, 0.0)
         self._write(self._health, 0.0)
 
-    def publish(self) -> Answers | None:
+    def publish(self) -> list[Answer]:
         """Say what was heard since the last time, and what that was."""
         if not self._telling:
-            return None
+            return []
         answers = self._telling.drain()
         fresh = tally(answers)
         self._said, self._recent = added(self._said, fresh), added(self._recent, fresh)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from meshware.outbound.httpx_lines import _Connection
+
 URL = "http://inventory"
 
 
@@ -99,6 +101,14 @@ def test_answers_that_are_open_at_once_have_a_connection_each_and_the_next_use_t
     assert len(upstream.connections) == 5
     assert face.get(f"{URL}/echo").status_code == 200
     assert len(upstream.connections) == 5
+
+
+def test_of_connections_at_rest_only_the_one_that_was_used_is_looked_at(face, monkeypatch):
+    streamed(face, 5)
+    looked, settled = [], _Connection.settled
+    monkeypatch.setattr(_Connection, "settled", lambda connection: looked.append(connection) or settled(connection))
+    assert face.get(f"{URL}/echo").status_code == 200
+    assert len(looked) == 1
 
 
 def test_no_more_connections_rest_than_the_client_keeps(mesh_of, face_of, upstream):

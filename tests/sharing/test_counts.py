@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
-from array import array
-
 import pytest
 
-from meshware.sharing.answers import Answers
 from meshware.sharing.counts import BUCKETS, Count, Counts, counted
 
 
 @pytest.fixture
 def add(tmp_path):
-    """`add(answers)`: what is counted once these have come."""
+    """`add(*answers)`: what is counted once these have come."""
     base = tmp_path / "board"
     counts = Counts(base, 0)
 
-    def added(answers):
+    def added(*answers):
         counts.add(3, answers)
         return counted(base, 3)
 
     return added
 
 
-def good(*seconds):
-    return Answers(array("d", seconds), array("d", [1.0] * len(seconds)), [])
+def good(seconds):
+    return seconds, 1.0, False, False, False
 
 
 @pytest.mark.parametrize("seconds", [0.0, 1e-9, 0.9e-6, 1e-6, 0.001, 0.3, 1.0, 500.0, 1100.0, 1e9])
@@ -34,12 +31,12 @@ def test_an_answer_is_counted_in_the_first_bucket_that_reaches_as_far(add, secon
 
 
 def test_good_bad_and_late_ones_are_counted_apart_and_go_on_from_what_was_there(add):
-    add(good(0.01, 0.02)._replace(bad=[(1.0, True, False)]))
-    now = add(good(0.01)._replace(bad=[(0.01, False, False)]))
+    add(good(0.01), good(0.02), (1.0, 0.0, True, True, False))
+    now = add((0.01, 0.0, True, False, False), good(0.01))
     assert (now.good, now.bad, now.late, sum(now.buckets)) == (3, 2, 1, 5)
 
 
 def test_the_last_bucket_has_no_end(add):
     assert len(Count.bounds()) == BUCKETS
     assert Count.bounds()[-1] == float("inf")
-    assert add(good(1e6, 1e12)).buckets[-1] == 2
+    assert add(good(1e6), good(1e12)).buckets[-1] == 2

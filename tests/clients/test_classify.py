@@ -12,6 +12,7 @@ import httpx2
 import pytest
 import requests
 from faults.behaviours import CHUNKED, _then, answer
+from faults.upstream import settle
 
 from meshware.core.availability import Bar
 from meshware.core.events import PluginFailed
@@ -94,7 +95,7 @@ def test_a_large_good_answer_comes_whole_and_counts_once(way, judged, client_of,
     client = client_of(mesh)
     for _ in range(3):
         assert client.get(f"http://inventory/{way}").content == GOOD
-    mesh.services["inventory"].settle(time.monotonic())
+    settle(mesh)
     assert ear.verdicts == [Verdict.SUCCESS] * 3
     assert [ending for ending, _ in ear.ends] == ["complete"] * 3
     assert all(len(body) == 65_536 and GOOD.startswith(body) for body in ear.bodies)
@@ -154,7 +155,7 @@ def test_a_body_cut_short_breaks_for_the_caller_and_is_a_failure(parts, judged, 
     mesh, ear = judged("graphql")
     with pytest.raises(BROKEN):
         client_of(mesh).get("http://inventory/cut")
-    mesh.services["inventory"].settle(time.monotonic())
+    settle(mesh)
     assert [ending for ending, _ in ear.ends] == ["broken"]
     assert ear.verdicts == [Verdict.SUCCESS], "by its headers it was one"
     assert not mesh.services["inventory"].endpoints[0].open
@@ -167,7 +168,7 @@ def test_the_deadline_holds_while_the_body_is_looked_at(judged, client_of, upstr
     with pytest.raises(Exception, match=r"deadline of 1\.300 s exceeded"):
         client_of(mesh).get("http://inventory/stall")
     assert 1.2 < time.monotonic() - began < 3
-    mesh.services["inventory"].settle(time.monotonic())
+    settle(mesh)
     assert [ending for ending, _ in ear.ends] == ["broken"]
     assert not mesh.services["inventory"].endpoints[0].open
 
@@ -179,7 +180,7 @@ def test_the_time_of_the_look_is_part_of_the_answers(judged, client_of, upstream
     looking, heard = judged(Looking())
     for each in (mesh, looking):
         client_of(each).get("http://inventory/slow")
-        each.services["inventory"].settle(time.monotonic())
+        settle(each)
     assert [0.3 < wire < 1.5 for _, wire in (*ear.ends, *heard.ends)] == [True, True]
 
 

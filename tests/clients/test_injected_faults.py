@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 from clients.calling import BROKEN, at_rest, source_of
 from core.policies import Hedging
-from faults.upstream import in_flight
+from faults.upstream import in_flight, settle
 
 import meshware
 from meshware.core.fault import Fault, Ordered
@@ -55,9 +55,8 @@ def endangered(heard, upstreams):
 
 def settled(mesh):
     """The service, with what endings left behind worked off."""
-    service = mesh.services["inventory"]
-    service.settle(time.monotonic())
-    return service
+    settle(mesh)
+    return mesh.services["inventory"]
 
 
 def test_an_abort_is_an_answer_that_nobody_sent(endangered, client_of, upstreams):

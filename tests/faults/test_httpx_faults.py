@@ -13,7 +13,7 @@ import pytest
 from clients.httpx_faces import custom_transport
 from faults.behaviours import answer
 from faults.exchange import Connection
-from faults.upstream import in_flight, never_accepting
+from faults.upstream import endings, in_flight, never_accepting
 
 import meshware
 from meshware.core.outcome import Ending
@@ -39,14 +39,6 @@ def takes(least, most):
     began = time.monotonic()
     yield
     assert least <= time.monotonic() - began <= most
-
-
-def endings(mesh):
-    """What every body's end was, as an observer hears it."""
-    heard = []
-    service = mesh.services["inventory"]
-    service.on_end = (lambda call, attempt, ending, wire, now: heard.append(ending),)
-    return lambda: (service.settle(time.monotonic()), heard)[1]
 
 
 # Deadlines

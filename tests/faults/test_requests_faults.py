@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 import requests
-from faults.upstream import in_flight
+from faults.upstream import endings, in_flight
 from urllib3.util.timeout import Timeout
 
 import meshware
@@ -38,14 +38,6 @@ def takes(least, most):
     began = time.monotonic()
     yield
     assert least <= time.monotonic() - began <= most
-
-
-def endings(mesh):
-    """What every body's end was, as an observer hears it."""
-    heard = []
-    service = mesh.services["inventory"]
-    service.on_end = (lambda call, attempt, ending, wire, now: heard.append(ending),)
-    return lambda: (service.settle(time.monotonic()), heard)[1]
 
 
 # Deadlines

@@ -18,6 +18,8 @@ from faults.behaviours import AT_HEAD, AT_ONCE, BEHAVIOURS, Behaviour
 from faults.exchange import Connection, Seen
 from faults.listener import Listener
 
+from meshware.core.outcome import Ending
+
 
 class Upstream:
     """The server. `answers` may replace behaviours by path segment while it runs; `fault` is how all are answered."""
@@ -159,6 +161,23 @@ def in_flight(mesh: Any) -> int:
     """Attempts that are open anywhere in a mesh."""
     endpoints = [each for service in mesh.services.values() for each in service.endpoints]
     return sum(len(each.open) + len(each.waiting) + len(each.streams) for each in endpoints)
+
+
+def settle(mesh: Any) -> None:
+    """Have all endings so far worked off: also the one that the housekeeper may be in the middle of just now."""
+    for service in [each for each in mesh.services.values() if each.used]:
+        service.settle(time.monotonic())
+        reached = threading.Event()
+        service.inbox.append((lambda *_, reached=reached: reached.set(), None, "", 0.0))
+        service.wake()
+        assert reached.wait(5.0), "the housekeeper does not come"
+
+
+def endings(mesh: Any) -> Callable[[], list[Ending]]:
+    """`heard()`: what every body's end was so far, as an observer of `inventory` hears it."""
+    heard: list[Ending] = []
+    mesh.services["inventory"].on_end = (lambda call, attempt, ending, wire, now: heard.append(ending),)
+    return lambda: (settle(mesh), heard)[1]
 
 
 @contextmanager

@@ -2,8 +2,8 @@
 
     python benchmarks/overhead.py [--quick] [--json FILE] [--markdown FILE]
 
-The server answers at once, in a process of its own. Every way is a ratio to the direct one of the same round. The
-budgets are those of docs/architecture.md. A proxy that is not installed is left out, and said so.
+The server answers at once, in a process of its own, and each way has one too, as in an application. Every way is a ratio
+to the direct one of the same round. The budgets are those of docs/architecture.md. A proxy that is not installed is left out, and said so.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from importlib import import_module
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -165,7 +166,10 @@ def by_httpx_async(name: str, at_once: int, mesh: Mesh | None, url: str) -> Call
     return lambda count: runner.run(repeat(count))
 
 
-CLIENTS: dict[str, Callable[[Mesh | None, str], Calls]] = {
+Made = Callable[[Mesh | None, str], Calls]
+"""A client, of this mesh or none, that calls this URL."""
+
+CLIENTS: dict[str, Made] = {
     "requests": by_requests,
     **{name: lambda *rest, name=name: by_httpx(name, *rest) for name in ("httpx2", "httpx")},
     **{f"{name} async": lambda *rest, name=name: by_httpx_async(name, 1, *rest) for name in ("httpx2", "httpx")},
@@ -178,6 +182,14 @@ CLIENTS: dict[str, Callable[[Mesh | None, str], Calls]] = {
 
 TURN = 32
 """Calls by one way until it is another's turn: what else the machine does in these milliseconds, it does to all."""
+
+
+class Way(NamedTuple):
+    """How to come to the server: by which URL, with a mesh for this endpoint, past a proxy of this process."""
+
+    url: str
+    endpoint: str | None = None
+    proxy: int | None = None
 
 
 class Turn(NamedTuple):
@@ -212,23 +224,53 @@ def turn(calls: Calls, proxy: int | None) -> Turn:
     return Turn(times, elapsed, used + used_by(proxy) - others)
 
 
+@contextmanager
+def apart(made: Made, way: Way) -> Iterator[Callable[[], Turn]]:
+    """Turns of a client in a process of its own: in one with others, Python adapts the code that they share to all."""
+    mine, its = multiprocessing.Pipe()
+    process = multiprocessing.get_context("fork").Process(target=working, args=(made, way, its), daemon=True)
+    process.start()
+
+    def taken() -> Turn:
+        mine.send(True)
+        done: Turn = mine.recv()
+        return done
+
+    yield taken
+    mine.send(False)
+    process.join()
+
+
+def working(made: Made, way: Way, pipe: Connection) -> None:
+    """Take a turn whenever told to, until told that there will be none."""
+    with ExitStack() as stack:
+        mesh = None
+        if way.endpoint is not None:
+            mesh = Mesh.from_settings({"services": {"inventory": {"endpoints": [way.endpoint]}}})
+            stack.callback(mesh.close)
+        calls = made(mesh, way.url)
+        while pipe.recv():
+            pipe.send(turn(calls, way.proxy))
+
+
 def used_by(process: int | None) -> float:
     """CPU seconds of all threads of a process; 0 of none."""
     tasks = () if process is None else Path(f"/proc/{process}/task").iterdir()
     return sum(int((each / "schedstat").read_text().split()[0]) for each in tasks) / 1e9
 
 
-def interleaved(ways: dict[str, tuple[Calls, int | None]], *, rounds: int, turns: int) -> dict[str, list[Round]]:
+def interleaved(ways: dict[str, Callable[[], Turn]], *, rounds: int, turns: int) -> dict[str, list[Round]]:
     """Rounds of every way, turn by turn in random order."""
     chance = random.Random(1)
     seen: dict[str, list[Round]] = {name: [] for name in ways}
-    for calls, _ in ways.values():
-        calls(TURN)  # connections are made
+    for take in ways.values():
+        for _ in range(turns):  # connections are made, and Python has seen the code often enough
+            take()
     for _ in range(rounds):
         taken: dict[str, list[Turn]] = {name: [] for name in ways}
         for _ in range(turns):
             for name in chance.sample(list(ways), len(ways)):
-                taken[name].append(turn(*ways[name]))
+                taken[name].append(ways[name]())
         for name, each in taken.items():
             seen[name].append(Round.of(each))
     return seen
@@ -342,16 +384,13 @@ def measure(*, rounds: int, turns: int, processes: int) -> Iterator[Figure]:
             for number, (name, peer) in enumerate(PROXIES.items())
             if found(peer.program) is not None
         }
-        mesh = Mesh.from_settings({"services": {"inventory": {"endpoints": [address]}}})
-        stack.callback(mesh.close)
+        ways = {DIRECT: Way(f"http://{address}/items"), MESHWARE: Way("http://inventory/items", endpoint=address)}
+        for name, peer in proxies.items():
+            ways[name] = Way(f"http://{peer.address[0]}:{peer.address[1]}/items", proxy=peer.pid)
         for client, made in CLIENTS.items():
-            ways: dict[str, tuple[Calls, int | None]] = {
-                DIRECT: (made(None, f"http://{address}/items"), None),
-                MESHWARE: (made(mesh, "http://inventory/items"), None),
-            }
-            for name, proxy in proxies.items():
-                ways[name] = made(None, f"http://{proxy.address[0]}:{proxy.address[1]}/items"), proxy.pid
-            yield from figures(client, interleaved(ways, rounds=rounds, turns=turns))
+            with ExitStack() as processes_of_it:
+                takes = {name: processes_of_it.enter_context(apart(made, way)) for name, way in ways.items()}
+                yield from figures(client, interleaved(takes, rounds=rounds, turns=turns))
         yield from memory(address, proxies[ENVOY].pid if ENVOY in proxies else None, rounds=processes)
 
 

@@ -6,7 +6,6 @@ urllib3 and the wire, nothing of calls.
 
 from __future__ import annotations
 
-import http.client
 import queue
 import socket
 import time
@@ -25,7 +24,7 @@ from urllib3.util.connection import allowed_gai_family, create_connection
 from urllib3.util.retry import Retry
 
 from meshware.core.outcome import COMPLETE
-from meshware.outbound import heads
+from meshware.outbound import plain
 from meshware.outbound.addresses import connected
 from meshware.outbound.bodies import plainly
 from meshware.outbound.exchange import LEAST
@@ -33,8 +32,6 @@ from meshware.outbound.wire import CutOff, Wire, WireResponse, current
 
 NO_RETRIES = Retry(0, read=False)
 """Urllib3 tries once: trying again is the call's business."""
-
-PUTHEADER = HTTPConnection.putheader
 
 PROXY_SECRET = "Proxy-Authorization"
 """As requests writes it. There is no proxy here, and it is not the endpoint's to see."""
@@ -51,6 +48,7 @@ class _Cuttable:
         self._endpoint = endpoint
         self._wire: Wire | None = None
         self._answering = False
+        self._asked: tuple[str, str, dict[str, Any]] | None = None
         super().__init__(*args, **kwargs)
 
     def connect(self) -> None:
@@ -83,16 +81,24 @@ class _Cuttable:
 
     def putrequest(self, *args: Any, **kwargs: Any) -> None:
         if self.sock is not None:
-            self._wire = wire = current.get()
-            wire.begun = wire.begun or time.monotonic()
-            wire.hold(self.sock)
+            self._begun()
         super().putrequest(*args, **kwargs)  # type: ignore[misc]
 
-    def putheader(self, header: Any, *values: Any) -> None:
-        if SKIP_HEADER in values or HTTPConnection.putheader is not PUTHEADER:
-            super().putheader(header, *values)  # type: ignore[misc]
-        else:  # what urllib3 does then, without looking at each value for that
-            http.client.HTTPConnection.putheader(self, header, *values)  # type: ignore[arg-type]
+    def _begun(self) -> None:
+        """An attempt goes out on the connection that is there."""
+        self._wire = wire = current.get()
+        wire.begun = wire.begun or time.monotonic()
+        wire.hold(self.sock)
+
+    def request(self, method: str, url: str, body: Any = None, headers: Any = None, **options: Any) -> None:
+        """Urllib3's, or in one step what it comes to."""
+        data = plain.request_of(self, method, url, body, headers, options) if self.sock is not None else None
+        self._asked = None if data is None else (method, url, options)
+        if data is None:
+            super().request(method, url, body, headers, **options)  # type: ignore[misc]
+        else:
+            self._begun()
+            self.send(data)
 
     def send(self, data: Any) -> None:
         if self.sock is None:
@@ -102,10 +108,11 @@ class _Cuttable:
 
     def getresponse(self) -> Any:
         current.get().meanwhile(time.monotonic())
-        watched = HTTPConnection.getresponse is not heads.THEIRS
         self._answering = True
         try:
-            return plainly(super().getresponse() if watched else heads.getresponse(self))  # type: ignore[misc]
+            if self._asked is not None:
+                return plainly(plain.answer_of(self, *self._asked))
+            return plainly(super().getresponse())  # type: ignore[misc]
         finally:
             self._answering = False
 

@@ -2,8 +2,9 @@
 
     python benchmarks/overhead.py [--quick] [--json FILE] [--markdown FILE]
 
-The server answers at once, in a process of its own, and each way has one too, as in an application. Every way is a ratio
-to the direct one of the same round. The budgets are those of docs/architecture.md. A proxy that is not installed is left out, and said so.
+The server answers at once, in a process of its own, and each way has one too, as in an application. Every way is a
+ratio to the direct one of the same round. The budgets are those of docs/architecture.md. A proxy that is not installed
+is left out, and said so.
 """
 
 from __future__ import annotations

@@ -19,13 +19,12 @@ from typing import Any
 import h11
 
 from meshware.outbound.httpx_direct import NOTHING
+from meshware.outbound.httpx_plain import END, Plain
 from meshware.outbound.httpx_wire import AsyncDialler, Dialler, SyncDialler, meanwhile
 from meshware.outbound.verbatim import verbatim
 
 _Httpcores: Any = object
 """What each class here is mixed with: httpcore's own of that name, sync or async."""
-
-_END = h11.EndOfMessage()
 
 _UNLOCKED = nullcontext()
 """On a loop, what httpcore does under a connection's lock awaits nothing; the lock costs a turn of the loop."""
@@ -228,7 +227,7 @@ class _Line(_Httpcores):  # type: ignore[misc]
     core: Any
     plain: Any
     log: logging.Logger
-    _h11_state: h11.Connection
+    _h11_state: Any
     _said: tuple[list[tuple[bytes, bytes]] | None, Any] = None, None  # the last headers, and the event that said them
     _heard = True  # whether an answer was waited for since the last request: before, h11 has nothing to tell
 
@@ -241,7 +240,7 @@ class _Line(_Httpcores):  # type: ignore[misc]
 
     def taken_over(self) -> None:
         """It was httpcore's until now, and nobody is using it."""
-        raise NotImplementedError
+        self._h11_state = Plain(self._h11_state)
 
     def unheard(self, request: Any) -> bool:
         """Whether nobody listens to httpcore's steps, or has put something in the place of its method."""
@@ -286,7 +285,7 @@ class _SyncLine(_Line):
     sends, reads = "handle_request", ("__iter__", "close")
 
     def taken_over(self) -> None:
-        """It was httpcore's until now, and nobody is using it."""
+        super().taken_over()
         self._state_lock = threading.Lock()
 
     def _send_request_headers(self, request: Any) -> None:
@@ -295,7 +294,7 @@ class _SyncLine(_Line):
 
     def _send_request_body(self, request: Any) -> None:
         if request.stream is NOTHING:
-            self._send_event(_END, _patience(request))
+            self._send_event(END, _patience(request))
         else:
             super()._send_request_body(request)
         meanwhile()
@@ -318,7 +317,7 @@ class _AsyncLine(_Line):
     sends, reads = "handle_async_request", ("__aiter__", "aclose")
 
     def taken_over(self) -> None:
-        """It was httpcore's until now, and nobody is using it."""
+        super().taken_over()
         self._state_lock = _UNLOCKED
 
     async def _send_request_headers(self, request: Any) -> None:
@@ -327,7 +326,7 @@ class _AsyncLine(_Line):
 
     async def _send_request_body(self, request: Any) -> None:
         if request.stream is NOTHING:
-            await self._send_event(_END, _patience(request))
+            await self._send_event(END, _patience(request))
         else:
             await super()._send_request_body(request)
         meanwhile()

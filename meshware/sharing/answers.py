@@ -7,9 +7,9 @@ since the last one is then given to all the endpoint's meters, a user's own too,
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from math import exp, isfinite, log, sqrt
-from operator import add, sub
+from operator import add, mul, sub
 from typing import NamedTuple
 
 from meshware.core.endpoint import CROWD, Endpoint
@@ -104,22 +104,18 @@ class Telling:
         return [self._pending.popleft() for _ in range(len(self._pending))]
 
 
-def tally(answers: Iterable[Answer]) -> Tally:
+def tally(answers: Sequence[Answer]) -> Tally:
     """What they add up to."""
-    good = bad = cuts = lates = 0
-    logs = squares = found = bads = 0.0
-    for seconds, load, failed, cut, late in answers:
-        if not LEAST <= seconds <= LONGEST:
-            seconds = min(max(seconds, LEAST), LONGEST)
-        if failed:
-            bad, bads, cuts, lates = bad + 1, bads + seconds, cuts + cut, lates + late
-        else:
-            took = log(seconds)
-            good += 1
-            logs += took
-            squares += took * took
-            found += load
-    return Tally(good, logs, squares, found, bad, bads, cuts, lates)
+    good = [each for each in answers if not each[2]]
+    logs = [log(min(max(seconds, LEAST), LONGEST)) for seconds, _, _, _, _ in good]
+    found = sum([load for _, load, _, _, _ in good])
+    squares = sum(map(mul, logs, logs))
+    if len(good) == len(answers):
+        return Tally(len(good), sum(logs), squares, found)
+    bad = [each for each in answers if each[2]]
+    bads = sum([min(max(seconds, LEAST), LONGEST) for seconds, _, _, _, _ in bad])
+    cuts, lates = sum([cut for _, _, _, cut, _ in bad]), sum([late for _, _, _, _, late in bad])
+    return Tally(len(good), sum(logs), squares, found, len(bad), bads, cuts, lates)
 
 
 def added(one: Tally, other: Tally) -> Tally:

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import os
 from array import array
-from collections.abc import Sequence
-from math import frexp
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator, Sequence
+from math import inf
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,11 +21,8 @@ from meshware.sharing.cells import HEADER, SIZE, Unusable
 from meshware.sharing.layout import SERVICES, WORKERS
 
 BUCKETS = 32
-LOWEST = 2.0**-20
-"""Seconds up to which the first bucket reaches (about 1 us); each further one reaches twice as far, the last all."""
-
-ZEROTH = frexp(LOWEST)[1] - 1
-"""The binary exponent of what is in the first bucket, at most."""
+BOUNDS = tuple(2.0 ** (number - 20) for number in range(BUCKETS - 1))
+"""Below how many seconds each bucket ends but the last, which has no end: the first at about 1 us."""
 
 WIDTH = 3 + BUCKETS
 CELLS = HEADER + WORKERS + SERVICES * WIDTH
@@ -45,7 +43,7 @@ class Count(NamedTuple):
     @staticmethod
     def bounds() -> tuple[float, ...]:
         """Up to how many seconds each bucket reaches."""
-        return (*(LOWEST * 2**number for number in range(BUCKETS - 1)), float("inf"))
+        return (*BOUNDS, inf)
 
 
 class Counts:
@@ -60,17 +58,23 @@ class Counts:
     def add(self, slot: int, answers: Sequence[Answer]) -> None:
         """So many more of the service that has this place."""
         floats, start = self._floats, FIRST + slot * WIDTH
-        first, last = start + 3, start + 2 + BUCKETS
-        bad = cuts = 0
-        for elapsed, _, failed, cut, _ in answers:
-            bad += failed
-            cuts += cut
-            bucket = first + frexp(elapsed or LOWEST / 2)[1] - ZEROTH
-            floats[first if bucket < first else bucket if bucket < last else last] += 1
+        for bucket, count in _in_buckets(sorted([each[0] for each in answers])):
+            floats[start + 3 + bucket] += count
+        bad = sum([each[2] for each in answers])
         floats[start] += len(answers) - bad
         if bad:
             floats[start + 1] += bad
-            floats[start + 2] += cuts
+            floats[start + 2] += sum([each[3] for each in answers])
+
+
+def _in_buckets(seconds: Sequence[float]) -> Iterator[tuple[int, int]]:
+    """Buckets, and how many of these, which are sorted, are in each: of many answers most are in a few."""
+    at = 0
+    while at < len(seconds):
+        bucket = bisect_right(BOUNDS, seconds[at])
+        end = bisect_left(seconds, BOUNDS[bucket], at + 1) if bucket < len(BOUNDS) else len(seconds)
+        yield bucket, end - at
+        at = end
 
 
 def fold(base: Path, row: int) -> None:

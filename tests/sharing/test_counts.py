@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-import pytest
+from collections import Counter
 
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from meshware.sharing import counts
 from meshware.sharing.counts import BUCKETS, Count, Counts, counted
 
 
@@ -11,10 +16,10 @@ from meshware.sharing.counts import BUCKETS, Count, Counts, counted
 def add(tmp_path):
     """`add(*answers)`: what is counted once these have come."""
     base = tmp_path / "board"
-    counts = Counts(base, 0)
+    mine = Counts(base, 0)
 
     def added(*answers):
-        counts.add(3, answers)
+        mine.add(3, answers)
         return counted(base, 3)
 
     return added
@@ -34,6 +39,17 @@ def test_good_bad_and_late_ones_are_counted_apart_and_go_on_from_what_was_there(
     add(good(0.01), good(0.02), (1.0, 0.0, True, True, False))
     now = add((0.01, 0.0, True, False, False), good(0.01))
     assert (now.good, now.bad, now.late, sum(now.buckets)) == (3, 2, 1, 5)
+
+
+@given(st.lists(st.one_of(st.floats(0.0), st.sampled_from(Count.bounds())), max_size=40))
+def test_of_many_answers_each_is_in_its_bucket(seconds):
+    """As counted one by one."""
+    found = Counter()
+    for bucket, count in counts._in_buckets(sorted(seconds)):
+        assert count > 0
+        found[bucket] += count
+    alone = Counter(bucket for each in seconds for bucket, _ in counts._in_buckets([each]))
+    assert found == alone
 
 
 def test_the_last_bucket_has_no_end(add):

@@ -134,10 +134,10 @@ class Plain:
 
     def next_event(self) -> Any:
         """What has come. Raises RemoteProtocolError."""
+        if self._telling:
+            return self._told.next_event()
         if self._total is None:
-            if self._telling or not self._buffer:
-                return self._tell().next_event() if self._telling else h11.NEED_DATA
-            return self._answer() or self._tell().next_event()
+            return (self._answer() or self._tell().next_event()) if self._buffer else h11.NEED_DATA
         if self._due:
             return self._piece()
         if self._ended:

@@ -23,15 +23,15 @@ from meshware.outbound.verbatim import verbatim
 _urllib3: Any = urllib3.connection
 
 _NAME = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
-_LINE = rf"({_NAME}):[ \t]*([^\r\n]*)\r\n"
-_lines = re.compile(_LINE).findall
-_ordinary = re.compile(f"(?:{_LINE})*\r\n").fullmatch
+_LINES = rf"(?:{_NAME}:[^\r\n]*\r\n)*"  # one way to read a line: two were 2**n ways to fail at n lines
+_lines = re.compile(rf"({_NAME}):[ \t]*([^\r\n]*)\r\n").findall
+_ordinary = re.compile(f"{_LINES}\r\n").fullmatch
 
 _parted = re.compile(r"^content-type:\s*(?:multipart|message)", re.IGNORECASE | re.MULTILINE).search
 """Kinds of content for which that parser looks at what follows the headers, and notes that nothing does."""
 
 
-_begun = re.compile(rf"HTTP/1\.1 ([2-5]\d\d) ([ -~]*)\r\n((?:{_LINE})*)\r\n".encode()).match
+_begun = re.compile(rf"HTTP/1\.1 ([2-5]\d\d) ([ -~]*)\r\n({_LINES})\r\n".encode()).match
 """A whole head, if all of it is ordinary."""
 
 MANY = 100

@@ -16,9 +16,8 @@ import h11
 END = h11.EndOfMessage()
 
 _NAME = rb"[-!#$%&'*+.^_`|~0-9A-Za-z]+"
-_VALUE = rb"[!-~]+(?:[ \t]+[!-~]+)*"
-_lines = re.compile(rb"(%b):[ \t]*((?:%b)?)[ \t]*\r\n" % (_NAME, _VALUE)).findall
-_begun = re.compile(rb"HTTP/1\.1 ([2-5]\d\d) ([ -~]*)\r\n((?:%b:[ \t]*(?:%b)?[ \t]*\r\n)+)\r\n" % (_NAME, _VALUE)).match
+_lines = re.compile(rb"(%b):([\t -~]*)\r\n" % _NAME).findall
+_begun = re.compile(rb"HTTP/1\.1 ([2-5]\d\d) ([ -~]*)\r\n((?:%b:[\t -~]*\r\n)+)\r\n" % _NAME).match
 _length = re.compile(rb"[0-9]{1,18}").fullmatch
 
 UNUSUAL = frozenset({b"transfer-encoding", b"expect", b"upgrade"})
@@ -163,7 +162,7 @@ class Plain:
         whole = _begun(self._buffer) if self._over() else None
         if whole is None or whole[1] in (b"204", b"304"):
             return None
-        items = [(name, name.lower(), value) for name, value in _lines(whole[3])]
+        items = [(name, name.lower(), value.strip(b"\t ")) for name, value in _lines(whole[3])]
         said = {name: value for _, name, value in items}
         length = said.get(b"content-length", b"")
         if _length(length) is None or len(said) < len(items) or not UNUSUAL.isdisjoint(said):

@@ -118,6 +118,15 @@ def test_an_answer_begins_as_http_client_has_it_begin(first, lines, end, method)
     assert begun(begin, raw, method) == begun(http.client.HTTPResponse.begin, raw, method)
 
 
+@pytest.mark.parametrize("end", [b"", b" folded\r\n\r\n", b"\r"])
+def test_many_headers_of_which_the_last_is_not_ordinary_are_not_read_for_ever(end):
+    """Where a line can be taken for one in two ways, a hundred can be in 2**100."""
+    raw = 90 * b"X:  y\r\n" + end
+    assert read(headers_of, raw) == read(http.client.parse_headers, raw)
+    raw = b"HTTP/1.1 200 OK\r\n" + raw
+    assert begun(begin, raw, "GET") == begun(http.client.HTTPResponse.begin, raw, "GET")
+
+
 def test_what_has_begun_does_not_begin_again():
     answer = http.client.HTTPResponse(Sock(2 * b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n"), method="GET")
     begin(answer)

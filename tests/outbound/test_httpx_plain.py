@@ -104,6 +104,7 @@ def whole(*lines, body=b"{}", first=b"HTTP/1.1 200 OK"):
 @example((GET, [whole(b"Content-Length: 5000"), b"more"], True), (GET, [whole(*GOOD)], False))
 @example((("POST", [("Content-Length", "4")], [b"body"]), [whole(*GOOD)], False), (GET, [whole(*GOOD)], True))
 @example((GET, [whole(*GOOD)], False), (GET, [], True))
+@example((GET, [whole(*90 * [b"Empty:  "], *90 * [b"X:  y  "], b" folded")], False), (GET, [], True))
 def test_an_exchange_is_what_h11_makes_of_it(one, other):
     made = h11.Connection(h11.CLIENT)
     assert lived(Plain(h11.Connection(h11.CLIENT)), one, other) == lived(made, one, other)

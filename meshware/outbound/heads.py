@@ -30,7 +30,6 @@ _ordinary = re.compile(f"{_LINES}\r\n").fullmatch
 _parted = re.compile(r"^content-type:\s*(?:multipart|message)", re.IGNORECASE | re.MULTILINE).search
 """Kinds of content for which that parser looks at what follows the headers, and notes that nothing does."""
 
-
 _begun = re.compile(rf"HTTP/1\.1 ([2-5]\d\d) ([ -~]*)\r\n({_LINES})\r\n".encode()).match
 """A whole head, if all of it is ordinary."""
 

@@ -229,7 +229,6 @@ class _Line(_Httpcores):  # type: ignore[misc]
     log: logging.Logger
     _h11_state: Any
     _said: tuple[list[tuple[bytes, bytes]] | None, Any] = None, None  # the last headers, and the event that said them
-    _heard = True  # whether an answer was waited for since the last request: before, h11 has nothing to tell
 
     sends: str
     """Httpcore's method that sends a request, and tells of each step; `original` is the method as httpcore wrote it,
@@ -289,7 +288,6 @@ class _SyncLine(_Line):
         self._state_lock = threading.Lock()
 
     def _send_request_headers(self, request: Any) -> None:
-        self._heard = False
         self._send_event(self._head(request), _patience(request))
 
     def _send_request_body(self, request: Any) -> None:
@@ -305,7 +303,7 @@ class _SyncLine(_Line):
             self._network_stream.write(data, timeout)
 
     def _receive_event(self, timeout: float | None = None) -> Any:
-        event, self._heard = self._next_event() if self._heard else h11.NEED_DATA, True
+        event = self._next_event()
         while event is h11.NEED_DATA:
             self._received(self._network_stream.read(self.READ_NUM_BYTES, timeout))
             event = self._next_event()
@@ -321,7 +319,6 @@ class _AsyncLine(_Line):
         self._state_lock = _UNLOCKED
 
     async def _send_request_headers(self, request: Any) -> None:
-        self._heard = False
         await self._send_event(self._head(request), _patience(request))
 
     async def _send_request_body(self, request: Any) -> None:
@@ -337,7 +334,7 @@ class _AsyncLine(_Line):
             await self._network_stream.write(data, timeout)
 
     async def _receive_event(self, timeout: float | None = None) -> Any:
-        event, self._heard = self._next_event() if self._heard else h11.NEED_DATA, True
+        event = self._next_event()
         while event is h11.NEED_DATA:
             self._received(await self._network_stream.read(self.READ_NUM_BYTES, timeout))
             event = self._next_event()

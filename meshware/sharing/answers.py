@@ -106,16 +106,22 @@ class Telling:
 
 def tally(answers: Sequence[Answer]) -> Tally:
     """What they add up to."""
-    good = [each for each in answers if not each[2]]
-    logs = [log(min(max(seconds, LEAST), LONGEST)) for seconds, _, _, _, _ in good]
-    found = sum([load for _, load, _, _, _ in good])
-    squares = sum(map(mul, logs, logs))
-    if len(good) == len(answers):
-        return Tally(len(good), sum(logs), squares, found)
-    bad = [each for each in answers if each[2]]
-    bads = sum([min(max(seconds, LEAST), LONGEST) for seconds, _, _, _, _ in bad])
-    cuts, lates = sum([cut for _, _, _, cut, _ in bad]), sum([late for _, _, _, _, late in bad])
-    return Tally(len(good), sum(logs), squares, found, len(bad), bads, cuts, lates)
+    good, bad = [each for each in answers if not each[2]], [each for each in answers if each[2]]
+    logs = [log(_possible(seconds)) for seconds, _, _, _, _ in good]
+    return Tally(
+        good=len(good),
+        logs=sum(logs),
+        squares=sum(map(mul, logs, logs)),
+        found=sum([load for _, load, _, _, _ in good]),
+        bad=len(bad),
+        bads=sum([_possible(seconds) for seconds, _, _, _, _ in bad]),
+        cut=sum([cut for _, _, _, cut, _ in bad]),
+        late=sum([late for _, _, _, _, late in bad]),
+    )
+
+
+def _possible(seconds: float) -> float:
+    return min(max(seconds, LEAST), LONGEST)
 
 
 def added(one: Tally, other: Tally) -> Tally:

@@ -185,7 +185,7 @@ def test_who_has_put_something_in_the_place_of_a_step_sees_each_call(owner, name
         assert len(seen) >= number
 
 
-def test_what_was_put_there_before_is_taken_for_no_step_of_the_librarys(monkeypatch):
+def test_what_was_put_there_before_is_taken_for_no_step_of_the_librarys():
     step = HTTPConnection.request
 
     @functools.wraps(step)

@@ -8,11 +8,14 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import multiprocessing
 import random
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -60,6 +63,34 @@ def timed_async(call: Callable[[], Any]) -> Run:
         return time.perf_counter() - began
 
     return lambda count: asyncio.run(repeat(count))
+
+
+@contextmanager
+def apart(begin: Callable[[ExitStack], Callable[[int], T]]) -> Iterator[Callable[[int], T]]:
+    """What `begin` makes, in a process of its own: in one with others, Python adapts the code that they share to all.
+
+    What it puts on the stack ends with the process.
+    """
+    mine, its = multiprocessing.Pipe()
+    process = multiprocessing.get_context("fork").Process(target=_working, args=(begin, its), daemon=True)
+    process.start()
+
+    def run(count: int) -> T:
+        mine.send(count)
+        done: T = mine.recv()
+        return done
+
+    yield run
+    mine.send(0)
+    process.join()
+
+
+def _working(begin: Callable[[ExitStack], Callable[[int], Any]], pipe: Connection) -> None:
+    """Run whenever told to, until told that there will be nothing more."""
+    with ExitStack() as stack:
+        run = begin(stack)
+        while count := pipe.recv():
+            pipe.send(run(count))
 
 
 def interleaved(runs: dict[str, Run], *, rounds: int, count: int) -> dict[str, list[float]]:

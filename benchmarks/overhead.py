@@ -22,15 +22,15 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass
+from functools import partial
 from importlib import import_module
-from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import requests
-from comparing import interval
+from comparing import apart, interval
 from fleets.peers import PEERS, found, running
 from rich.console import Console
 from rich.table import Table
@@ -217,41 +217,25 @@ class Round(NamedTuple):
         return cls(times[count // 2], times[int(0.99 * count)], elapsed / count, cpu / count)
 
 
-def turn(calls: Calls, proxy: int | None) -> Turn:
-    """One turn; its CPU is that of this process and of the proxy."""
-    others, used, began = used_by(proxy), time.process_time(), time.perf_counter()
-    times = calls(TURN)
-    elapsed, used = time.perf_counter() - began, time.process_time() - used
-    return Turn(times, elapsed, used + used_by(proxy) - others)
+def apart_by(made: Made, way: Way) -> AbstractContextManager[Callable[[int], Turn]]:
+    """Turns of a client in a process of its own."""
 
-
-@contextmanager
-def apart(made: Made, way: Way) -> Iterator[Callable[[], Turn]]:
-    """Turns of a client in a process of its own: in one with others, Python adapts the code that they share to all."""
-    mine, its = multiprocessing.Pipe()
-    process = multiprocessing.get_context("fork").Process(target=working, args=(made, way, its), daemon=True)
-    process.start()
-
-    def taken() -> Turn:
-        mine.send(True)
-        done: Turn = mine.recv()
-        return done
-
-    yield taken
-    mine.send(False)
-    process.join()
-
-
-def working(made: Made, way: Way, pipe: Connection) -> None:
-    """Take a turn whenever told to, until told that there will be none."""
-    with ExitStack() as stack:
+    def begin(stack: ExitStack) -> Callable[[int], Turn]:
         mesh = None
         if way.endpoint is not None:
             mesh = Mesh.from_settings({"services": {"inventory": {"endpoints": [way.endpoint]}}})
             stack.callback(mesh.close)
-        calls = made(mesh, way.url)
-        while pipe.recv():
-            pipe.send(turn(calls, way.proxy))
+        return partial(turn, made(mesh, way.url), way.proxy)
+
+    return apart(begin)
+
+
+def turn(calls: Calls, proxy: int | None, count: int) -> Turn:
+    """One turn; its CPU is that of this process and of the proxy."""
+    others, used, began = used_by(proxy), time.process_time(), time.perf_counter()
+    times = calls(count)
+    elapsed, used = time.perf_counter() - began, time.process_time() - used
+    return Turn(times, elapsed, used + used_by(proxy) - others)
 
 
 def used_by(process: int | None) -> float:
@@ -260,18 +244,18 @@ def used_by(process: int | None) -> float:
     return sum(int((each / "schedstat").read_text().split()[0]) for each in tasks) / 1e9
 
 
-def interleaved(ways: dict[str, Callable[[], Turn]], *, rounds: int, turns: int) -> dict[str, list[Round]]:
+def interleaved(ways: dict[str, Callable[[int], Turn]], *, rounds: int, turns: int) -> dict[str, list[Round]]:
     """Rounds of every way, turn by turn in random order."""
     chance = random.Random(1)
     seen: dict[str, list[Round]] = {name: [] for name in ways}
     for take in ways.values():
         for _ in range(turns):  # connections are made, and Python has seen the code often enough
-            take()
+            take(TURN)
     for _ in range(rounds):
         taken: dict[str, list[Turn]] = {name: [] for name in ways}
         for _ in range(turns):
             for name in chance.sample(list(ways), len(ways)):
-                taken[name].append(ways[name]())
+                taken[name].append(ways[name](TURN))
         for name, each in taken.items():
             seen[name].append(Round.of(each))
     return seen
@@ -390,7 +374,7 @@ def measure(*, rounds: int, turns: int, processes: int) -> Iterator[Figure]:
             ways[name] = Way(f"http://{peer.address[0]}:{peer.address[1]}/items", proxy=peer.pid)
         for client, made in CLIENTS.items():
             with ExitStack() as processes_of_it:
-                takes = {name: processes_of_it.enter_context(apart(made, way)) for name, way in ways.items()}
+                takes = {name: processes_of_it.enter_context(apart_by(made, way)) for name, way in ways.items()}
                 yield from figures(client, interleaved(takes, rounds=rounds, turns=turns))
         yield from memory(address, proxies[ENVOY].pid if ENVOY in proxies else None, rounds=processes)
 

@@ -39,6 +39,12 @@ class Row(Protocol):
     def __iter__(self) -> Iterator[float]: ...
 
 
+class Pending(Protocol):
+    """Where answers wait to be told to others."""
+
+    def sample(self, elapsed: float, failed: bool, outcome: Outcome, /) -> None: ...
+
+
 class Locality(NamedTuple):
     """Where an endpoint runs: cloud or region, region or zone, zone; empty parts are unknown."""
 
@@ -70,8 +76,8 @@ class Endpoint:
 
     __slots__ = (
         "_membership", "address", "answered", "ask_at", "availability", "bars", "cell", "cells", "epoch", "fleet",
-        "locality", "metadata", "open", "priority", "readings", "samplers", "silent", "streams", "waiting", "weight",
-        "__weakref__",
+        "locality", "metadata", "open", "pending", "priority", "readings", "samplers", "silent", "streams", "waiting",
+        "weight", "__weakref__",
     )  # fmt: skip
 
     def __init__(
@@ -99,6 +105,7 @@ class Endpoint:
         self.streams: Mapping[Attempt, float] = NOTHING
         self.cell: Row | None = None  # where it is told what is in flight here, and where that is told by everybody
         self.cells: Row | None = None
+        self.pending: Pending | None = None  # where it is told how it answers
         self.fleet: dict[Meter, Any] = {}
         self.readings: Mapping[Meter, Reading] = NOTHING
         self.samplers: tuple[Reading, ...] = ()  # the same, as a call goes through them
@@ -165,15 +172,16 @@ class Endpoint:
     def _own(self) -> float:
         return len(self.open) - (1 - STREAM_WEIGHT) * len(self.streams)
 
-    def share(self, cell: Row, cells: Row) -> None:
+    def share(self, cell: Row, cells: Row, pending: Pending | None = None) -> None:
         """Tell what is in flight in the first of these rows, of one cell; all workers' cells are the second, and add
-        up. They are read and written by item, and by any thread."""
-        self.cells, self.cell = cells, cell
+        up. They are read and written by item, and by any thread. Answers are put into `pending`,
+        if there is one."""
+        self.cells, self.cell, self.pending = cells, cell, pending
         self.tell()
 
     def alone(self) -> None:
         """Nobody shares with this worker any more."""
-        self.cell = self.cells = None
+        self.cell = self.cells = self.pending = None
 
     def tell(self) -> None:
         """What is in flight has changed. Safe inside a finalizer, and for an endpoint that shares nothing."""
@@ -205,7 +213,9 @@ class Endpoint:
 
         Raises what a meter raised, once all of them have it.
         """
-        wrong = None
+        wrong, pending = None, self.pending
+        if pending is not None:
+            pending.sample(elapsed, failed, outcome)
         for reading in self.samplers:
             try:
                 reading.sample(elapsed, failed, outcome, now)

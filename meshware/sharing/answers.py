@@ -6,18 +6,28 @@ since the last one is then given to all the endpoint's meters, a user's own too,
 
 from __future__ import annotations
 
-from collections import deque
+from array import array
 from collections.abc import Iterable, Sequence
 from math import exp, isfinite, log, sqrt
 from operator import add, mul, sub
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from meshware.core.endpoint import CROWD, Endpoint
 from meshware.core.outcome import Cause, Outcome, Verdict
 
-Answer = tuple[float, float, bool, bool, bool]
-"""Seconds, how many were in flight when it was asked for, whether it failed, whether that was a timeout, and one that
-is no failure of the endpoint, or in doubt (core/outcome.py: `late`, `doubtful`)."""
+Drained = TypeVar("Drained", "array[float]", "list[Bad]")
+
+Bad = tuple[float, bool, bool]
+"""Seconds that it counts, whether that was a timeout, and one that is no failure of the endpoint, or in doubt
+(core/outcome.py: `late`, `doubtful`)."""
+
+
+class Heard(NamedTuple):
+    """The seconds of good answers, sorted, and what these found in flight together; bad answers."""
+
+    seconds: Sequence[float] = ()
+    found: float = 0.0
+    bad: Sequence[Bad] = ()
 
 
 class Tally(NamedTuple):
@@ -56,72 +66,62 @@ NEARLY = -1e-6
 """No less than nothing, as differences of sums have it."""
 
 
-class Told:
-    """The meter whose readings keep what this worker's answers said until the next sweep. All are equal."""
+class Pending:
+    """One endpoint's answers since the last sweep. Thread-safe: each is appended, and no more than appended."""
 
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Told)
-
-    def __hash__(self) -> int:
-        return hash(Told)
-
-    def fleet(self) -> None:
-        """Each endpoint stands alone."""
-
-    def reading(self, fleet: None) -> Telling:
-        """A fresh reading."""
-        return Telling()
-
-
-class Telling:
-    """One endpoint's answers since the last sweep. Thread-safe: a sample is one append."""
-
-    __slots__ = ("_pending",)
+    __slots__ = ("_bad", "_found", "_seconds")
 
     def __init__(self) -> None:
-        self._pending: deque[Answer] = deque(maxlen=ROOM)
+        self._seconds, self._found = array("d"), array("d")
+        self._bad: list[Bad] = []
 
-    def sample(self, elapsed: float, failed: bool, outcome: Outcome, now: float) -> None:
-        """One more."""
+    def sample(self, elapsed: float, failed: bool, outcome: Outcome) -> None:
+        """One more; `elapsed`: what it counts, if that is no timeout."""
         if not failed:
-            self._pending.append((elapsed, outcome.found or 0.0, False, False, False))
-            return
-        cut = outcome.cause is Cause.TIMEOUT
-        self._pending.append((outcome.elapsed if cut else elapsed, 0.0, True, cut, outcome.late or outcome.doubtful))
-
-    def value(self, now: float) -> float:
-        """It is no figure of its own."""
-        return 0.0
-
-    def reset(self) -> None:
-        """What was heard was heard."""
+            if len(self._seconds) < ROOM:
+                self._seconds.append(elapsed)
+                if outcome.found:
+                    self._found.append(outcome.found)
+        elif len(self._bad) < ROOM:
+            cut = outcome.cause is Cause.TIMEOUT
+            self._bad.append((outcome.elapsed if cut else elapsed, cut, outcome.late or outcome.doubtful))
 
     def __bool__(self) -> bool:
-        return bool(self._pending)
+        return bool(self._seconds or self._bad)
 
-    def drain(self) -> list[Answer]:
+    def drain(self) -> Heard:
         """Those that are there; only one thread may take them."""
-        return [self._pending.popleft() for _ in range(len(self._pending))]
+        found = _taken(self._found)  # before the seconds of theirs, which were put there before
+        return Heard(sorted(_taken(self._seconds)), sum(found), _taken(self._bad))
 
 
-def tally(answers: Sequence[Answer]) -> Tally:
+def _taken(pending: Drained) -> Drained:
+    taken = pending[:]
+    del pending[: len(taken)]
+    return taken
+
+
+def tally(heard: Heard) -> Tally:
     """What they add up to."""
-    good, bad = [each for each in answers if not each[2]], [each for each in answers if each[2]]
-    logs = [log(_possible(seconds)) for seconds, _, _, _, _ in good]
+    logs = list(map(log, _possible(heard.seconds)))
+    seconds, cut, late = zip(*heard.bad, strict=True) if heard.bad else ((), (), ())
     return Tally(
-        good=len(good),
+        good=len(logs),
         logs=sum(logs),
         squares=sum(map(mul, logs, logs)),
-        found=sum([load for _, load, _, _, _ in good]),
-        bad=len(bad),
-        bads=sum([_possible(seconds) for seconds, _, _, _, _ in bad]),
-        cut=sum([cut for _, _, _, cut, _ in bad]),
-        late=sum([late for _, _, _, _, late in bad]),
+        found=heard.found,
+        bad=len(seconds),
+        bads=sum(_possible(sorted(seconds))),
+        cut=sum(cut),
+        late=sum(late),
     )
 
 
-def _possible(seconds: float) -> float:
-    return min(max(seconds, LEAST), LONGEST)
+def _possible(seconds: Sequence[float]) -> Sequence[float]:
+    """Sorted as they are."""
+    if seconds and seconds[0] >= LEAST and seconds[-1] <= LONGEST:
+        return seconds
+    return [min(max(each, LEAST), LONGEST) for each in seconds]
 
 
 def added(one: Tally, other: Tally) -> Tally:
@@ -174,8 +174,7 @@ def told(endpoint: Endpoint, tally: Tally, now: float) -> Iterable[Exception]:
 
 def _sampled(endpoint: Endpoint, outcome: Outcome, now: float) -> Iterable[Exception]:
     for reading in endpoint.samplers:
-        if not isinstance(reading, Telling):
-            try:
-                reading.sample(outcome.elapsed, outcome.cause is not None, outcome, now)
-            except Exception as error:  # a user's meter: told of, and the others go on
-                yield error
+        try:
+            reading.sample(outcome.elapsed, outcome.cause is not None, outcome, now)
+        except Exception as error:  # a user's meter: told of, and the others go on
+            yield error

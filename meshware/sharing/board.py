@@ -281,10 +281,10 @@ class Board:
 
     def _publish(self, member: Membership, place: Place) -> bool:
         """Whether there was anything to say of this endpoint."""
-        answers = place.publish()
-        if answers and place.service in self._purses:
-            member.counts.add(self._purses[place.service].slot, answers)
-        return bool(answers)
+        heard = place.publish()
+        if heard is not None and place.service in self._purses:
+            member.counts.add(self._purses[place.service].slot, heard)
+        return heard is not None
 
     def _serve(self, member: Membership, now: float) -> None:
         """What this worker is busy with, and what all the others are."""

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from meshware.sharing import cells
-from meshware.sharing.answers import Answer
+from meshware.sharing.answers import Heard
 from meshware.sharing.cells import HEADER, SIZE, Unusable
 from meshware.sharing.layout import SERVICES, WORKERS
 
@@ -55,16 +55,19 @@ class Counts:
         mapped = cells.opened(self._path, cells=CELLS, identity=int.from_bytes(os.urandom(6), "little"))
         _, self._floats = mapped.views()
 
-    def add(self, slot: int, answers: Sequence[Answer]) -> None:
+    def add(self, slot: int, heard: Heard) -> None:
         """So many more of the service that has this place."""
-        floats, start = self._floats, FIRST + slot * WIDTH
-        for bucket, count in _in_buckets(sorted([each[0] for each in answers])):
-            floats[start + 3 + bucket] += count
-        bad = sum([each[2] for each in answers])
-        floats[start] += len(answers) - bad
-        if bad:
-            floats[start + 1] += bad
-            floats[start + 2] += sum([each[3] for each in answers])
+        self._count(slot, heard.seconds)
+        self._floats[FIRST + slot * WIDTH] += len(heard.seconds)
+        if heard.bad:
+            seconds, late, _ = zip(*heard.bad, strict=True)
+            self._count(slot, sorted(seconds))
+            self._floats[FIRST + slot * WIDTH + 1] += len(seconds)
+            self._floats[FIRST + slot * WIDTH + 2] += sum(late)
+
+    def _count(self, slot: int, seconds: Sequence[float]) -> None:
+        for bucket, count in _in_buckets(seconds):
+            self._floats[FIRST + slot * WIDTH + 3 + bucket] += count
 
 
 def _in_buckets(seconds: Sequence[float]) -> Iterator[tuple[int, int]]:

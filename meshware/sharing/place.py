@@ -6,18 +6,16 @@ from math import inf
 
 from meshware.core.endpoint import CROWD, Endpoint
 from meshware.core.service import Service
-from meshware.sharing.answers import NONE, Answer, Tally, Telling, Told, added, faded, sensible, since, tally, told
+from meshware.sharing.answers import NONE, Heard, Pending, Tally, added, faded, sensible, since, tally, told
 from meshware.sharing.cells import Unusable
 from meshware.sharing.layout import ANSWERS, FIGURES, OF_ENDPOINTS, WORKERS, start_of
-
-TOLD = Told()
 
 
 class Place:
     """Seated once; `row` is this worker's. For the housekeeper only, but for what it gives to the endpoint."""
 
     __slots__ = (
-        "_answers", "_floats", "_health", "_heard", "_load", "_recent", "_row", "_said", "_telling", "_until",
+        "_answers", "_floats", "_health", "_heard", "_load", "_pending", "_recent", "_row", "_said", "_until",
         "_version", "_versions", "_word", "endpoint", "key", "service", "slot",
     )  # fmt: skip
 
@@ -34,9 +32,7 @@ class Place:
         self._said = self._recent = NONE
         self._versions: list[float] = []  # of the others, when they were heard last
         self._heard: dict[int, Tally] = {}  # by row, what they had said by then
-        telling = endpoint.attach(TOLD)
-        assert isinstance(telling, Telling)
-        self._telling = telling
+        self._pending = Pending()
 
     def begin(self, high: int, now: float) -> None:
         """Let the endpoint count on the board from now on, and know what the others have heard lately."""
@@ -46,12 +42,12 @@ class Place:
     def widen(self, high: int) -> None:
         """So many rows are in use."""
         mine = self._load + self._row
-        self.endpoint.share(self._floats[mine : mine + 1], self._floats[self._load : self._load + high])
+        cells = self._floats[self._load : self._load + high]
+        self.endpoint.share(self._floats[mine : mine + 1], cells, self._pending)
 
     def alone(self, now: float) -> None:
         """The endpoint is this worker's own again."""
         self.endpoint.alone()
-        self.endpoint.detach(TOLD)
         self.service.ejection.follow(self.endpoint, 0.0, 0.0, now)
         if self.service.checks is not None:
             self.service.checks.follow(self.endpoint, 0.0, True, now)
@@ -63,15 +59,15 @@ class Place:
         self._write(self._word, 0.0)
         self._write(self._health, 0.0)
 
-    def publish(self) -> list[Answer]:
-        """Say what was heard since the last time, and what that was."""
-        if not self._telling:
-            return []
-        answers = self._telling.drain()
-        fresh = tally(answers)
+    def publish(self) -> Heard | None:
+        """Say what was heard since the last time, and what that was; None: nothing."""
+        if not self._pending:
+            return None
+        heard = self._pending.drain()
+        fresh = tally(heard)
         self._said, self._recent = added(self._said, fresh), added(self._recent, fresh)
         self._put()
-        return answers
+        return heard
 
     def fade(self, seconds: float) -> None:
         """So much time has passed: less of it is recent."""

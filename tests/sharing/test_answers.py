@@ -10,7 +10,7 @@ import pytest
 
 from meshware.core.endpoint import Endpoint
 from meshware.core.outcome import Cause, Outcome, Verdict
-from meshware.sharing.answers import ROOM, Tally, Telling, sensible, tally, told
+from meshware.sharing.answers import ROOM, Heard, Pending, Tally, sensible, tally, told
 
 
 class Notes:
@@ -36,13 +36,21 @@ def answer(elapsed, *, found=0.0, cause=None, late=False, doubtful=False):
     return made
 
 
+def shared():
+    """An endpoint, and where its answers wait."""
+    endpoint, pending = Endpoint("10.0.0.1:80"), Pending()
+    endpoint.share([0.0], [0.0], pending)
+    return endpoint, pending
+
+
 def heard(*answers):
     """What another worker's meter hears of them."""
-    telling, notes, endpoint = Telling(), Notes(), Endpoint("10.0.0.1:80")
-    endpoint.attach(notes)
+    mine, pending = shared()
     for each in answers:
-        telling.sample(each.elapsed, each.cause is not None, each, 0.0)
-    said = tally(telling.drain())
+        mine.sample(each.elapsed, each.cause is not None, each, 0.0)
+    said = tally(pending.drain())
+    notes, endpoint = Notes(), Endpoint("10.0.0.1:80")
+    endpoint.attach(notes)
     assert sensible(said)
     assert list(told(endpoint, said, 0.0)) == []
     return notes.heard
@@ -77,15 +85,15 @@ def test_other_failures_are_no_timeouts():
 
 
 def test_none_is_lost_that_comes_while_they_are_taken():
-    telling, done, taken = Telling(), threading.Event(), []
+    (endpoint, pending), done, taken = shared(), threading.Event(), []
 
     def asked(number):
         for _ in range(1000):
-            telling.sample(number, False, answer(number, found=2 * number), 0.0)
+            endpoint.sample(number, False, answer(number, found=2 * number), 0.0)
 
     def taking():
         while not done.is_set():
-            taken.extend(telling.drain())
+            taken.append(pending.drain())
 
     threads = [threading.Thread(target=asked, args=(float(number),)) for number in (1, 2, 3)]
     taker = threading.Thread(target=taking)
@@ -95,21 +103,35 @@ def test_none_is_lost_that_comes_while_they_are_taken():
         each.join()
     done.set()
     taker.join()
-    taken.extend(telling.drain())
-    assert Counter((seconds, found) for seconds, found, *_ in taken) == {
-        (1.0, 2.0): 1000,
-        (2.0, 4.0): 1000,
-        (3.0, 6.0): 1000,
-    }
+    taken.append(pending.drain())
+    assert Counter(seconds for heard in taken for seconds in heard.seconds) == {1.0: 1000, 2.0: 1000, 3.0: 1000}
+    assert sum(heard.found for heard in taken) == 2 * 6000
+    assert all(sensible(tally(heard)) for heard in taken)
 
 
 def test_so_many_wait_at_most_when_nobody_takes_them():
-    telling = Telling()
+    endpoint, pending = shared()
     for _ in range(ROOM + 10):
-        telling.sample(0.01, False, answer(0.01), 0.0)
-    assert telling
-    assert len(telling.drain()) == ROOM
-    assert not telling
+        endpoint.sample(0.01, False, answer(0.01), 0.0)
+        endpoint.sample(0.01, True, answer(0.01, cause=Cause.RESET), 0.0)
+    assert pending
+    heard = pending.drain()
+    assert len(heard.seconds) == len(heard.bad) == ROOM
+    assert not pending
+
+
+@pytest.mark.parametrize(("seconds", "counted"), [(0.0, 1e-6), (1e9, 1e6)])
+def test_no_time_is_said_that_none_can_have_taken(seconds, counted):
+    said = tally(Heard(sorted([seconds, 1.0]), bad=[(seconds, False, False), (1.0, False, False)]))
+    assert sensible(said)
+    assert (said.logs, said.bads) == (pytest.approx(log(counted)), pytest.approx(1 + counted))
+
+
+def test_another_strategy_of_an_endpoint_takes_its_answers_from_nobody():
+    endpoint, pending = shared()
+    endpoint.unlearn({})
+    endpoint.sample(0.01, False, answer(0.01), 0.0)
+    assert pending.drain().seconds == [0.01]
 
 
 def test_what_is_nearly_nothing_makes_sense_as_differences_of_sums_have_it():

@@ -9,35 +9,32 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from meshware.sharing import counts
+from meshware.sharing.answers import Heard
 from meshware.sharing.counts import BUCKETS, Count, Counts, counted
 
 
 @pytest.fixture
 def add(tmp_path):
-    """`add(*answers)`: what is counted once these have come."""
+    """`add(*seconds, bad=...)`: what is counted once these answers have come."""
     base = tmp_path / "board"
     mine = Counts(base, 0)
 
-    def added(*answers):
-        mine.add(3, answers)
+    def added(*seconds, bad=()):
+        mine.add(3, Heard(sorted(seconds), bad=bad))
         return counted(base, 3)
 
     return added
 
 
-def good(seconds):
-    return seconds, 1.0, False, False, False
-
-
 @pytest.mark.parametrize("seconds", [0.0, 1e-9, 0.9e-6, 1e-6, 0.001, 0.3, 1.0, 500.0, 1100.0, 1e9])
 def test_an_answer_is_counted_in_the_first_bucket_that_reaches_as_far(add, seconds):
     bucket = next(number for number, bound in enumerate(Count.bounds()) if seconds < bound)
-    assert [number for number, count in enumerate(add(good(seconds)).buckets) if count] == [bucket]
+    assert [number for number, count in enumerate(add(seconds).buckets) if count] == [bucket]
 
 
 def test_good_bad_and_late_ones_are_counted_apart_and_go_on_from_what_was_there(add):
-    add(good(0.01), good(0.02), (1.0, 0.0, True, True, False))
-    now = add((0.01, 0.0, True, False, False), good(0.01))
+    add(0.01, 0.02, bad=[(1.0, True, False)])
+    now = add(0.01, bad=[(0.01, False, False)])
     assert (now.good, now.bad, now.late, sum(now.buckets)) == (3, 2, 1, 5)
 
 
@@ -55,4 +52,4 @@ def test_of_many_answers_each_is_in_its_bucket(seconds):
 def test_the_last_bucket_has_no_end(add):
     assert len(Count.bounds()) == BUCKETS
     assert Count.bounds()[-1] == float("inf")
-    assert add(good(1e6), good(1e12)).buckets[-1] == 2
+    assert add(1e6, 1e12).buckets[-1] == 2

@@ -8,6 +8,9 @@ from collections.abc import Mapping
 IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
 """Methods that may be sent again after bytes may have arrived (RFC 9110 section 9.2.2, less TRACE)."""
 
+TOKEN = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
+"""What a header or a method may be called (RFC 9110 section 5.6.2), as a pattern."""
+
 _VARIABLE = re.compile(
     r"\d+|[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}|.{21,}", re.ASCII
 )

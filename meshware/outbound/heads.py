@@ -18,13 +18,13 @@ import urllib3.connection
 from urllib3 import HTTPHeaderDict
 from urllib3.util import SKIP_HEADER
 
+from meshware.core.request import TOKEN
 from meshware.outbound.verbatim import verbatim
 
 _urllib3: Any = urllib3.connection
 
-_NAME = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
-_LINES = rf"(?:{_NAME}:[^\r\n]*\r\n)*"  # one way to read a line: two were 2**n ways to fail at n lines
-_lines = re.compile(rf"({_NAME}):[ \t]*([^\r\n]*)\r\n").findall
+_LINES = rf"(?:{TOKEN}:[^\r\n]*\r\n)*"  # one way to read a line: two were 2**n ways to fail at n lines
+_lines = re.compile(rf"({TOKEN}):[ \t]*([^\r\n]*)\r\n").findall
 _ordinary = re.compile(f"{_LINES}\r\n").fullmatch
 
 _parted = re.compile(r"^content-type:\s*(?:multipart|message)", re.IGNORECASE | re.MULTILINE).search
@@ -36,7 +36,7 @@ _begun = re.compile(rf"HTTP/1\.1 ([2-5]\d\d) ([ -~]*)\r\n({_LINES})\r\n".encode(
 MANY = 100
 """Headers of which http.client takes no more."""
 
-_name = re.compile(_NAME).fullmatch
+_name = re.compile(TOKEN).fullmatch
 _digits = re.compile("[0-9]{1,18}").fullmatch
 
 

@@ -13,9 +13,11 @@ from typing import Any
 
 import h11
 
+from meshware.core.request import TOKEN
+
 END = h11.EndOfMessage()
 
-_NAME = rb"[-!#$%&'*+.^_`|~0-9A-Za-z]+"
+_NAME = TOKEN.encode()
 _lines = re.compile(rb"(%b):([\t -~]*)\r\n" % _NAME).findall
 _begun = re.compile(rb"HTTP/1\.1 ([2-5]\d\d) ([ -~]*)\r\n((?:%b:[\t -~]*\r\n)+)\r\n" % _NAME).match
 _length = re.compile(rb"[0-9]{1,18}").fullmatch

@@ -8,6 +8,7 @@ from datetime import datetime
 from ipaddress import AddressValueError, IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network
 from typing import Any, Literal
 
+from meshware.core.request import TOKEN
 from meshware.core.template import VARIABLE, variables
 
 _LABEL = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
@@ -44,8 +45,6 @@ def share(value: Any) -> Any:
 
 _STATUSES = re.compile(r"([1-5][0-9][0-9])(?:-([1-5][0-9][0-9]))?", re.ASCII)
 _TARGET = re.compile(r"/[!-~]*", re.ASCII)
-_FIELD = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", re.ASCII)
-_VALUE = re.compile(r"[\t -~]*", re.ASCII)
 
 
 def statuses(value: Any) -> tuple[int, int]:
@@ -76,8 +75,7 @@ def target(text: str) -> str:
 def headers(named: dict[str, str]) -> dict[str, str]:
     """Names and values as HTTP has them."""
     for name, value in named.items():
-        if not _FIELD.fullmatch(name) or not _VALUE.fullmatch(value):
-            raise ValueError(f"a header's name and value, in ASCII and without line ends, not {name!r}: {value!r}")
+        header(name, value)
     return named
 
 
@@ -204,7 +202,7 @@ def attempt_limit(value: Any) -> float | Literal["adaptive"] | None:
     raise ValueError(f"`adaptive`, None, or seconds: more than 0, at most {LONGEST:.0f}")
 
 
-_TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+", re.ASCII)
+_TOKEN = re.compile(TOKEN)
 _VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 
 

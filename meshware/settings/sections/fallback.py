@@ -21,13 +21,13 @@ class StaticFallback(Model):
     """A fixed answer."""
 
     status: Annotated[int, Field(ge=200, le=599, strict=True), Number] = Field(200, description="Its status.")
-    headers: dict[str, str] = Field({}, description="Its headers; `Content-Type` follows the body unless set.")
+    headers: Annotated[dict[str, str], AfterValidator(grammar.headers)] = Field(
+        {}, description="Its headers; `Content-Type` follows the body unless set."
+    )
     body: Any = Field(None, description="Text as it is, anything else as JSON; none unless set.")
 
     @model_validator(mode="after")
     def _can_be_sent(self) -> StaticFallback:
-        for name, value in self.headers.items():
-            grammar.header(name, value)
         grammar.as_json(self.body)
         return self
 

@@ -82,8 +82,7 @@ class HeaderEditSettings(Model):
     @field_validator("set", "add")
     @classmethod
     def _named(cls, values: dict[str, str]) -> dict[str, str]:
-        for name, value in values.items():
-            grammar.header(name, value)
+        for name, value in grammar.headers(values).items():
             if not value.isascii():
                 raise ValueError(f"{name}: a value in ASCII, not {value!r}")
         return {name.lower(): value for name, value in values.items()}

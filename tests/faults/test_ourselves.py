@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import cycle, product
+
 import pytest
 import requests
 from faults.breaking_in import ROOMS, broken, used, watching
 from faults.life import Life
 from faults.upstream import in_flight
+from soaking import some_now
 
 from meshware.outbound.requests import MeshAdapter
 
@@ -33,9 +36,9 @@ def by_httpx2(mesh):
 CLIENTS = {"requests": by_requests, "httpx2": by_httpx2}
 
 
-@pytest.fixture(params=CLIENTS)
-def lives(request, upstreams):
-    """Makes lives, one at a time."""
+@pytest.fixture
+def lives(client, upstreams):
+    """Makes lives of this client, one at a time."""
     for server in upstreams:
         for path in ("status", "short", "hole"):
             server.answers[path] = server.answers["ok"]
@@ -44,7 +47,7 @@ def lives(request, upstreams):
     def make():
         for life in made[-1:]:
             life.end()
-        made.append(Life(CLIENTS[request.param], upstreams))
+        made.append(Life(CLIENTS[client], upstreams))
         return made[-1]
 
     yield make
@@ -71,7 +74,7 @@ def problems(life, place):
     return found
 
 
-@pytest.mark.parametrize("room", ROOMS)
+@pytest.mark.parametrize(("client", "room"), some_now(product(CLIENTS, ROOMS), now=zip(cycle(CLIENTS), ROOMS)))
 def test_whichever_of_our_functions_raises_calls_go_on_and_slots_come_back(lives, room):
     life = lives()
     with watching() as seen:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from simulation.contest import BARE, REPORTED, TEN, contest, scenario
+from soaking import some_now
 
 from meshware.testing.simulation import Simulation
 
@@ -18,7 +19,7 @@ def goodput(tally):
 
 
 @pytest.mark.row("F31")
-@pytest.mark.parametrize("clients", [8, 1])
+@pytest.mark.parametrize("clients", some_now([8, 1], now=[8]))
 def test_a_second_after_an_overload_all_is_good_again(clients):
     tally = Simulation(scenario("overload", clients=clients), strategy="adaptive").run()
     assert tally.good_between(8, 20) == 1.0
@@ -32,7 +33,7 @@ def test_whatever_arrives(seed):
     assert Simulation(scenario("overload"), strategy="adaptive", seed=seed).run().good_between(8, 20) == 1.0
 
 
-@pytest.mark.parametrize("name", TROUBLE)
+@pytest.mark.parametrize("name", some_now(TROUBLE, now=["pause_all", "slow_calls"]))
 def test_what_is_no_overload_is_no_worse_than_by_least_request(name):
     what = scenario(name)
     ours = Simulation(what, strategy="adaptive").run()

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 import pytest
+from soaking import some_now
 
 from meshware.testing.simulation import ORACLE, Scenario, Simulation
 
@@ -18,8 +21,9 @@ TRIGGERS = {
 }
 
 
-@pytest.mark.parametrize("clients", [8, 1])
-@pytest.mark.parametrize("trigger", TRIGGERS)
+@pytest.mark.parametrize(
+    ("trigger", "clients"), some_now(product(TRIGGERS, [8, 1]), now=zip(TRIGGERS, [1, 8, 8], strict=True))
+)
 def test_seconds_after_its_end_nearly_every_call_is_good(trigger, clients):
     what, end = TRIGGERS[trigger]
     fleet = Scenario.model_validate(

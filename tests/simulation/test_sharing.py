@@ -7,6 +7,7 @@ from functools import cache
 
 import pytest
 from simulation.contest import geometric_mean
+from soaking import some_now
 
 from meshware.housekeeper import SWEEP
 from meshware.sharing.board import Board
@@ -109,7 +110,7 @@ def over_one(name, seeds, *, shared):
     return geometric_mean(p99(name, seed, 8, shared=shared) / p99(name, seed, 1) for seed in seeds)
 
 
-@pytest.mark.parametrize("name", FLEETS)
+@pytest.mark.parametrize("name", some_now(FLEETS, now=["capacities as 1 to 2 to 4"]))
 def test_eight_workers_are_nearly_as_good_as_one_and_better_than_each_alone(name):
     together, alone = (over_one(name, (1, 2), shared=shared) for shared in (True, False))
     assert together <= 1.1

@@ -174,8 +174,7 @@ class Endpoint:
 
     def share(self, cell: Row, cells: Row, pending: Pending | None = None) -> None:
         """Tell what is in flight in the first of these rows, of one cell; all workers' cells are the second, and add
-        up. They are read and written by item, and by any thread. Answers are put into `pending`,
-        if there is one."""
+        up. They are read and written by item, and by any thread. Answers are put into `pending`."""
         self.cells, self.cell, self.pending = cells, cell, pending
         self.tell()
 

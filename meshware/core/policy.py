@@ -359,6 +359,11 @@ class Limiter(Permits, Protocol):
         """How many it thinks that there may be, by itself."""
         ...
 
+    @property
+    def spare(self) -> float:
+        """How many more there may be, beside those of all workers of the host."""
+        ...
+
     def others(self, in_flight: float, limits: Sequence[float]) -> None:
         """What the other workers of this host have in flight, and the limits that each has learned."""
         ...

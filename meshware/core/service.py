@@ -401,7 +401,7 @@ class Service(Pool):
         waiting = len(self.inbox)
         if self.pressing or waiting > FEW_WORDS or limiter is not self.limiter:
             return False
-        return self.limiter is None or self.limiter.in_flight + 1 < self.limiter.limit
+        return self.limiter is None or self.limiter.spare > 1
 
     def settle(self, now: float) -> None:
         """Work off what endings left behind (see core/call.py). Never called from a finalizer."""

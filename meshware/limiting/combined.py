@@ -6,6 +6,7 @@ The order is by how sure each is: the rate is an order, throttling goes by what 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import inf
 from threading import Lock
 
 from meshware.core.call import Call
@@ -34,6 +35,11 @@ class CombinedLimiter:
     def limit(self) -> float:
         """The in-flight limit's; 0.0 where there is none."""
         return 0.0 if self._limit is None else self._limit.limit
+
+    @property
+    def spare(self) -> float:
+        """The in-flight limit's; without one as many as anybody likes."""
+        return inf if self._limit is None else self._limit.spare
 
     def others(self, in_flight: float, limits: Sequence[float]) -> None:
         """For the in-flight limit."""

@@ -65,6 +65,11 @@ class InFlightLimit:
         self._crossed: float | None = None  # when the limit was reached, if it is; and good answers since
         self._since = 0
 
+    @property
+    def spare(self) -> float:
+        """How many more there may be until some are refused."""
+        return self.limit - self.in_flight - self._theirs
+
     def others(self, in_flight: float, limits: Sequence[float]) -> None:
         """What the other workers of this host have in flight, and the limits that they have learned.
 
@@ -93,8 +98,7 @@ class InFlightLimit:
     def foreseen(self, call: Call, now: float) -> str | None:
         """What `acquire` would say now."""
         with self._lock:
-            full = self.in_flight + self._theirs >= self.limit
-            return self._full() if full and self._trouble(call, self._crossed or now, now) else None
+            return self._full() if self.spare <= 0 and self._trouble(call, self._crossed or now, now) else None
 
     def _full(self) -> str:
         return f"{self.in_flight + self._theirs:.0f} in flight, limit {int(self.limit)}"

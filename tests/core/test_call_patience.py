@@ -87,17 +87,32 @@ def test_a_failure_is_judged_after_what_was_good_before_it():
     assert world.service.ejection._records[attempt.endpoint].row == 1
 
 
-def test_nobody_is_refused_for_the_place_of_a_call_that_is_over():
-    world = World(limits={"start": 2, "least": 2})
+def troubled(limit):
+    """Fails, so that its limit counts."""
+    world = World(limits={"start": limit, "least": 2})
     for _ in range(5):
         call = patient(world, method="POST")
         world.fail(call, call.begin(world.now), Cause.RESET, sent=True)
+    return world
+
+
+def test_nobody_is_refused_for_the_place_of_a_call_that_is_over():
+    world = troubled(2)
     begun(world)
     lived(world)
     assert world.service.limiter.in_flight == 2
     with pytest.raises(Overloaded):
         some(world, 5)
     assert world.service.limiter.in_flight > 2
+
+
+def test_nor_where_other_workers_have_the_other_places():
+    world = troubled(10)
+    world.service.limiter.others(8.0, [10.0])
+    lived(world)
+    begun(world)
+    begun(world)
+    assert world.service.limiter.in_flight == 2
 
 
 def test_no_more_than_a_few_words_wait():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from math import inf
 
 import pytest
 from world import World
@@ -108,8 +109,9 @@ def test_a_rate_limit_refuses_what_is_too_much_and_says_when_there_is_room():
         world.succeed()
     world.pass_time(0.1)
     world.succeed()
-    assert (world.service.limiter.in_flight, world.service.limiter.limit) == (0, 0.0)
-    world.service.limiter.others(1.0, [2.0])
+    limiter = world.service.limiter
+    assert (limiter.in_flight, limiter.limit, limiter.spare) == (0, 0.0, inf)
+    limiter.others(1.0, [2.0])
     assert world.in_flight() == 0
 
 
@@ -118,9 +120,9 @@ def test_the_in_flight_limit_is_still_behind_it():
     limiter = world.service.limiter
     call = world.call()
     attempt = call.begin(world.now)
-    assert (limiter.in_flight, limiter.limit) == (1, 7.0)
-    limiter.others(0.0, [7.5])
-    assert limiter.limit == 7.25
+    assert (limiter.in_flight, limiter.limit, limiter.spare) == (1, 7.0, 6.0)
+    limiter.others(2.0, [7.5])
+    assert (limiter.limit, limiter.spare) == (7.25, 4.25)
     world.answer(call, attempt)
     world.read(call, attempt)
     assert limiter.in_flight == 0

@@ -24,6 +24,7 @@ from meshware.sharing.layout import (
     table,
 )
 from meshware.sharing.rows import Rows
+from meshware.sharing.watch import mend
 
 STEP = 4
 """Rows are looked at in steps of so many: a worker that comes or goes seldom changes what a pick adds up."""
@@ -139,6 +140,7 @@ class Membership:
             floats[strided(name, row)] = NO_SERVICES
         for name in OF_WORKERS[1:]:
             floats[start_of(name) + row] = 0.0
+        mend(self.ints, row)
         if gone:
             self.ints[start_of("pid") + row] = 0
 

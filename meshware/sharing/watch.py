@@ -14,7 +14,7 @@ from typing import Protocol
 
 from meshware.sharing.cells import Unusable, looked_at
 from meshware.sharing.directory import key
-from meshware.sharing.layout import CELLS, COUNTED, OF_SHIFTS, WORKERS, start_of, table
+from meshware.sharing.layout import CELLS, COUNTED, OF_SHIFTS, WORKERS, start_of, strided, table
 
 Counted = tuple[float, ...]
 """Figures in the order of the board's that add up over workers."""
@@ -28,7 +28,7 @@ LAST = (1 << 62) - 1
 """Versions begin anew after that, as they do where somebody has written nonsense."""
 
 TRIES = 100
-"""Looks at a row whose owner is at it. One that died while at it is at it for ever, and what it said is lost."""
+"""Looks at a row whose owner is at it."""
 
 MUCH = 1e12
 """So many calls nobody has counted."""
@@ -131,9 +131,9 @@ class _Rows:
         """What belongs together goes between two versions. The first is odd, whatever a dead one has left."""
         writing = (self._ints[self._version + row] | 1) & LAST
         self._ints[self._version + row] = writing
-        self._ints[self._epoch + row] = epoch
         for cell, figure in zip(self._figures, counted, strict=True):
             self._floats[cell + row] = figure
+        self._ints[self._epoch + row] = epoch  # last: who is killed before says nothing of a new one
         self._ints[self._version + row] = writing + 1
 
     def sum(self, epoch: int) -> Counted:
@@ -143,6 +143,14 @@ class _Rows:
             found = (self.read(row, epoch) for _ in range(TRIES))
             total = _plus(total, next((each for each in found if each is not None), NONE))
         return total
+
+
+def mend(ints: memoryview[int], row: int) -> None:
+    """Nobody is at this row: who has died while at it had written some of its counts, and they are right."""
+    versions = ints[strided("shift_version", row)]
+    for slot, version in enumerate(versions):
+        if version % 2:
+            versions[slot] = (version & LAST) + 1
 
 
 def counted(path: Path, identity: int, epochs: Mapping[str, str]) -> dict[str, Counted]:

@@ -8,9 +8,9 @@ from types import SimpleNamespace
 import pytest
 from sharing.conftest import swept
 
-from meshware.sharing.cells import Unusable
+from meshware.sharing.cells import Unusable, looked_at
 from meshware.sharing.directory import identity
-from meshware.sharing.layout import CELLS, WORKERS, start_of
+from meshware.sharing.layout import CELLS, WORKERS, start_of, table
 from meshware.sharing.watch import Watch, counted
 
 START = 1000.0
@@ -105,6 +105,24 @@ def test_what_a_dead_worker_has_counted_stays_and_is_counted_once(hire):
     now = swept([fresh, two, three], now)
 
     assert {counts(each, now) for each in (fresh, two, three)} == {(14, 0, 0)}
+
+
+def test_what_a_worker_was_writing_as_it_was_killed_counts_as_far_as_it_is_there(hire):
+    workers = one, two = hire(2)
+    now = swept(workers, START)
+    one.shifted(now=now, count=4)
+    now = swept(workers, now)
+    one.kill()
+    path = Path(two.status()["path"])
+    ints, floats = looked_at(path, cells=CELLS, identity=identity("the same")).views()
+    row = ints[table("pid")].tolist().index(one.pid)
+    ints[start_of("shift_version") + row] += 1
+    floats[start_of("shift_calls") + row] += 1
+
+    now = swept([two], now)
+
+    assert counts(two, now) == (5, 0, 0)
+    assert counted(path, identity("the same"), {"v2": "running 0 0"}) == {"v2": (5, 0, 4, 0)}
 
 
 def test_a_recycled_worker_judges_by_what_was_counted_before_it(hire):

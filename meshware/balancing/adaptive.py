@@ -20,9 +20,9 @@ from meshware.core.endpoint import Endpoint
 from meshware.core.policy import Rng
 from meshware.core.telling import Pick
 
-BUSY = range(2)
-"""Where the best of the drawn has something in flight, as many are drawn once more: among endpoints that can do one
-request at a time, what counts is to find an idle one."""
+BUSY = range(4)
+"""Where the best of the drawn has something in flight, as many are drawn once more, and again while it has no more than
+one: among endpoints that can do one request at a time, what counts is to find an idle one."""
 
 
 class Adaptive:
@@ -81,7 +81,7 @@ class AdaptivePicker:
         random, now = call.rng.random, call.now
         least = inf
         order = self._orders[int(random() * self._count)]
-        for _ in BUSY:
+        for again in BUSY:
             for row, count in order:
                 cost = row[int(random() * count)]
                 if now >= cost.due:
@@ -91,7 +91,7 @@ class AdaptivePicker:
                     total += cost.step * len(cost.open)
                 if total < least:
                     least, best = total, cost
-            if not best.open:
+            if not best.open or (again and len(best.open) > 1):
                 break
         endpoint = best.endpoint
         if endpoint.waiting and oldest(endpoint, now, self.fleet.queue.slope) > self.fleet.overdue:
@@ -187,7 +187,7 @@ class SharingPicker(AdaptivePicker):
         random, now = call.rng.random, call.now
         least, best, busy = inf, None, 0.0
         order = self._orders[int(random() * self._count)]
-        for _ in BUSY:
+        for again in BUSY:
             for row, count in order:
                 cost = row[int(random() * count)]
                 if now >= cost.due:
@@ -198,7 +198,7 @@ class SharingPicker(AdaptivePicker):
                     total = cost.idle + cost.step * found
                     if total < least:
                         least, best, busy = total, cost, found
-            if not busy:
+            if not busy or (again and busy > 1):
                 break
         if best is None:
             return self._careful(call)

@@ -119,6 +119,19 @@ def test_an_endpoint_that_recovers_is_found_again():
     assert min(seen[1], seen[2]) > 250
 
 
+@pytest.mark.parametrize(("busy", "found"), [(1, (0.55, 0.8)), (2, (0.35, 0.55))])
+def test_the_one_idle_of_sixteen_is_looked_for_while_the_best_has_one_in_flight(busy, found):
+    """Four of them are drawn at a time: up to four times, else twice."""
+    world = fleet(16)
+    while [len(each.open) for each in world.endpoints[1:]] != [busy] * 15:
+        call = world.call()
+        attempt = call.begin(world.now)
+        if attempt.endpoint is world.endpoints[0] or len(attempt.endpoint.open) > busy:
+            call.abandon(attempt, world.now)
+    picks = world.picks(1000)
+    assert found[0] < picks[world.endpoints[0].address] / 1000 < found[1]
+
+
 def test_of_idle_and_busy_the_idle_one_is_taken():
     world = fleet(2)
     answered(world, 100)

@@ -24,6 +24,9 @@ BUSY = range(4)
 """Where the best of the drawn has something in flight, as many are drawn once more, and again while it has no more than
 one: among endpoints that can do one request at a time, what counts is to find an idle one."""
 
+ONCE = range(1)
+"""Where all of them are drawn."""
+
 
 class Adaptive:
     """`choices`: endpoints drawn per call, 2 or more; 4 is near the best at any fleet size. `probe_ahead`: the next
@@ -71,6 +74,7 @@ class AdaptivePicker:
         strata = [(row, float(len(row))) for row in (costs[start::count] for start in range(count))]
         orders = [strata[first:] + strata[:first] for first in range(count)]
         self._orders = (orders * -(-len(costs) // count))[: len(costs)]  # of equals the first drawn is taken
+        self._times = BUSY if len(costs) > count else ONCE
         self._count = float(len(costs))  # floats, since a random number is multiplied by them
         self.fleet = fleet
 
@@ -81,7 +85,7 @@ class AdaptivePicker:
         random, now = call.rng.random, call.now
         least = inf
         order = self._orders[int(random() * self._count)]
-        for again in BUSY:
+        for again in self._times:
             for row, count in order:
                 cost = row[int(random() * count)]
                 if now >= cost.due:
@@ -187,7 +191,7 @@ class SharingPicker(AdaptivePicker):
         random, now = call.rng.random, call.now
         least, best, busy = inf, None, 0.0
         order = self._orders[int(random() * self._count)]
-        for again in BUSY:
+        for again in self._times:
             for row, count in order:
                 cost = row[int(random() * count)]
                 if now >= cost.due:

@@ -13,7 +13,7 @@ import random
 import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -74,15 +74,19 @@ def apart(begin: Callable[[ExitStack], Callable[[int], T]]) -> Iterator[Callable
     mine, its = multiprocessing.Pipe()
     process = multiprocessing.get_context("fork").Process(target=_working, args=(begin, its), daemon=True)
     process.start()
+    its.close()  # else its death would not be told
 
     def run(count: int) -> T:
         mine.send(count)
         done: T = mine.recv()
         return done
 
-    yield run
-    mine.send(0)
-    process.join()
+    try:
+        yield run
+    finally:
+        with suppress(BrokenPipeError):  # it has ended already
+            mine.send(0)
+        process.join()
 
 
 def _working(begin: Callable[[ExitStack], Callable[[int], Any]], pipe: Connection) -> None:

@@ -172,7 +172,7 @@ class Endpoint:
     def _own(self) -> float:
         return len(self.open) - (1 - STREAM_WEIGHT) * len(self.streams)
 
-    def share(self, cell: Row, cells: Row, pending: Pending | None = None) -> None:
+    def share(self, cell: Row, cells: Row, pending: Pending) -> None:
         """Tell what is in flight in the first of these rows, of one cell; all workers' cells are the second, and add
         up. They are read and written by item, and by any thread. Answers are put into `pending`."""
         self.cells, self.cell, self.pending = cells, cell, pending

@@ -23,11 +23,15 @@ Bad = tuple[float, bool, bool]
 
 
 class Heard(NamedTuple):
-    """The seconds of good answers, sorted, and what these found in flight together; bad answers."""
+    """The seconds of good answers and of bad ones, sorted; what the good ones found in flight together, and how many of
+    the bad were `cut`, and `late`, as in a tally.
+    """
 
-    seconds: Sequence[float] = ()
+    good: Sequence[float] = ()
+    bad: Sequence[float] = ()
     found: float = 0.0
-    bad: Sequence[Bad] = ()
+    cut: int = 0
+    late: int = 0
 
 
 class Tally(NamedTuple):
@@ -80,40 +84,40 @@ class Pending:
         if not failed:
             if len(self._seconds) < ROOM:
                 self._seconds.append(elapsed)
-                if outcome.found:
-                    self._found.append(outcome.found)
+                self._found.append(outcome.found or 0.0)
         elif len(self._bad) < ROOM:
             cut = outcome.cause is Cause.TIMEOUT
             self._bad.append((outcome.elapsed if cut else elapsed, cut, outcome.late or outcome.doubtful))
 
     def __bool__(self) -> bool:
-        return bool(self._seconds or self._bad)
+        return bool(self._found or self._bad)
 
     def drain(self) -> Heard:
         """Those that are there; only one thread may take them."""
-        found = _taken(self._found)  # before the seconds of theirs, which were put there before
-        return Heard(sorted(_taken(self._seconds)), sum(found), _taken(self._bad))
+        whole = len(self._found)  # the seconds of as many are there: they are put there before
+        good, found, bad = _taken(self._seconds, whole), _taken(self._found, whole), _taken(self._bad, len(self._bad))
+        seconds, cut, late = zip(*bad, strict=True) if bad else ((), (), ())
+        return Heard(sorted(good), sorted(seconds), sum(found), sum(cut), sum(late))
 
 
-def _taken(pending: Drained) -> Drained:
-    taken = pending[:]
-    del pending[: len(taken)]
+def _taken(pending: Drained, count: int) -> Drained:
+    taken = pending[:count]
+    del pending[:count]
     return taken
 
 
 def tally(heard: Heard) -> Tally:
     """What they add up to."""
-    logs = list(map(log, _possible(heard.seconds)))
-    seconds, cut, late = zip(*heard.bad, strict=True) if heard.bad else ((), (), ())
+    logs = list(map(log, _possible(heard.good)))
     return Tally(
         good=len(logs),
         logs=sum(logs),
         squares=sum(map(mul, logs, logs)),
         found=heard.found,
-        bad=len(seconds),
-        bads=sum(_possible(sorted(seconds))),
-        cut=sum(cut),
-        late=sum(late),
+        bad=len(heard.bad),
+        bads=sum(_possible(heard.bad)),
+        cut=heard.cut,
+        late=heard.late,
     )
 
 

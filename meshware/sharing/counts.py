@@ -57,17 +57,12 @@ class Counts:
 
     def add(self, slot: int, heard: Heard) -> None:
         """So many more of the service that has this place."""
-        self._count(slot, heard.seconds)
-        self._floats[FIRST + slot * WIDTH] += len(heard.seconds)
-        if heard.bad:
-            seconds, late, _ = zip(*heard.bad, strict=True)
-            self._count(slot, sorted(seconds))
-            self._floats[FIRST + slot * WIDTH + 1] += len(seconds)
-            self._floats[FIRST + slot * WIDTH + 2] += sum(late)
-
-    def _count(self, slot: int, seconds: Sequence[float]) -> None:
-        for bucket, count in _in_buckets(seconds):
-            self._floats[FIRST + slot * WIDTH + 3 + bucket] += count
+        floats, start = self._floats, FIRST + slot * WIDTH
+        for cell, more in enumerate((len(heard.good), len(heard.bad), heard.cut), start):
+            floats[cell] += more
+        for seconds in (heard.good, heard.bad):
+            for bucket, count in _in_buckets(seconds):
+                floats[start + 3 + bucket] += count
 
 
 def _in_buckets(seconds: Sequence[float]) -> Iterator[tuple[int, int]]:

@@ -131,9 +131,11 @@ class _Rows:
         """What belongs together goes between two versions. The first is odd, whatever a dead one has left."""
         writing = (self._ints[self._version + row] | 1) & LAST
         self._ints[self._version + row] = writing
+        if self._ints[self._epoch + row] != epoch:
+            self._ints[self._epoch + row] = 0  # who is killed before all is there says nothing of either
         for cell, figure in zip(self._figures, counted, strict=True):
             self._floats[cell + row] = figure
-        self._ints[self._epoch + row] = epoch  # last: who is killed before says nothing of a new one
+        self._ints[self._epoch + row] = epoch
         self._ints[self._version + row] = writing + 1
 
     def sum(self, epoch: int) -> Counted:

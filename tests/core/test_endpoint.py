@@ -11,6 +11,7 @@ from meshware.core.attempt import Attempt
 from meshware.core.availability import Bar
 from meshware.core.endpoint import Endpoint, Locality, same_ends
 from meshware.core.outcome import Outcome
+from meshware.sharing.answers import Pending
 
 
 @pytest.mark.parametrize(
@@ -105,7 +106,7 @@ def test_its_repr_says_what_is_open_and_why_it_is_out():
 def test_an_endpoint_that_is_shared_counts_what_all_workers_have_in_flight():
     endpoint = Endpoint("10.0.0.1:80")
     cells = [0.0, 4.0]
-    endpoint.share(own := Cell(cells, 0), cells)
+    endpoint.share(own := Cell(cells, 0), cells, Pending())
     attempt = Attempt(endpoint, 1, 0.0, 1.0, 1.0)
     assert attempt.found == 4.0
     endpoint.open[attempt] = 0.0
@@ -124,7 +125,7 @@ def test_an_endpoint_that_is_shared_counts_what_all_workers_have_in_flight():
 @pytest.mark.parametrize("nonsense", [float("nan"), float("inf"), -1.0, 1e300])
 def test_nonsense_of_others_is_not_believed(nonsense):
     endpoint = Endpoint("10.0.0.1:80")
-    endpoint.share([0.0], [0.0, nonsense])
+    endpoint.share([0.0], [0.0, nonsense], Pending())
     assert endpoint.load == 0
 
 

@@ -16,6 +16,7 @@ from meshware.core.attempt import Deliver, Lost, Retry
 from meshware.core.call import Call
 from meshware.core.errors import MeshError
 from meshware.core.outcome import Cause, Ending, LoadReport, Outcome
+from meshware.sharing.answers import Pending
 
 STRATEGIES = {
     "adaptive": ("adaptive", False),
@@ -67,7 +68,7 @@ def world_of(name: str, *, seed: int = 7) -> World:
     world = World(places, seed=seed, strategy=strategy, timeout=1.0, locality=locality)
     if name == "adaptive of several workers":
         for endpoint in world.endpoints:
-            endpoint.share(cell := [0.0], Both(cell))
+            endpoint.share(cell := [0.0], Both(cell), Pending())
         world.service.refresh(world.now)
     if name == "adaptive that probes ahead":
         world.service.learner.prober = Prober()

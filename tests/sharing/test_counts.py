@@ -15,12 +15,12 @@ from meshware.sharing.counts import BUCKETS, Count, Counts, counted
 
 @pytest.fixture
 def add(tmp_path):
-    """`add(*seconds, bad=...)`: what is counted once these answers have come."""
+    """`add(*good, bad=..., cut=...)`: what is counted once these answers have come."""
     base = tmp_path / "board"
     mine = Counts(base, 0)
 
-    def added(*seconds, bad=()):
-        mine.add(3, Heard(sorted(seconds), bad=bad))
+    def added(*good, **bad):
+        mine.add(3, Heard(sorted(good), **bad))
         return counted(base, 3)
 
     return added
@@ -33,8 +33,8 @@ def test_an_answer_is_counted_in_the_first_bucket_that_reaches_as_far(add, secon
 
 
 def test_good_bad_and_late_ones_are_counted_apart_and_go_on_from_what_was_there(add):
-    add(0.01, 0.02, bad=[(1.0, True, False)])
-    now = add(0.01, bad=[(0.01, False, False)])
+    add(0.01, 0.02, bad=[1.0], cut=1)
+    now = add(0.01, bad=[0.01])
     assert (now.good, now.bad, now.late, sum(now.buckets)) == (3, 2, 1, 5)
 
 

@@ -8,6 +8,7 @@ import struct
 import pytest
 from sharing.conftest import swept
 
+from meshware.sharing.answers import Pending
 from meshware.sharing.layout import CELLS
 
 pytestmark = pytest.mark.untraced
@@ -66,7 +67,7 @@ def test_a_pick_among_cells_of_nonsense_is_one_of_the_endpoints():
     world = World(3, strategy="adaptive")
     for value in (float("nan"), float("inf"), -1e300, 1e300):
         for each in world.endpoints:
-            each.share([value], [value])
+            each.share([value], [value], Pending())
         world.service.change()
         world.keep_house()
         assert sum(world.picks(20).values()) == 20

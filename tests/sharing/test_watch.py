@@ -11,7 +11,7 @@ from sharing.conftest import swept
 from meshware.sharing.cells import Unusable, looked_at
 from meshware.sharing.directory import identity
 from meshware.sharing.layout import CELLS, WORKERS, start_of, table
-from meshware.sharing.watch import Watch, counted
+from meshware.sharing.watch import Watch, counted, mend
 
 START = 1000.0
 
@@ -251,6 +251,37 @@ def test_a_row_whose_owner_died_while_writing_is_begun_anew(board):
 
     assert one.heard == []
     assert two.heard == [(3, 1, 3, 0), (1, 0, 1, 0)]
+
+
+class Dying:
+    """Figures of a worker that is killed before it has written so many."""
+
+    def __init__(self, figures, left):
+        self.figures, self.left = figures, left
+
+    def __getitem__(self, cell):
+        return self.figures[cell]
+
+    def __setitem__(self, cell, figure):
+        self.left -= 1
+        if self.left < 0:
+            raise KeyboardInterrupt
+        self.figures[cell] = figure
+
+
+@pytest.mark.parametrize(("epoch", "heard"), [("running 0 0", [(2, 0, 0, 0)]), ("running 1 1", [])])
+def test_who_dies_while_writing_says_what_is_there_of_its_step_and_nothing_of_a_new_one(board, epoch, heard):
+    (one, first), (two, second) = seated(board, 0), seated(board, 1)
+    said(first, one, 3, 1, 3, 0)
+    second.share(START)
+    one.epoch, first._rows._floats = epoch, Dying(board.floats, left=1)
+    with pytest.raises(KeyboardInterrupt):
+        said(first, one, 2, 1, 2, 0)
+
+    mend(board.ints, 0)
+    second.share(START)
+
+    assert two.heard[1:] == heard
 
 
 @pytest.mark.parametrize("figure", [float("nan"), float("inf"), -1.0, 1e300])

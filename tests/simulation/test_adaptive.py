@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import product
+from itertools import cycle, product
 
 import pytest
 from simulation.contest import ONCE, REPORTED, TEN, contest, geometric_mean, ratio, scenario
@@ -67,12 +67,10 @@ def test_whichever_calls_they_are(name, seed):
     assert Simulation(scenario(name), strategy="adaptive", settings=ONCE, seed=seed).run().lost_share <= BROKEN[name]
 
 
-@pytest.mark.parametrize(
-    ("strategy", "name"),
-    some_now(
-        product(["response_time", "load", "failure_rate", "latency", "combined"], ["homogeneous", "heterogeneous"]),
-        now=[("failure_rate", "homogeneous"), ("combined", "heterogeneous")],
-    ),
-)
+FOUR = ("response_time", "load", "failure_rate", "latency", "combined")
+FLEETS = ("homogeneous", "heterogeneous")
+
+
+@pytest.mark.parametrize(("strategy", "name"), some_now(product(FOUR, FLEETS), now=zip(FOUR, cycle(FLEETS))))
 def test_the_seed_four_lose_nothing_without_a_fault(strategy, name):
     assert Simulation(scenario(name), strategy=strategy).run().lost == 0

@@ -90,9 +90,7 @@ class HeaderEditSettings(Model):
     @field_validator("remove")
     @classmethod
     def _names(cls, values: tuple[str, ...]) -> tuple[str, ...]:
-        for name in values:
-            grammar.header(name)
-        return tuple(name.lower() for name in values)
+        return grammar.header_names(values)
 
     @model_validator(mode="after")
     def _each_once(self) -> HeaderEditSettings:
